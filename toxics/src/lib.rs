@@ -1,1 +1,43 @@
-//! Placeholder.
+//! What each fault does to a stream: pure, repeatable, testable without a socket.
+//!
+//! No socket, no task, no clock and no global chance live here: bytes, time and
+//! seeds are arguments. The rooms:
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`toxic`] | the trait that a fault of a stream implements |
+//! | [`connect`] | the trait that a fault of the connect phase implements |
+//! | [`kinds`] | every fault: one file each, one list |
+//! | [`catalog`] | what derives from that list: schema, validation, docs |
+//! | [`spec`], [`when`], [`units`] | a toxic as people ask for it |
+//! | [`plan`] | the toxics of a proxy, and which connection draws which |
+//! | [`pipeline`] | the chain of toxics on one direction of a connection |
+//! | [`seed`], [`distribution`] | chance |
+
+pub mod catalog;
+pub mod connect;
+pub mod distribution;
+mod frame;
+mod invalid;
+pub mod kinds;
+pub mod pipeline;
+pub mod plan;
+pub mod seed;
+pub mod spec;
+mod stage;
+mod time;
+pub mod toxic;
+pub mod units;
+pub mod when;
+
+pub use catalog::{Kind, Phase, Settings, find_kind, kind, kinds};
+pub use connect::{ConnectCx, ConnectPlan, ConnectToxic, Dial};
+pub use frame::{Direction, End, Frame};
+pub use invalid::{Invalid, suggestion};
+pub use pipeline::{Pipeline, Ready};
+pub use plan::{ConnKey, Entry, Plan};
+pub use seed::Seed;
+pub use spec::{ToxicSpec, read_when};
+pub use time::Time;
+pub use toxic::{Changes, Cx, Held, Out, Reschedule, Shared, Toxic};
+pub use when::{When, Window};

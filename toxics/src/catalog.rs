@@ -1,0 +1,225 @@
+//! What is known of a kind of toxic, derived from its type alone.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::{Arc, LazyLock};
+
+use serde_json::{Map, Value};
+
+use crate::Invalid;
+use crate::connect::{ConnectCx, ConnectPlan, ConnectToxic};
+use crate::kinds::LIST;
+use crate::stage::{Runner, Typed};
+use crate::toxic::{Changes, Toxic};
+
+/// Every kind, sorted by name.
+#[must_use]
+pub fn kinds() -> &'static [Kind] {
+    &LIST
+}
+
+/// The kind of that name.
+#[must_use]
+pub fn kind(name: &str) -> Option<&'static Kind> {
+    kinds().iter().find(|kind| kind.name == name)
+}
+
+/// The kind of that name, or an error that names the nearest.
+///
+/// # Errors
+/// There is no such kind.
+pub fn find_kind(name: &str) -> Result<&'static Kind, Invalid> {
+    kind(name).ok_or_else(|| {
+        let known: Vec<_> = kinds().iter().map(|kind| kind.name).collect();
+        Invalid::new("type", format!("unknown type `{name}`{}", crate::invalid::suggestion(name, &known)))
+    })
+}
+
+/// A kind of toxic.
+pub struct Kind {
+    /// Its `type` on the wire.
+    pub name: &'static str,
+    /// When it acts.
+    pub phase: Phase,
+    /// For kinds that Toxiproxy has: the attributes its routes show.
+    pub classic: Option<&'static [&'static str]>,
+    /// What may become of the bytes.
+    pub changes: Changes,
+    /// Whether it acts on both directions, whatever its `stream`.
+    pub both: bool,
+    pub(crate) separate_writes: bool,
+    schema: LazyLock<Value>,
+    parse: fn(Value) -> Result<Settings, Invalid>,
+}
+
+/// The part of a connection's life in which a toxic acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Accepting and dialling.
+    Connect,
+    /// While bytes flow.
+    Stream,
+}
+
+impl Kind {
+    pub(crate) const fn stream<T: Toxic>() -> Self {
+        Self {
+            name: T::KIND,
+            phase: Phase::Stream,
+            classic: T::CLASSIC,
+            changes: T::CHANGES,
+            both: T::BOTH,
+            separate_writes: T::SEPARATE_WRITES,
+            schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
+            parse: |value| {
+                let toxic: T = typed(value)?;
+                toxic.validate()?;
+                Ok(Settings::Stream(Arc::new(toxic)))
+            },
+        }
+    }
+
+    pub(crate) const fn connect<T: ConnectToxic>() -> Self {
+        Self {
+            name: T::KIND,
+            phase: Phase::Connect,
+            classic: None,
+            changes: Changes::Timing,
+            both: false,
+            separate_writes: false,
+            schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
+            parse: |value| {
+                let toxic: T = typed(value)?;
+                toxic.validate()?;
+                Ok(Settings::Connect(Arc::new(toxic)))
+            },
+        }
+    }
+
+    /// One sentence on what it does.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let docs = self.docs();
+        let first = docs.split("\n\n").next().unwrap_or_default();
+        first.replace('\n', " ")
+    }
+
+    /// All that its documentation says (Markdown).
+    #[must_use]
+    pub fn docs(&self) -> String {
+        self.schema["description"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// JSON Schema of its attributes.
+    #[must_use]
+    pub fn schema(&self) -> &Value {
+        &self.schema
+    }
+
+    /// The names of its attributes, in the order of their declaration.
+    #[must_use]
+    pub fn attributes(&self) -> Vec<&str> {
+        let properties = self.schema["properties"].as_object();
+        properties.map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+
+    /// Reads attributes; those absent get their defaults.
+    ///
+    /// # Errors
+    /// The attribute that is unknown (with the nearest known one), of another
+    /// type or out of range; `field` is its name.
+    pub fn parse(&self, attributes: &Map<String, Value>) -> Result<Settings, Invalid> {
+        let known = self.attributes();
+        if let Some(field) = attributes.keys().find(|field| !known.contains(&field.as_str())) {
+            return Err(Invalid::unknown(&format!("attribute of {}", self.name), field, &known));
+        }
+        (self.parse)(Value::Object(attributes.clone()))
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Kind").field(&self.name).finish()
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Invalid> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { path };
+        Invalid::new(field, error.into_inner().to_string())
+    })
+}
+
+/// The settings of one toxic, its attributes read and checked.
+#[derive(Clone)]
+pub enum Settings {
+    /// Of a toxic that acts on the stream.
+    Stream(Arc<dyn StreamSettings>),
+    /// Of a toxic that acts on accept and dial.
+    Connect(Arc<dyn ConnectSettings>),
+}
+
+impl Settings {
+    /// All attributes, defaults included.
+    #[must_use]
+    pub fn attributes(&self) -> Map<String, Value> {
+        let value = match self {
+            Self::Stream(settings) => settings.to_value(),
+            Self::Connect(settings) => settings.to_value(),
+        };
+        match value {
+            Value::Object(map) => map,
+            _ => Map::new(),
+        }
+    }
+}
+
+/// A [`Toxic`] whose type was forgotten.
+pub trait StreamSettings: Send + Sync + 'static {
+    /// The attributes.
+    fn to_value(&self) -> Value;
+    #[doc(hidden)]
+    fn runner(self: Arc<Self>) -> Box<dyn Runner>;
+    #[doc(hidden)]
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl<T: Toxic> StreamSettings for T {
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn runner(self: Arc<Self>) -> Box<dyn Runner> {
+        Box::new(Typed::new(self))
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
+    }
+}
+
+/// A [`ConnectToxic`] whose type was forgotten.
+pub trait ConnectSettings: Send + Sync + 'static {
+    /// The attributes.
+    fn to_value(&self) -> Value;
+    #[doc(hidden)]
+    fn apply(&self, cx: &ConnectCx<'_>, plan: &mut ConnectPlan);
+}
+
+impl<T: ConnectToxic> ConnectSettings for T {
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn apply(&self, cx: &ConnectCx<'_>, plan: &mut ConnectPlan) {
+        self.on_connect(cx, plan);
+    }
+}

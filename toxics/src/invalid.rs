@@ -1,0 +1,46 @@
+//! Why a setting was refused.
+
+/// A field that cannot be what was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {message}")]
+pub struct Invalid {
+    /// Path of the field, such as `attributes.jitter`.
+    pub field: String,
+    /// What is wrong and what to do instead.
+    pub message: String,
+}
+
+impl Invalid {
+    /// A refusal of `field`.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into() }
+    }
+
+    /// The same refusal seen from one level up.
+    #[must_use]
+    pub fn within(self, parent: &str) -> Self {
+        let field =
+            if self.field.is_empty() { parent.to_owned() } else { format!("{parent}.{}", self.field) };
+        Self { field, message: self.message }
+    }
+
+    /// A field that does not exist, with the nearest one that does.
+    pub fn unknown(what: &str, field: &str, known: &[&str]) -> Self {
+        Self::new(field, format!("unknown {what}{}", suggestion(field, known)))
+    }
+}
+
+/// "; did you mean …?" or the list of what there is.
+#[must_use]
+pub fn suggestion(given: &str, known: &[&str]) -> String {
+    let near = known
+        .iter()
+        .map(|name| (strsim::damerau_levenshtein(&given.to_lowercase(), name), *name))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 3);
+    match near {
+        Some((_, name)) => format!(", did you mean `{name}`?"),
+        None if known.is_empty() => ", there are none".to_owned(),
+        None => format!(", known are: {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,172 @@
+//! Which toxics a proxy has, and which of them a connection draws.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::catalog::Settings;
+use crate::connect::{ConnectCx, ConnectPlan};
+use crate::spec::ToxicSpec;
+use crate::toxic::Shared;
+use crate::{Direction, Invalid, Seed, Time};
+
+/// A connection, as far as chance and selection are concerned.
+#[derive(Clone, Debug)]
+pub struct ConnKey {
+    /// Its number on the proxy, from 1.
+    pub number: u64,
+    /// The client's address; none on a Unix socket.
+    pub client: Option<IpAddr>,
+    /// The proxy's seed.
+    pub seed: Seed,
+}
+
+impl ConnKey {
+    /// The seed of one toxic on one direction of this connection.
+    #[must_use]
+    pub fn toxic_seed(&self, direction: Direction, toxic: &str) -> Seed {
+        self.seed.split_n(self.number).split(direction.as_str()).split(toxic)
+    }
+}
+
+/// A toxic that a proxy has.
+pub struct Entry {
+    /// What was asked for, complete.
+    pub spec: ToxicSpec,
+    /// Its settings, ready for use.
+    pub settings: Settings,
+    /// Which toxic this is; an update keeps it, a new toxic of the old name
+    /// gets another.
+    pub id: u64,
+    /// When it was added: the origin of its windows.
+    pub added: Time,
+    /// The number of the first connection opened after it was added.
+    pub first_connection: u64,
+    pub(crate) shared: Arc<Shared>,
+    applied: Arc<AtomicU64>,
+}
+
+impl Entry {
+    /// A toxic added at `added`, before the connection `first_connection`.
+    ///
+    /// # Errors
+    /// The attributes do not fit the kind.
+    pub fn new(spec: ToxicSpec, id: u64, added: Time, first_connection: u64) -> Result<Self, Invalid> {
+        let settings = spec.settings()?;
+        let (shared, applied) = (Arc::default(), Arc::default());
+        Ok(Self { spec, settings, id, added, first_connection, shared, applied })
+    }
+
+    /// The same toxic with other settings.
+    ///
+    /// # Errors
+    /// The attributes do not fit the kind.
+    pub fn with_update(&self, spec: ToxicSpec) -> Result<Self, Invalid> {
+        let settings = spec.settings()?;
+        Ok(Self {
+            spec,
+            settings,
+            id: self.id,
+            added: self.added,
+            first_connection: self.first_connection,
+            shared: Arc::clone(&self.shared),
+            applied: Arc::clone(&self.applied),
+        })
+    }
+
+    /// On how many connections it acted so far.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection on which it acted.
+    pub fn count(&self) {
+        self.applied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether it has a stage in that direction.
+    #[must_use]
+    pub fn acts_on(&self, direction: Direction) -> bool {
+        self.spec.kind.both || self.spec.stream == direction
+    }
+
+    /// Whether the connection is one that this toxic was drawn for: a pure
+    /// function of the connection, so updates and other toxics change nothing.
+    #[must_use]
+    pub fn drawn(&self, key: &ConnKey) -> bool {
+        let ordinal = key.number.checked_sub(self.first_connection).map(|before| before + 1);
+        if !self.spec.when.selects(ordinal, key.client) {
+            return false;
+        }
+        let toxicity = self.spec.toxicity;
+        toxicity >= 1.0 || {
+            let seed = key.toxic_seed(self.spec.stream, &self.spec.name).split("toxicity");
+            seed.at(0).chance(toxicity)
+        }
+    }
+}
+
+/// The toxics of a proxy, in the order of their chains. Immutable: a change is
+/// a new plan.
+#[derive(Clone, Default)]
+pub struct Plan(Vec<Arc<Entry>>);
+
+impl Plan {
+    /// A plan of these toxics.
+    #[must_use]
+    pub fn new(entries: Vec<Arc<Entry>>) -> Self {
+        Self(entries)
+    }
+
+    /// A plan without toxics.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Whether there is no toxic.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The toxics.
+    #[must_use]
+    pub fn entries(&self) -> &[Arc<Entry>] {
+        &self.0
+    }
+
+    /// What is to become of a connection that was just accepted; each fault
+    /// that changes it is reported to `applied`.
+    pub fn connect(
+        &self,
+        key: &ConnKey,
+        live_connections: usize,
+        now: Time,
+        mut applied: impl FnMut(&Arc<Entry>),
+    ) -> ConnectPlan {
+        let mut plan = ConnectPlan::default();
+        for entry in &self.0 {
+            let Settings::Connect(settings) = &entry.settings else { continue };
+            if !entry.drawn(key) || !entry.spec.when.window(entry.added, now).open {
+                continue;
+            }
+            let before = plan.clone();
+            let seed = key.toxic_seed(entry.spec.stream, &entry.spec.name);
+            settings.apply(&ConnectCx { live_connections, seed: &seed }, &mut plan);
+            if plan != before {
+                entry.count();
+                applied(entry);
+            }
+        }
+        plan
+    }
+
+    /// The names of the toxics that hold the connection at `now`.
+    #[must_use]
+    pub fn holds(&self, key: &ConnKey, now: Time) -> Vec<String> {
+        let holds = |entry: &&Arc<Entry>| entry.drawn(key) && entry.spec.when.window(entry.added, now).open;
+        self.0.iter().filter(holds).map(|entry| entry.spec.name.clone()).collect()
+    }
+}

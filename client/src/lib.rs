@@ -1,1 +1,39 @@
-//! Placeholder.
+//! A small typed async client of Sabot's API (`/v1`).
+//!
+//! For the command line, for runners, and for people's tests:
+//!
+//! ```no_run
+//! use sabot_client::{Client, NewProxy, NewToxic};
+//!
+//! # async fn example() -> Result<(), sabot_client::Error> {
+//! let sabot = Client::new("http://localhost:8474")?;
+//! let proxy = sabot.create_proxy(&NewProxy::new("redis", "localhost:6379")).await?;
+//! sabot.add_toxic("redis", &NewToxic::new("latency").attribute("latency", "250us")).await?;
+//! println!("point your service at {}", proxy.listen);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Map: [`Client`] holds every call; [`types`](Proxy) are what the calls take and
+//! give; [`Events`] is the live stream of one proxy; [`Error`] says what went wrong.
+//!
+//! Every call ends: it has a timeout (5 s unless [`Client::with_timeout`] says
+//! otherwise) and answers are bounded. Not here: TLS, tokens, retries, and the
+//! Toxiproxy routes, which have clients of their own.
+
+mod client;
+mod error;
+mod events;
+mod http;
+mod path;
+mod traffic;
+mod types;
+
+pub use client::Client;
+pub use error::Error;
+pub use events::{Event, Events};
+pub use traffic::Traffic;
+pub use types::{
+    Connection, ConnectionCount, Direction, Kind, NewProxy, NewToxic, Proxy, ProxyPatch, Toxic, ToxicPatch,
+    Version,
+};

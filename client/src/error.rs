@@ -1,0 +1,65 @@
+//! What can go wrong between a program and Sabot's API.
+
+use std::time::Duration;
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The URL of the API cannot be used.
+    #[error("`{url}` is no URL of Sabot's API: {reason}")]
+    Url {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nobody answers there.
+    #[error("failed to reach Sabot at {url}: {reason}; is it running? start it with `sabot serve`")]
+    Unreachable {
+        /// The API's URL.
+        url: String,
+        /// What the connection attempt ended with.
+        reason: String,
+    },
+    /// No answer in time.
+    #[error("failed to {call}: no answer within {} s", after.as_secs_f64())]
+    Timeout {
+        /// Method and path.
+        call: String,
+        /// The limit that was met.
+        after: Duration,
+    },
+    /// Sabot refused.
+    #[error("{message}")]
+    Api {
+        /// The HTTP status.
+        status: u16,
+        /// Sabot's own words.
+        message: String,
+        /// The field that was refused, such as `attributes.latncy`.
+        field: Option<String>,
+    },
+    /// The connection broke, or what came is not what Sabot sends.
+    #[error("failed to {call}: {reason}")]
+    Answer {
+        /// Method and path.
+        call: String,
+        /// What was wrong with the answer.
+        reason: String,
+    },
+    /// What was to be sent is not JSON (a map with keys that are no strings, say).
+    #[error("failed to write the request: {0}")]
+    Request(#[source] serde_json::Error),
+}
+
+impl Error {
+    /// The HTTP status of a refusal.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Api { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! One call over HTTP/1.1: limits, and errors that say what happened.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client as Pool;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::Error;
+
+/// The API never waits for the data plane, so five seconds mean it is gone.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Room for some 50,000 connections in a listing; more is not worth the memory.
+const MAX_ANSWER: usize = 32 << 20;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    /// Scheme and authority, without a slash at the end.
+    base: String,
+    timeout: Duration,
+    pool: Pool<HttpConnector, Full<Bytes>>,
+}
+
+impl Http {
+    pub(crate) fn new(url: &str) -> Result<Self, Error> {
+        let base = base(url).map_err(|reason| Error::Url { url: url.to_owned(), reason })?;
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
+        Ok(Self { base, timeout: DEFAULT_TIMEOUT, pool })
+    }
+
+    pub(crate) fn set_timeout(&mut self, limit: Duration) {
+        self.timeout = limit;
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.base
+    }
+
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Error> {
+        json(&Method::GET, path, &self.call(Method::GET, path, None).await?)
+    }
+
+    pub(crate) async fn send<B, T>(&self, method: Method, path: &str, body: &B) -> Result<T, Error>
+    where
+        B: Serialize + ?Sized,
+        T: DeserializeOwned,
+    {
+        let body = serde_json::to_vec(body).map_err(Error::Request)?;
+        json(&method.clone(), path, &self.call(method, path, Some(body)).await?)
+    }
+
+    /// A call whose answer holds nothing.
+    pub(crate) async fn empty(&self, method: Method, path: &str) -> Result<(), Error> {
+        self.call(method, path, None).await.map(drop)
+    }
+
+    pub(crate) async fn text(&self, path: &str) -> Result<String, Error> {
+        let body = self.call(Method::GET, path, None).await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// A call whose body goes on for as long as it likes; only its head is timed.
+    pub(crate) async fn stream(&self, path: &str) -> Result<Incoming, Error> {
+        let limit = self.timeout;
+        let head = self.head(Method::GET, path, None);
+        let response = match tokio::time::timeout(limit, head).await {
+            Ok(response) => response?,
+            Err(_) => return Err(timed_out(&Method::GET, path, limit)),
+        };
+        if response.status().is_success() {
+            return Ok(response.into_body());
+        }
+        let read = read(&Method::GET, path, response);
+        match tokio::time::timeout(limit, read).await {
+            Ok(Err(error)) => Err(error),
+            _ => Err(timed_out(&Method::GET, path, limit)),
+        }
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Bytes, Error> {
+        let whole = async {
+            let response = self.head(method.clone(), path, body).await?;
+            read(&method, path, response).await
+        };
+        match tokio::time::timeout(self.timeout, whole).await {
+            Ok(answer) => answer,
+            Err(_) => Err(timed_out(&method, path, self.timeout)),
+        }
+    }
+
+    async fn head(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Response<Incoming>, Error> {
+        let mut request = Request::builder()
+            .method(method.clone())
+            .uri(format!("{}{path}", self.base))
+            .header(header::USER_AGENT, concat!("sabot-client/", env!("CARGO_PKG_VERSION")));
+        if body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        let request = request
+            .body(Full::from(body.unwrap_or_default()))
+            .map_err(|error| broken(&method, path, error.to_string()))?;
+        self.pool.request(request).await.map_err(|error| {
+            let reason = innermost(&error);
+            if error.is_connect() {
+                Error::Unreachable { url: self.base.clone(), reason }
+            } else {
+                broken(&method, path, reason)
+            }
+        })
+    }
+}
+
+/// The bounded body of a success, or the error that the answer is.
+async fn read(method: &Method, path: &str, response: Response<Incoming>) -> Result<Bytes, Error> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await
+        .map_err(|error| broken(method, path, error.to_string()))?
+        .to_bytes();
+    if status.is_success() { Ok(body) } else { Err(refusal(method, path, status, &body)) }
+}
+
+fn refusal(method: &Method, path: &str, status: StatusCode, body: &[u8]) -> Error {
+    #[derive(serde::Deserialize)]
+    struct Refusal {
+        error: String,
+        #[serde(default)]
+        field: Option<String>,
+    }
+    match serde_json::from_slice::<Refusal>(body) {
+        Ok(Refusal { error, field }) => Error::Api { status: status.as_u16(), message: error, field },
+        // A stranger on that port, or a Toxiproxy without /v1.
+        Err(_) => broken(method, path, format!("{status}, which is not an answer of Sabot")),
+    }
+}
+
+fn json<T: DeserializeOwned>(method: &Method, path: &str, body: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(body)
+        .map_err(|error| broken(method, path, format!("the answer is not Sabot's: {error}")))
+}
+
+fn broken(method: &Method, path: &str, reason: String) -> Error {
+    Error::Answer { call: format!("{method} {path}"), reason }
+}
+
+fn timed_out(method: &Method, path: &str, after: Duration) -> Error {
+    Error::Timeout { call: format!("{method} {path}"), after }
+}
+
+/// The cause that names the fact ("Connection refused"), not the layers above.
+fn innermost(error: &hyper_util::client::legacy::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}
+
+fn base(url: &str) -> Result<String, String> {
+    let url = url.trim().trim_end_matches('/');
+    let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+    let uri: Uri = whole.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        _ => return Err("only http:// is spoken".to_owned()),
+    }
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err("it must end after the port".to_owned());
+    }
+    uri.authority().filter(|authority| !authority.host().is_empty()).ok_or("it names no host")?;
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::base;
+
+    #[test]
+    fn urls_are_completed_or_refused() {
+        assert_eq!(base("localhost:8474").unwrap(), "http://localhost:8474");
+        assert_eq!(base("http://[::1]:8474/").unwrap(), "http://[::1]:8474");
+        assert!(base("https://x:1").unwrap_err().contains("only http://"));
+        assert!(base("http://x/v1").unwrap_err().contains("after the port"));
+        assert!(base("").is_err());
+    }
+}

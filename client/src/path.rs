@@ -1,0 +1,53 @@
+//! Paths of the API from names that may hold anything.
+
+use std::fmt::Write as _;
+
+/// Joins segments below `/v1`, each percent-encoded, so that a name with `/`,
+/// `@`, spaces or unicode stays one segment.
+pub(crate) fn v1(segments: &[&str]) -> String {
+    let mut path = String::from("/v1");
+    for segment in segments {
+        path.push('/');
+        encode(segment, &mut path);
+    }
+    path
+}
+
+/// RFC 3986: everything but the unreserved characters.
+fn encode(segment: &str, into: &mut String) {
+    // `.` and `..` alone are steps in a path; their dots have to be hidden.
+    let dots = matches!(segment, "." | "..");
+    for byte in segment.bytes() {
+        match byte {
+            b'.' if dots => into.push_str("%2E"),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                into.push(char::from(byte));
+            }
+            _ => {
+                // Writing to a String cannot fail.
+                let _ = write!(into, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::v1;
+
+    #[test]
+    fn names_stay_one_segment() {
+        for (name, path) in [
+            ("redis", "/v1/proxies/redis"),
+            ("a/b", "/v1/proxies/a%2Fb"),
+            ("user@host:1", "/v1/proxies/user%40host%3A1"),
+            ("two words", "/v1/proxies/two%20words"),
+            ("naïve", "/v1/proxies/na%C3%AFve"),
+            ("100%", "/v1/proxies/100%25"),
+            ("..", "/v1/proxies/%2E%2E"),
+            ("a?b#c", "/v1/proxies/a%3Fb%23c"),
+        ] {
+            assert_eq!(v1(&["proxies", name]), path);
+        }
+    }
+}

@@ -1,1 +1,4 @@
 //! Placeholder.
+
+pub(crate) mod net;
+pub(crate) mod relay;

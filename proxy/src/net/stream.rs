@@ -1,0 +1,140 @@
+//! A connected socket, TCP or Unix, with the few calls that a relay needs.
+//!
+//! No buffering and no policy: when to read, write or close is the relay's.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use rustix::pipe::{SpliceFlags, splice};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// One side of a proxied connection.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// TCP, with `TCP_NODELAY` and keepalive set by who made it.
+    Tcp(TcpStream),
+    /// A Unix stream socket.
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Reads what is there, at most `buf` full; 0 is the peer's FIN.
+    ///
+    /// A read that does not fill `buf` has drained the socket: tokio then waits
+    /// for the next event without a further `read` that would say `EAGAIN`.
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+        }
+    }
+
+    /// Writes as much of `buf` as the socket takes.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+        }
+    }
+
+    /// Writes as much of `parts`, in order, as the socket takes in one call.
+    pub(crate) fn poll_write_vectored(
+        &mut self,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, parts),
+            Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, parts),
+        }
+    }
+
+    /// Moves up to `len` bytes from the socket into `pipe` without copying them; 0 is the FIN.
+    pub(crate) fn poll_splice_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_read_ready(cx))?;
+            let moved = self.try_io(Interest::READABLE, |socket| {
+                Ok(splice(socket, None, pipe, None, len, SpliceFlags::NONBLOCK)?)
+            });
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Moves up to `len` bytes, which `pipe` holds, into the socket without copying them.
+    pub(crate) fn poll_splice_from(
+        &mut self,
+        cx: &mut Context<'_>,
+        pipe: BorrowedFd<'_>,
+        len: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            let moved = self.try_io(Interest::WRITABLE, |socket| {
+                Ok(splice(pipe, None, socket, None, len, SpliceFlags::NONBLOCK)?)
+            });
+            match moved {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    /// Sends FIN: this side will write no more. A peer that is gone is no error.
+    pub(crate) fn shutdown_write(&self) {
+        let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
+    }
+
+    /// Closes with RST (a Unix socket has none and is just closed).
+    pub(crate) fn reset(self) {
+        if let Self::Tcp(tcp) = &self {
+            let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Self::Unix(unix) => unix.poll_read_ready(cx),
+        }
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => tcp.poll_write_ready(cx),
+            Self::Unix(unix) => unix.poll_write_ready(cx),
+        }
+    }
+
+    /// Runs `call` if the socket is ready; its `WouldBlock` clears the readiness.
+    fn try_io<T>(
+        &self,
+        interest: Interest,
+        call: impl FnOnce(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self {
+            Self::Tcp(tcp) => tcp.try_io(interest, || call(tcp.as_fd())),
+            Self::Unix(unix) => unix.try_io(interest, || call(unix.as_fd())),
+        }
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(tcp) => tcp.as_fd(),
+            Self::Unix(unix) => unix.as_fd(),
+        }
+    }
+}

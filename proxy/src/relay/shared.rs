@@ -1,0 +1,223 @@
+//! What the controller and the relays share: per proxy a [`Policy`], per
+//! connection a [`ConnShared`]. The relay reads and writes atomics only; a lock is
+//! taken when a plan has changed.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+use sabot_toxics::{ConnKey, Direction, Entry, Plan, Time};
+
+use super::budget::Budget;
+
+/// Told when a toxic acts on a connection for the first time.
+pub(crate) type OnApplied = Box<dyn Fn(&ConnShared, &Arc<Entry>) + Send + Sync>;
+
+/// What all connections of a proxy follow.
+pub(crate) struct Policy {
+    /// Counts plans, from 1; written under the lock of `plan`.
+    version: AtomicU64,
+    plan: Mutex<Arc<Plan>>,
+    on_applied: OnApplied,
+    /// Bytes that one direction may hold.
+    pub(crate) direction_budget: usize,
+    /// Bytes that the process may hold.
+    pub(crate) budget: Arc<Budget>,
+}
+
+impl Policy {
+    /// `on_applied` is called on a worker: it must not block.
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        direction_budget: usize,
+        budget: Arc<Budget>,
+        on_applied: OnApplied,
+    ) -> Self {
+        let version = AtomicU64::new(1);
+        Self { version, plan: Mutex::new(plan), on_applied, direction_budget, budget }
+    }
+
+    /// Sets a new plan. The connections learn of it when they are woken
+    /// ([`ConnShared::wake`]), which is the caller's to do.
+    pub(crate) fn set_plan(&self, plan: Arc<Plan>) {
+        let mut current = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        *current = plan;
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// The plan and its version.
+    pub(crate) fn plan(&self) -> (u64, Arc<Plan>) {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.version.load(Ordering::Relaxed), Arc::clone(&plan))
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Where a connection is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum State {
+    /// Accepted, held back by a toxic.
+    Accepting,
+    /// The upstream is being dialled.
+    Dialing,
+    /// Bytes may flow.
+    Open,
+    /// It is being closed.
+    Closing,
+}
+
+impl State {
+    const ALL: [Self; 4] = [Self::Accepting, Self::Dialing, Self::Open, Self::Closing];
+
+    /// The name on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepting => "accepting",
+            Self::Dialing => "dialing",
+            Self::Open => "open",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+/// One live connection.
+#[derive(Debug)]
+pub(crate) struct ConnShared {
+    /// Unique in the process.
+    pub(crate) id: u64,
+    /// What its chances hang on.
+    pub(crate) key: ConnKey,
+    /// The client; none on a Unix socket.
+    pub(crate) client: Option<SocketAddr>,
+    /// The upstream as it was asked for.
+    pub(crate) upstream: Arc<str>,
+    /// When it was accepted.
+    pub(crate) opened: Time,
+    pub(crate) policy: Arc<Policy>,
+    received: [AtomicU64; 2],
+    sent: [AtomicU64; 2],
+    held: AtomicUsize,
+    state: AtomicU8,
+    killed: AtomicBool,
+    waker: AtomicWaker,
+}
+
+impl ConnShared {
+    /// A connection just accepted.
+    pub(crate) fn new(
+        id: u64,
+        key: ConnKey,
+        client: Option<SocketAddr>,
+        upstream: Arc<str>,
+        opened: Time,
+        policy: Arc<Policy>,
+    ) -> Self {
+        Self {
+            id,
+            key,
+            client,
+            upstream,
+            opened,
+            policy,
+            received: Default::default(),
+            sent: Default::default(),
+            held: AtomicUsize::new(0),
+            state: AtomicU8::new(State::Accepting as u8),
+            killed: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    /// Bytes read from the source of that direction so far.
+    pub(crate) fn received(&self, direction: Direction) -> u64 {
+        self.received[direction as usize].load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to the sink of that direction so far.
+    pub(crate) fn sent(&self, direction: Direction) -> u64 {
+        self.sent[direction as usize].load(Ordering::Relaxed)
+    }
+
+    /// Bytes that toxics hold, both directions.
+    pub(crate) fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Where it is in its life.
+    pub(crate) fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Relaxed)) % State::ALL.len()]
+    }
+
+    /// Set by whoever drives the connection.
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Ends the connection at once, with RST to both peers.
+    pub(crate) fn kill(&self) {
+        self.killed.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether it was killed: what waits before the relay begins has to look too.
+    pub(crate) fn is_killed(&self) -> bool {
+        self.killed.load(Ordering::Acquire)
+    }
+
+    /// Lets the connection look at its plan and kill flag.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// The task that [`Self::wake`] and [`Self::kill`] wake; the last one counts.
+    /// Look at the flags after registering.
+    pub(crate) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(super) fn add_received(&self, direction: Direction, bytes: usize) {
+        add(&self.received[direction as usize], bytes);
+    }
+
+    pub(super) fn add_sent(&self, direction: Direction, bytes: usize) {
+        add(&self.sent[direction as usize], bytes);
+    }
+
+    /// Publishes what is held, here and in the process's budget.
+    pub(super) fn set_held(&self, bytes: usize) {
+        let before = self.held.load(Ordering::Relaxed);
+        if before != bytes {
+            self.held.store(bytes, Ordering::Relaxed);
+            self.policy.budget.replace(before, bytes);
+        }
+    }
+
+    pub(super) fn applied(&self, entry: &Arc<Entry>) {
+        (self.policy.on_applied)(self, entry);
+    }
+}
+
+impl Drop for ConnShared {
+    fn drop(&mut self) {
+        // A task that was dropped in the middle had no chance to give it back.
+        self.set_held(0);
+    }
+}
+
+/// Only the relay's task writes, so no locked instruction is needed.
+fn add(counter: &AtomicU64, bytes: usize) {
+    counter.store(counter.load(Ordering::Relaxed) + bytes as u64, Ordering::Relaxed);
+}

@@ -71,6 +71,9 @@ impl ToxicSpec {
             None | Some(Value::Null) => When::default(),
             Some(when) => read_when(when)?,
         };
+        if spec.toxicity > 1.0 {
+            return Err(Invalid::new("toxicity", "must lie between 0 and 1"));
+        }
         spec.validate()?;
         Ok(spec)
     }
@@ -80,7 +83,8 @@ impl ToxicSpec {
     /// # Errors
     /// The first field that cannot be what it is.
     pub fn validate(&self) -> Result<(), Invalid> {
-        if !(0.0..=1.0).contains(&self.toxicity) {
+        // Above 1 is as 1: clients of Toxiproxy send percents and read them back.
+        if !(self.toxicity.is_finite() && self.toxicity >= 0.0) {
             return Err(Invalid::new("toxicity", "must lie between 0 and 1"));
         }
         self.when.validate().map_err(|error| error.within("when"))?;

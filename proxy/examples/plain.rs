@@ -53,7 +53,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 async fn accept(app: Arc<App>, bound: Arc<Bound>, here: usize) {
     let Ok(listener) = bound.attach() else { return };
     loop {
-        let Ok((client, addr)) = listener.accept().await else { return };
+        let Ok(client) = listener.accept().await else { return };
+        let addr = client.peer;
         let to = if app.place { app.workers.place(here) } else { here };
         let id = app.ids.fetch_add(1, Relaxed);
         let key = ConnKey { number: id, client: addr.map(|a| a.ip()), seed: Seed::new(1) };
@@ -72,6 +73,7 @@ async fn accept(app: Arc<App>, bound: Arc<Bound>, here: usize) {
             else {
                 return;
             };
+            let Ok(client) = client.attach() else { return };
             relay::relay(client, upstream, shared, Monotonic::default()).await;
         });
     }

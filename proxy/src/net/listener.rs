@@ -4,19 +4,24 @@
 //! its own [`Listener`] on the same socket. Closing is one call that takes effect
 //! before it returns, whatever the workers are doing.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+use tokio::io::unix::AsyncFd;
+use tokio::net::{TcpStream, UnixStream};
 
 use super::address::{Address, Host};
 use super::stream::Stream;
+use super::watch_readable;
 
 /// Connections that may wait to be accepted; the kernel caps it at `somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -63,11 +68,8 @@ impl Bound {
     /// # Errors
     /// No descriptor left, or no runtime.
     pub(crate) fn attach(&self) -> io::Result<Listener> {
-        let socket = self.socket.try_clone()?;
-        match &self.local {
-            Address::Tcp { .. } => Ok(Listener::Tcp(TcpListener::from_std(socket.into())?)),
-            Address::Unix(_) => Ok(Listener::Unix(UnixListener::from_std(socket.into())?)),
-        }
+        let socket = watch_readable(self.socket.try_clone()?)?;
+        Ok(Listener { socket, tcp: matches!(self.local, Address::Tcp { .. }) })
     }
 
     /// Stops listening now, for every listener attached: connects are refused from
@@ -85,34 +87,65 @@ impl Drop for Bound {
 
 /// A worker's share of a [`Bound`].
 #[derive(Debug)]
-pub(crate) enum Listener {
-    /// TCP.
-    Tcp(TcpListener),
-    /// A Unix stream socket.
-    Unix(UnixListener),
+pub(crate) struct Listener {
+    socket: AsyncFd<OwnedFd>,
+    tcp: bool,
 }
 
 impl Listener {
-    /// The next connection and, over TCP, who it is. Cancel safe.
+    /// The next connection. Cancel safe.
     ///
     /// # Errors
     /// What `accept` says; `InvalidInput` once the [`Bound`] was closed.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
-        std::future::poll_fn(|cx| self.poll_accept(cx)).await
+    pub(crate) async fn accept(&self) -> io::Result<Accepted> {
+        poll_fn(|cx| self.poll_accept(cx)).await
     }
 
     /// As [`Self::accept`], to be polled.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, Option<SocketAddr>)>> {
-        Poll::Ready(match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = ready!(listener.poll_accept(cx))?;
-                Ok((Stream::Tcp(stream), Some(peer)))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = ready!(listener.poll_accept(cx))?;
-                Ok((Stream::Unix(stream), None))
-            }
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        loop {
+            let mut ready = ready!(self.socket.poll_read_ready(cx))?;
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let accepted = ready.try_io(|socket| Ok(acceptfrom_with(socket, flags)?));
+            let Ok(accepted) = accepted else { continue };
+            return Poll::Ready(accepted.map(|(socket, peer)| Accepted {
+                socket,
+                peer: peer.filter(|_| self.tcp).and_then(|peer| peer.try_into().ok()),
+                tcp: self.tcp,
+            }));
+        }
+    }
+}
+
+/// A connection just accepted, not yet watched by any runtime: the worker that it
+/// will live on takes it with [`Self::attach`]. A socket registered with one
+/// worker and used on another would cost a wake-up across threads per message.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    socket: OwnedFd,
+    /// Who it is; none over a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    tcp: bool,
+}
+
+impl Accepted {
+    /// The stream, watched by the runtime this is called in.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub(crate) fn attach(self) -> io::Result<Stream> {
+        Ok(if self.tcp {
+            Stream::Tcp(TcpStream::from_std(self.socket.into())?)
+        } else {
+            Stream::Unix(UnixStream::from_std(self.socket.into())?)
         })
+    }
+
+    /// Closes it with RST (a Unix socket has none and is just closed).
+    pub(crate) fn reset(self) {
+        if self.tcp {
+            let _ = SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
+        }
     }
 }
 
@@ -191,11 +224,5 @@ impl Drop for SocketFile {
         if Self::of(&self.path).is_ok_and(|now| now.identity == self.identity) {
             let _ = std::fs::remove_file(&self.path);
         }
-    }
-}
-
-impl AsFd for Bound {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.socket.as_fd()
     }
 }

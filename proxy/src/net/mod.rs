@@ -9,6 +9,12 @@
 //!
 //! Nothing here knows of proxies, plans or faults.
 
+use std::io;
+use std::os::fd::OwnedFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 pub(crate) mod address;
 pub(crate) mod dial;
 pub(crate) mod listener;
@@ -18,7 +24,16 @@ pub(crate) mod workers;
 
 pub(crate) use address::{Address, AddressError};
 pub(crate) use dial::dial;
-pub(crate) use listener::{Bound, Listener};
+pub(crate) use listener::{Accepted, Bound, Listener};
 pub(crate) use stream::Stream;
 pub(crate) use timers::{Clock, Monotonic};
 pub(crate) use workers::Workers;
+
+/// Has the runtime tell when `fd` can be read.
+fn watch_readable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[allow(
+        deprecated,
+        reason = "tokio means descriptors that may close or change meanwhile; an `OwnedFd` cannot"
+    )]
+    AsyncFd::with_interest(fd, Interest::READABLE)
+}

@@ -26,9 +26,8 @@ use rustix::time::{
     timerfd_create, timerfd_settime,
 };
 use sabot_toxics::Time;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
+use super::watch_readable;
 use heap::{Heap, Key};
 use lateness::Lateness;
 
@@ -171,12 +170,7 @@ impl Timers {
     /// The runtime cannot watch the timerfd.
     pub(crate) async fn drive(&self) -> io::Result<()> {
         // A second descriptor of the same timer, for `AsyncFd` to own.
-        let fd = self.fd.try_clone()?;
-        #[allow(
-            deprecated,
-            reason = "tokio means descriptors that may close or change meanwhile; an `OwnedFd` cannot"
-        )]
-        let watch = AsyncFd::with_interest(fd, Interest::READABLE)?;
+        let watch = watch_readable(self.fd.try_clone()?)?;
         std::future::poll_fn(|cx| {
             loop {
                 // Setting the timerfd again clears what it would have to be read for.

@@ -1,0 +1,65 @@
+# `make check` is the gate, `make test` is what CI runs, `make demo` shows it at work.
+# All three install what is missing on a Debian machine with Rust, and say so.
+
+TOOLS := $(CURDIR)/target/tools/bin
+export PATH := $(TOOLS):$(PATH)
+# One binary for every end-to-end test: the dev profile's, which `check` has built already.
+export SABOT := $(CURDIR)/target/debug/sabot
+
+.PHONY: help check test demo docs bench format setup
+.PHONY: lint rust end-to-end instructions fuzz
+
+help:
+	@echo 'make check         the gate: format, lints, docs, tests, licences, unused dependencies'
+	@echo 'make test          check, and real clients, real servers, churn, instruction counts, fuzz'
+	@echo 'make demo          a real Redis behind Sabot: what was asked against what was measured'
+	@echo 'make docs          write the generated pages and the API reference anew'
+	@echo 'make format        format everything'
+
+check: setup lint rust
+
+test: setup lint rust end-to-end instructions fuzz
+	@echo 'make test: everything passed'
+
+setup:
+	@scripts/setup.sh test
+
+# The kinds are declared by a macro, which hides their files from `cargo fmt`.
+FORMATTED := rustfmt --edition 2024 --config-path $(CURDIR)/rustfmt.toml
+format:
+	cargo fmt --all
+	cargo fmt --manifest-path fuzz/Cargo.toml
+	cargo fmt --manifest-path tests/compat/rust/Cargo.toml
+	$(FORMATTED) toxics/src/kinds/*.rs
+
+lint:
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path tests/compat/rust/Cargo.toml --check
+	$(FORMATTED) --check toxics/src/kinds/*.rs
+	cargo deny --log-level error --workspace check bans licenses sources
+	cargo shear
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
+
+rust:
+	cargo nextest run --workspace --no-fail-fast
+	cargo test --workspace --doc --quiet
+
+end-to-end:
+	cargo build --workspace --quiet
+	python -m pytest tests
+
+instructions:
+	scripts/instructions.sh
+
+fuzz:
+	scripts/fuzz.sh
+
+docs:
+	SABOT_BLESS=1 cargo nextest run --workspace -E 'test(/generated/)'
+
+demo:
+	@scripts/setup.sh demo
+	cargo build --release --bin sabot
+	@scripts/demo.py --sabot target/release/sabot

@@ -9,6 +9,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Seed;
 use crate::seed::Draws;
 
 /// Largest value of a netem table: 32767 / 8192.
@@ -42,6 +43,27 @@ impl Distribution {
             Self::ParetoNormal => (normal(u) + 3.0 * pareto(u)) / 4.0,
             Self::Exponential => (-(1.0 - u).ln() - 1.0).min(TABLE_MAX),
         }
+    }
+}
+
+/// A Gaussian whose neighbours correlate; nothing before the first step.
+#[derive(Default)]
+pub struct Walk(Option<f64>);
+
+impl Walk {
+    /// The next value, which correlates with the last by `rho`.
+    ///
+    /// netem blends uniform draws, which narrows their spread; a Gaussian walk
+    /// keeps the distribution exactly as asked. The innovation belongs to the
+    /// offset; what earlier chunks left over fades with `rho`.
+    pub(crate) fn step(&mut self, rho: f64, seed: &Seed, offset: u64) -> f64 {
+        let fresh = gaussian(&mut seed.at(offset));
+        let value = match self.0 {
+            None => fresh,
+            Some(last) => rho * last + (1.0 - rho * rho).sqrt() * fresh,
+        };
+        self.0 = Some(value);
+        value
     }
 }
 

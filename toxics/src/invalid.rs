@@ -24,6 +24,17 @@ impl Invalid {
         Self { field, message: self.message }
     }
 
+    /// Refuses a `field` that is to be a share of something and is not.
+    ///
+    /// # Errors
+    /// `value` does not lie between 0 and 1.
+    pub fn unless_share(field: &str, value: f64) -> Result<(), Self> {
+        if (0.0..=1.0).contains(&value) {
+            return Ok(());
+        }
+        Err(Self::new(field, "must lie between 0 and 1"))
+    }
+
     /// A field that does not exist, with the nearest one that does.
     pub fn unknown(what: &str, field: &str, known: &[&str]) -> Self {
         Self::new(field, format!("unknown {what}{}", suggestion(field, known)))

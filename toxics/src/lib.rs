@@ -39,5 +39,5 @@ pub use plan::{ConnKey, Entry, Plan};
 pub use seed::Seed;
 pub use spec::{ToxicSpec, read_when};
 pub use time::Time;
-pub use toxic::{Changes, Cx, Held, Out, Reschedule, Shared, Toxic};
+pub use toxic::{Changes, Cx, Departure, Held, Out, Reschedule, Shared, Toxic};
 pub use when::{When, Window};

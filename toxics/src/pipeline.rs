@@ -30,6 +30,8 @@ pub struct Pipeline {
     offset: u64,
     /// Bytes that toxics which have since left declared as dropped.
     dropped: u64,
+    /// Toxics that acted here and left before anybody asked.
+    departed: Vec<Arc<Entry>>,
     budget: usize,
 }
 
@@ -46,6 +48,7 @@ impl Pipeline {
             now,
             offset,
             dropped: 0,
+            departed: Vec::new(),
             budget: usize::MAX,
         };
         pipeline.update(plan, now);
@@ -131,6 +134,7 @@ impl Pipeline {
     /// Calls `tell` for each toxic that acted here for the first time since the
     /// last call.
     pub fn newly_applied(&mut self, mut tell: impl FnMut(&Arc<Entry>)) {
+        self.departed.drain(..).for_each(|entry| tell(&entry));
         for stage in &mut self.stages {
             if stage.outbox.acted && !stage.announced {
                 stage.announced = true;
@@ -172,8 +176,9 @@ impl Pipeline {
     /// Takes out every stage that is not wanted any more, last stage first, so
     /// that what left earlier stays ahead.
     fn release(&mut self, wanted: &[Arc<Entry>], now: Time) {
+        let staying = self.staying(wanted);
         for index in (0..self.stages.len()).rev() {
-            if wanted.iter().any(|entry| entry.id == self.stages[index].entry.id) {
+            if staying.contains(&self.stages[index].entry.id) {
                 continue;
             }
             let mut stage = self.stages.remove(index);
@@ -182,10 +187,22 @@ impl Pipeline {
                 self.feed(index, now, held.frame);
             }
             self.dropped += stage.outbox.dropped;
-            if stage.outbox.acted {
-                stage.entry.count();
+            if stage.outbox.acted && !stage.announced {
+                self.departed.push(stage.entry);
             }
         }
+    }
+
+    /// The ids of the stages that stay. One that changed its place in the chain
+    /// does not: what it holds could not stay in order.
+    fn staying(&self, wanted: &[Arc<Entry>]) -> Vec<u64> {
+        let mut rest = wanted.iter();
+        let ids = self.stages.iter().map(|stage| stage.entry.id);
+        ids.filter(|id| {
+            let ahead = rest.clone().position(|entry| entry.id == *id);
+            ahead.is_some_and(|steps| rest.nth(steps).is_some())
+        })
+        .collect()
     }
 
     fn run(&mut self) {
@@ -261,6 +278,13 @@ impl Ready {
                 self.frames.pop_front();
             }
         }
+    }
+
+    /// The strongest end that was put here; a [`End::Reset`] need not wait for
+    /// data that its peer does not read.
+    #[must_use]
+    pub fn ended(&self) -> Option<End> {
+        self.ended
     }
 
     /// Bytes waiting.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::catalog::StreamSettings;
 use crate::frame::Frame;
 use crate::plan::Entry;
-use crate::toxic::{Cx, Held, Out, Outbox, Reschedule, Toxic};
+use crate::toxic::{Cx, Departure, Held, Out, Outbox, Reschedule, Toxic};
 use crate::{Seed, Time};
 
 /// A toxic's settings and state together, the type forgotten.
@@ -15,7 +15,9 @@ pub trait Runner: Send {
     fn on_frame(&mut self, cx: &Cx<'_>, frame: Frame, out: &mut Out<'_>);
     fn on_timer(&mut self, cx: &Cx<'_>, out: &mut Out<'_>);
     fn on_stop(&mut self, cx: &Cx<'_>, out: &mut Out<'_>);
-    fn on_update(&mut self, settings: Arc<dyn StreamSettings>, cx: &Cx<'_>, held: &mut Reschedule<'_>);
+    fn on_due(&mut self, cx: &Cx<'_>, held: &Held) -> Departure;
+    /// Takes new settings; `held` is given if the toxic has hold of the connection.
+    fn update(&mut self, settings: Arc<dyn StreamSettings>, cx: &Cx<'_>, held: Option<Reschedule<'_>>);
     fn hold_limit(&self) -> usize;
 }
 
@@ -47,11 +49,17 @@ impl<T: Toxic> Runner for Typed<T> {
         self.toxic.on_stop(&mut self.state, cx, out);
     }
 
-    fn on_update(&mut self, settings: Arc<dyn StreamSettings>, cx: &Cx<'_>, held: &mut Reschedule<'_>) {
+    fn on_due(&mut self, cx: &Cx<'_>, held: &Held) -> Departure {
+        self.toxic.on_due(&mut self.state, cx, held)
+    }
+
+    fn update(&mut self, settings: Arc<dyn StreamSettings>, cx: &Cx<'_>, held: Option<Reschedule<'_>>) {
         // A toxic keeps its id only while it keeps its kind, so this succeeds.
         if let Ok(toxic) = settings.into_any().downcast::<T>() {
             self.toxic = toxic;
-            self.toxic.on_update(&mut self.state, cx, held);
+            if let Some(mut held) = held {
+                self.toxic.on_update(&mut self.state, cx, &mut held);
+            }
         }
     }
 
@@ -103,7 +111,8 @@ impl Stage {
     pub(crate) fn next_event(&self) -> Option<Time> {
         let head = self.outbox.queue.front().map(|held| held.due);
         let wake = self.outbox.wake;
-        [head, wake, self.window_changes].into_iter().flatten().min()
+        let first = [head, wake, self.window_changes].into_iter().flatten().min();
+        first.filter(|at| *at != Time::NEVER)
     }
 
     /// Lets the event of `now` happen; a frame that leaves is returned.
@@ -118,12 +127,31 @@ impl Stage {
             self.call(now, |runner, cx, out| runner.on_timer(cx, out));
             return None;
         }
-        if self.outbox.queue.front().is_some_and(|held| held.due <= now) {
-            let held = self.outbox.pop()?;
-            self.out_offset += held.len() as u64;
-            return Some(held);
+        let held = self.depart(now)?;
+        self.out_offset += held.len() as u64;
+        Some(held)
+    }
+
+    /// Takes from the queue what is due, as the toxic says.
+    fn depart(&mut self, now: Time) -> Option<Held> {
+        let head = self.outbox.queue.front_mut().filter(|held| held.due <= now)?;
+        if !self.active || head.is_empty() {
+            return self.outbox.pop();
         }
-        None
+        let cx = Cx { now, offset: head.offset, seed: &self.seed, shared: &self.entry.shared };
+        match self.runner.on_due(&cx, head) {
+            Departure::Whole => self.outbox.pop(),
+            Departure::Part(count) => {
+                self.outbox.acted = true;
+                self.outbox.pop_part(count)
+            }
+            Departure::Wait(until) => {
+                // Later than now, or time would stand still.
+                head.due = until.max(Time::from_nanos(now.as_nanos().saturating_add(1)));
+                self.outbox.acted = true;
+                None
+            }
+        }
     }
 
     pub(crate) fn on_frame(&mut self, now: Time, frame: Frame) {
@@ -151,7 +179,8 @@ impl Stage {
     pub(crate) fn update(&mut self, entry: Arc<Entry>, settings: Arc<dyn StreamSettings>, now: Time) {
         self.entry = entry;
         let cx = Cx { now, offset: self.offset, seed: &self.seed, shared: &self.entry.shared };
-        self.runner.on_update(settings, &cx, &mut Reschedule { now, outbox: &mut self.outbox });
+        let held = self.active.then_some(Reschedule { now, outbox: &mut self.outbox });
+        self.runner.update(settings, &cx, held);
         self.follow_window(now);
     }
 
@@ -198,7 +227,8 @@ impl Stage {
         }
         let (len, waiting, bytes) = (frame.len(), self.outbox.queue.len(), self.outbox.bytes);
         let is_end = matches!(frame, Frame::End(_));
-        self.call(now, |runner, cx, out| runner.on_frame(cx, frame, out));
+        let cx = Cx { now, offset: self.offset, seed: &self.seed, shared: &self.entry.shared };
+        self.runner.on_frame(&cx, frame, &mut Out { now, offset: self.offset, outbox: &mut self.outbox });
         let untouched = self.outbox.queue.len() == waiting + 1
             && self.outbox.bytes == bytes + len
             && self
@@ -216,11 +246,13 @@ impl Stage {
         self.offset += len;
     }
 
+    /// Calls the toxic for anything but a frame.
     fn call(&mut self, now: Time, act: impl FnOnce(&mut dyn Runner, &Cx<'_>, &mut Out<'_>)) {
         let cx = Cx { now, offset: self.offset, seed: &self.seed, shared: &self.entry.shared };
         let ended = self.outbox.ended;
         let mut out = Out { now, offset: self.offset, outbox: &mut self.outbox };
         act(self.runner.as_mut(), &cx, &mut out);
-        self.outbox.acted |= self.outbox.ended != ended && self.outbox.ended != Some(crate::End::Fin);
+        // An end of the toxic's own, as no frame brought one.
+        self.outbox.acted |= self.outbox.ended != ended;
     }
 }

@@ -14,6 +14,9 @@ impl Time {
     /// The origin.
     pub const ZERO: Self = Self(0);
 
+    /// The end of time: what is due then waits until something else frees it.
+    pub const NEVER: Self = Self(u64::MAX);
+
     /// The moment `nanos` nanoseconds after the origin.
     #[must_use]
     pub const fn from_nanos(nanos: u64) -> Self {

@@ -60,8 +60,17 @@ pub trait Toxic: Serialize + DeserializeOwned + JsonSchema + Default + Send + Sy
         let _ = (state, cx, out);
     }
 
-    /// The settings have just become `self`. What is held may leave earlier
-    /// than planned, never later: a later time is ignored.
+    /// Data at the head of the stage's queue is due; `cx.offset` is that of its
+    /// first byte. A toxic that paces says here how much of it leaves: so a
+    /// frame is cut as it goes, not into a thousand pieces that wait.
+    fn on_due(&self, state: &mut Self::State, cx: &Cx<'_>, held: &Held) -> Departure {
+        let _ = (state, cx, held);
+        Departure::Whole
+    }
+
+    /// The settings have just become `self`, and the toxic has hold of the
+    /// connection. What is held may leave earlier than planned, never later: a
+    /// later time is ignored.
     fn on_update(&self, state: &mut Self::State, cx: &Cx<'_>, held: &mut Reschedule<'_>) {
         let _ = (state, cx, held);
     }
@@ -82,6 +91,17 @@ pub enum Changes {
     Content,
     /// Bytes may be dropped (and are counted as dropped).
     Loses,
+}
+
+/// How much of the data that is due leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// All of it.
+    Whole,
+    /// So many of its bytes (at least one); the rest is asked about again.
+    Part(usize),
+    /// Nothing before that moment.
+    Wait(Time),
 }
 
 /// What a toxic is told with each call.
@@ -166,6 +186,21 @@ impl Outbox {
         self.bytes -= held.len();
         Some(held)
     }
+
+    /// Takes the first `count` bytes off the frame at the head.
+    pub(crate) fn pop_part(&mut self, count: usize) -> Option<Held> {
+        let head = self.queue.front_mut()?;
+        let (arrived, offset, due) = (head.arrived, head.offset, head.due);
+        match &mut head.frame {
+            Frame::Data(data) if count.max(1) < data.len() => {
+                let part = data.split_to(count.max(1));
+                head.offset += part.len() as u64;
+                self.bytes -= part.len();
+                Some(Held { arrived, offset, due, frame: Frame::Data(part) })
+            }
+            _ => self.pop(),
+        }
+    }
 }
 
 /// A stronger end may follow a weaker one: a half-closed stream can be reset.
@@ -205,6 +240,15 @@ impl Out<'_> {
         self.offset += frame.len() as u64;
     }
 
+    /// Drops what is held, and says so, and ends the stream with `end` now.
+    pub fn cut_off(&mut self, end: End) {
+        self.outbox.dropped += self.outbox.bytes as u64;
+        self.outbox.bytes = 0;
+        self.outbox.queue.clear();
+        self.outbox.ended = None;
+        self.send(Frame::End(end));
+    }
+
     /// Calls `on_timer` at `due`. There is one timer; the last call counts.
     pub fn wake_at(&mut self, due: Time) {
         // Never at the same moment again, or time would stand still.
@@ -232,8 +276,14 @@ impl Reschedule<'_> {
         }
     }
 
-    /// Moves the toxic's timer to the earlier of its old time and `due`.
-    pub fn wake_by(&mut self, due: Time) {
-        self.outbox.wake = self.outbox.wake.map(|wake| wake.min(due));
+    /// Calls `on_timer` at `due` instead of at its old time; a moment that has
+    /// passed is now.
+    pub fn wake_at(&mut self, due: Time) {
+        self.outbox.wake = Some(due.max(self.now));
+    }
+
+    /// Does not call `on_timer` any more.
+    pub fn cancel_wake(&mut self) {
+        self.outbox.wake = None;
     }
 }

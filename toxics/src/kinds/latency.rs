@@ -3,7 +3,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::distribution::{Distribution, gaussian, normal_share_below};
+use crate::distribution::{Distribution, Walk, normal_share_below};
 use crate::units::Millis;
 use crate::{Cx, Frame, Invalid, Out, Reschedule, Seed, Toxic};
 
@@ -29,10 +29,6 @@ pub struct Latency {
     pub correlation: f64,
 }
 
-/// The Gaussian that correlated delays follow; none before the first.
-#[derive(Default)]
-pub struct Walk(Option<f64>);
-
 impl Toxic for Latency {
     const KIND: &'static str = "latency";
     const CLASSIC: Option<&'static [&'static str]> = Some(&["latency", "jitter"]);
@@ -40,15 +36,12 @@ impl Toxic for Latency {
     type State = Walk;
 
     fn validate(&self) -> Result<(), Invalid> {
-        if !(0.0..=1.0).contains(&self.correlation) {
-            return Err(Invalid::new("correlation", "must lie between 0 and 1"));
-        }
-        Ok(())
+        Invalid::unless_share("correlation", self.correlation)
     }
 
     fn on_frame(&self, walk: &mut Walk, cx: &Cx<'_>, frame: Frame, out: &mut Out<'_>) {
         let delay = if self.correlation > 0.0 {
-            let noise = walk.step(self.correlation, cx);
+            let noise = walk.step(self.correlation, cx.seed, cx.offset);
             self.delay(normal_share_below(noise))
         } else {
             self.drawn_delay(cx.seed, cx.offset)
@@ -83,22 +76,5 @@ impl Latency {
         let jitter = self.jitter.get().as_secs_f64() * self.distribution.at(u);
         let seconds = self.latency.get().as_secs_f64() + jitter;
         Duration::from_nanos((seconds.max(0.0) * 1e9).round() as u64)
-    }
-}
-
-impl Walk {
-    /// The next value of a Gaussian whose neighbours correlate by `rho`.
-    ///
-    /// netem blends uniform draws, which narrows their spread; a Gaussian walk
-    /// keeps the distribution exactly as asked. The innovation belongs to the
-    /// offset; what earlier chunks left over fades with `rho`.
-    fn step(&mut self, rho: f64, cx: &Cx<'_>) -> f64 {
-        let fresh = gaussian(&mut cx.seed.at(cx.offset));
-        let value = match self.0 {
-            None => fresh,
-            Some(last) => rho * last + (1.0 - rho * rho).sqrt() * fresh,
-        };
-        self.0 = Some(value);
-        value
     }
 }

@@ -17,6 +17,23 @@ macro_rules! kinds {
 }
 
 kinds! {
+    connect accept_delay::AcceptDelay,
+    stream bandwidth::Bandwidth,
+    connect connect_delay::ConnectDelay,
+    connect connect_timeout::ConnectTimeout,
+    stream corrupt::Corrupt,
+    stream half_open::HalfOpen,
     stream latency::Latency,
+    stream limit_data::LimitData,
+    connect max_connections::MaxConnections,
+    connect no_upstream::NoUpstream,
     stream noop::Noop,
+    stream packet_loss::PacketLoss,
+    connect refuse::Refuse,
+    stream reset_peer::ResetPeer,
+    stream slicer::Slicer,
+    stream slow_close::SlowClose,
+    stream slow_read::SlowRead,
+    stream stall::Stall,
+    stream timeout::Timeout,
 }

@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The HTTP API of Sabot, thin over one [`Controller`](sabot_proxy::Controller).
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`classic`] | Toxiproxy's routes: lenient, byte for byte where clients look |
+//! | `v1` | Sabot's own routes: strict, every refusal names its field |
+//! | `openapi` | the description of both, from the handlers and the catalog |
+//! | [`metrics`] | Prometheus text |
+//! | `security` | Host, Origin and browsers |
+//! | `app` | the router and what requests share |
+//! | `server` | sockets and their limits |
+//!
+//! No route waits for the data plane, and none knows a kind of toxic by name.
+
+mod app;
+pub mod classic;
+mod error;
+mod extract;
+pub mod metrics;
+mod openapi;
+mod options;
+mod security;
+mod server;
+mod trace;
+mod v1;
+
+pub use app::router;
+pub use openapi::document as openapi;
+pub use options::ApiOptions;
+pub use server::serve;

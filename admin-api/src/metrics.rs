@@ -1,0 +1,71 @@
+//! Metrics as Prometheus reads them.
+//!
+//! Names and values are the proxy's; here is only their rendering.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::App;
+
+/// Upper bounds of all histograms, in seconds: from a timer's lateness (tens of
+/// microseconds) to a dial that times out. Without buckets the exporter makes
+/// summaries, which cannot be added up over servers.
+const BUCKETS_S: [f64; 18] = [
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 30.0,
+];
+
+/// The exporter moves what histograms recorded this often; between scrapes they
+/// would grow without bound.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// Makes this process record metrics; once, further calls change nothing.
+///
+/// [`serve`](crate::serve) and [`router`](crate::router) call it. A program that
+/// counts before that calls it first.
+pub fn install() {
+    HANDLE.get_or_init(|| {
+        let builder = PrometheusBuilder::new();
+        // Refused only if there were no buckets.
+        let builder = builder.set_buckets(&BUCKETS_S).unwrap_or_else(|_| PrometheusBuilder::new());
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        if metrics::set_global_recorder(recorder).is_err() {
+            tracing::warn!("another recorder of metrics is installed: /metrics stays empty");
+        }
+        handle
+    });
+}
+
+/// Keeps histograms small for as long as it is polled.
+pub(crate) async fn upkeep() {
+    let mut tick = tokio::time::interval(UPKEEP);
+    loop {
+        tick.tick().await;
+        if let Some(handle) = HANDLE.get() {
+            handle.run_upkeep();
+        }
+    }
+}
+
+pub(crate) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(scrape))
+}
+
+/// All metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "metrics", operation_id = "metrics",
+    responses((status = 200, content_type = "text/plain", body = String)))]
+async fn scrape(State(app): State<App>) -> Response {
+    app.controller.publish();
+    let text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

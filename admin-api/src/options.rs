@@ -1,0 +1,53 @@
+//! What the server may be told.
+
+use std::time::Duration;
+
+/// Limits and permissions of the API. The defaults suit a developer's machine
+/// and a compose network alike.
+#[derive(Clone, Debug)]
+pub struct ApiOptions {
+    /// Host names that pass besides those that always do: a name, `.suffix`
+    /// for every name below it, or `*` for all.
+    pub allowed_hosts: Vec<String>,
+    /// Bytes of a request's body. A populate of 10,000 proxies is 1.5 MB.
+    pub max_body: usize,
+    /// Bytes of a request's line and headers together.
+    pub max_head: usize,
+    /// Headers of a request.
+    pub max_headers: usize,
+    /// Open connections; more wait in the listener's backlog.
+    pub max_connections: usize,
+    /// Open event streams; more are refused. Well below `max_connections`, so
+    /// that watching never locks out changing.
+    pub max_event_streams: usize,
+    /// How long a request's headers may take, and how long a kept-alive
+    /// connection may idle. As long as Toxiproxy: clients pool connections.
+    pub header_timeout: Duration,
+    /// How long a request's body may take.
+    pub body_timeout: Duration,
+    /// How long an answer may take; event streams have no end.
+    pub request_timeout: Duration,
+    /// A comment on a silent event stream this often, so that both ends notice
+    /// when the other is gone.
+    pub keep_alive: Duration,
+    /// How long answers that are under way may take once shutdown began.
+    pub drain: Duration,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            allowed_hosts: Vec::new(),
+            max_body: 4 << 20,
+            max_head: 64 << 10,
+            max_headers: 100,
+            max_connections: 512,
+            max_event_streams: 64,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(25),
+            keep_alive: Duration::from_secs(15),
+            drain: Duration::from_secs(2),
+        }
+    }
+}

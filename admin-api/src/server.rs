@@ -1,0 +1,111 @@
+//! Sockets and their limits: what a request must not be able to hold.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use sabot_proxy::Controller;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::{ApiOptions, app, metrics};
+
+/// A pause after an accept that failed for want of descriptors or memory:
+/// trying again at once would only burn a core.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves the API on `listener` until `shutdown` is ready.
+///
+/// Then no connection is accepted any more, event streams end, and answers that
+/// are under way get [`ApiOptions::drain`] to finish. Dropping the future closes
+/// everything at once.
+pub async fn serve(
+    listener: TcpListener,
+    controller: Controller,
+    options: ApiOptions,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (stop, stopping) = watch::channel(false);
+    let http = Arc::new(http(&options));
+    let (places, drain) = (Arc::new(Semaphore::new(options.max_connections)), options.drain);
+    let service = TowerToHyperService::new(app::with_stop(controller, options, stopping.clone()));
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    let mut upkeep = pin!(metrics::upkeep());
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = &mut upkeep => continue,
+            () = &mut shutdown => break,
+        };
+        let (stream, place) = accepted;
+        let (http, service, stopping) = (Arc::clone(&http), service.clone(), stopping.clone());
+        connections.spawn(async move {
+            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = stopped(stopping) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            // A client that went away or spoke something else: its affair.
+            if let Err(error) = ended {
+                tracing::debug!(error = %error, "a connection to the API ended early");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    stop.send_replace(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, drained).await.is_err() {
+        tracing::warn!("closing connections to the API that did not end in time");
+    }
+}
+
+/// Ready when the server stops.
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error says that the server was dropped: stopped as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// The next connection, once there is a place for it. Cancel safe.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // The semaphore is never closed.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without it small answers wait for the client's delayed ACK.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "failed to set TCP_NODELAY on a connection to the API");
+                }
+                return (stream, place);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection to the API");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn http(options: &ApiOptions) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(options.header_timeout)
+        .max_headers(options.max_headers)
+        .max_header_size(options.max_head)
+        // Clients that send everything and shut their writing side still read.
+        .half_close(true);
+    http
+}

@@ -1,0 +1,75 @@
+//! What happens on a proxy, as it happens (server-sent events).
+
+use std::convert::Infallible;
+
+use axum::extract::State;
+use axum::response::Sse;
+use axum::response::sse::{Event as Message, KeepAlive};
+use futures_util::stream::{self, Stream};
+use http::StatusCode;
+use sabot_proxy::Event;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use super::refuse::refused;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::Names;
+
+/// Everything that happens on a proxy from now on. `event:` is the type,
+/// `data:` one JSON object. A reader that is too slow misses events and is told
+/// how many (`lagged`); the stream ends with the proxy.
+#[utoipa::path(get, path = "/v1/proxies/{proxy}/events", tag = "sabot", operation_id = "events",
+    params(("proxy" = String, Path)),
+    responses((status = 200, content_type = "text/event-stream", body = String),
+        (status = 404, body = ApiError), (status = 503, body = ApiError)))]
+pub(super) async fn stream(
+    State(app): State<App>,
+    Names(proxy): Names<String>,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
+    let permit = app.event_streams.clone().try_acquire_owned().map_err(|_| {
+        let limit = app.options.max_event_streams;
+        let message = format!("all {limit} event streams are in use: close one and try again");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    })?;
+    let events = app.controller.events(&proxy).map_err(refused)?;
+    let subscriber = Subscriber { events, stopping: app.stopping.clone(), _permit: permit };
+    let messages = stream::unfold(subscriber, |mut subscriber| async move {
+        Some((Ok(subscriber.next().await?), subscriber))
+    });
+    Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(app.options.keep_alive)))
+}
+
+/// Gives its permit back when the stream is dropped.
+struct Subscriber {
+    events: Receiver<Event>,
+    stopping: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Subscriber {
+    /// The next message; none when the proxy is gone or the server stops.
+    async fn next(&mut self) -> Option<Message> {
+        // A router without a server never stops: then the sender is gone.
+        let stopped = async {
+            if self.stopping.wait_for(|stop| *stop).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let event = tokio::select! {
+            event = self.events.recv() => event,
+            () = stopped => return None,
+        };
+        match event {
+            Ok(event) => Some(message(&serde_json::to_value(&event).unwrap_or_default())),
+            Err(RecvError::Lagged(missed)) => Some(message(&json!({ "type": "lagged", "missed": missed }))),
+            Err(RecvError::Closed) => None,
+        }
+    }
+}
+
+fn message(event: &Value) -> Message {
+    let kind = event["type"].as_str().unwrap_or("message");
+    Message::default().event(kind).data(event.to_string())
+}

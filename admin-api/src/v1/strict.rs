@@ -1,0 +1,113 @@
+//! JSON that must be exactly what the route asks for.
+//!
+//! What does not fit is answered with the path of the field and, where a name
+//! is unknown, the nearest one that exists – for every body, without any of
+//! them knowing.
+
+use sabot_toxics::Invalid;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::ApiError;
+
+/// Reads a body.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    if body.trim_ascii().is_empty() {
+        return Err(ApiError::bad_request("the body is empty: a JSON object is expected"));
+    }
+    let value: Value = serde_json::from_slice(body)
+        .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        let path = if path == "." { "" } else { &path };
+        refine(path, &error.into_inner().to_string()).into()
+    })
+}
+
+/// What serde says of the value at `path`, as we say it.
+fn refine(path: &str, message: &str) -> Invalid {
+    let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();
+    let (field, message) = match quoted[..] {
+        [unknown, ref known @ ..] if message.starts_with("unknown field ") => {
+            let hint = sabot_toxics::suggestion(unknown, known);
+            (unknown, format!("unknown field{hint}"))
+        }
+        [missing, ..] if message.starts_with("missing field ") => (missing, "is missing".to_owned()),
+        // An `Invalid` that came through serde begins with its own field.
+        _ => match message.split_once(": ").filter(|(field, _)| is_path(field)) {
+            Some((field, message)) => (field, message.to_owned()),
+            None => ("", message.to_owned()),
+        },
+    };
+    let field = match (path, field) {
+        ("", field) => field.to_owned(),
+        (path, "") => path.to_owned(),
+        // The path ends with the field itself where serde already stood on it.
+        (path, field) if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
+        (path, field) => format!("{path}.{field}"),
+    };
+    if field.is_empty() {
+        return Invalid::new("body", message);
+    }
+    Invalid::new(field, message)
+}
+
+fn is_path(text: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
+    !text.is_empty() && text.chars().all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Outer {
+        name: String,
+        count: Option<u32>,
+        inner: Option<Vec<Inner>>,
+        toxics: Option<Vec<sabot_toxics::ToxicSpec>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only read")]
+    struct Inner {
+        size: u32,
+    }
+
+    #[test]
+    fn every_refusal_names_its_field() {
+        for (body, field, message) in [
+            ("", None, "the body is empty: a JSON object is expected"),
+            ("{", None, "the body is not JSON: EOF while parsing an object at line 1 column 1"),
+            ("[]", Some("body"), "body: invalid length 0, expected struct Outer with 4 elements"),
+            ("{}", Some("name"), "name: is missing"),
+            (r#"{"nmae":"a"}"#, Some("nmae"), "nmae: unknown field, did you mean `name`?"),
+            (r#"{"name":1}"#, Some("name"), "name: invalid type: integer `1`, expected a string"),
+            (
+                r#"{"name":"a","inner":[{"sise":1}]}"#,
+                Some("inner[0].sise"),
+                "inner[0].sise: unknown field, did you mean `size`?",
+            ),
+            (r#"{"name":"a","inner":[{}]}"#, Some("inner[0].size"), "inner[0].size: is missing"),
+            (
+                r#"{"name":"a","toxics":[{"type":"latency","attributes":{"latncy":1}}]}"#,
+                Some("toxics[0].attributes.latncy"),
+                "toxics[0].attributes.latncy: unknown attribute of latency, did you mean `latency`?",
+            ),
+            (
+                r#"{"name":"a","toxics":[{}]}"#,
+                Some("toxics[0].type"),
+                "toxics[0].type: is missing: say which kind of toxic",
+            ),
+        ] {
+            let error = read::<Outer>(body.as_bytes()).unwrap_err();
+            assert_eq!((error.field.as_deref(), error.message.as_str()), (field, message), "{body}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Toxics on Sabot's own routes.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+use sabot_proxy::ToxicPatch;
+use sabot_toxics::{Invalid, ToxicSpec};
+
+use super::refuse::refused;
+use super::strict;
+use super::wire::{PatchToxic, Toxic, Toxics};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::extract::{Body, Names};
+
+/// The toxics of a proxy, the upstream chain first.
+#[utoipa::path(get, path = "/v1/proxies/{proxy}/toxics", tag = "sabot", operation_id = "list_toxics",
+    params(("proxy" = String, Path)),
+    responses((status = 200, body = Toxics), (status = 404, body = ApiError)))]
+pub(super) async fn list(
+    State(app): State<App>,
+    Names(proxy): Names<String>,
+) -> Result<Json<Toxics>, ApiError> {
+    let proxy = app.controller.proxy(&proxy).map_err(refused)?;
+    Ok(Json(Toxics { toxics: proxy.toxics.into_iter().map(Toxic::from).collect() }))
+}
+
+/// Adds a toxic at the end of its direction's chain.
+#[utoipa::path(post, path = "/v1/proxies/{proxy}/toxics", tag = "sabot", operation_id = "add_toxic",
+    params(("proxy" = String, Path)), request_body = ref("#/components/schemas/NewToxic"),
+    responses((status = 201, body = Toxic), (status = 400, body = ApiError),
+        (status = 404, body = ApiError), (status = 409, body = ApiError)))]
+pub(super) async fn add(
+    State(app): State<App>,
+    Names(proxy): Names<String>,
+    Body(body): Body,
+) -> Result<(StatusCode, Json<Toxic>), ApiError> {
+    let spec: ToxicSpec = strict::read(&body)?;
+    let toxic = app.controller.add_toxic(&proxy, spec).map_err(refused)?;
+    Ok((StatusCode::CREATED, Json(toxic.into())))
+}
+
+/// One toxic.
+#[utoipa::path(get, path = "/v1/proxies/{proxy}/toxics/{toxic}", tag = "sabot", operation_id = "toxic",
+    params(("proxy" = String, Path), ("toxic" = String, Path)),
+    responses((status = 200, body = Toxic), (status = 404, body = ApiError)))]
+pub(super) async fn show(
+    State(app): State<App>,
+    Names((proxy, toxic)): Names<(String, String)>,
+) -> Result<Json<Toxic>, ApiError> {
+    Ok(Json(app.controller.toxic(&proxy, &toxic).map_err(refused)?.into()))
+}
+
+/// Changes the fields that are given; a refused patch changes nothing.
+#[utoipa::path(patch, path = "/v1/proxies/{proxy}/toxics/{toxic}", tag = "sabot", operation_id = "update_toxic",
+    params(("proxy" = String, Path), ("toxic" = String, Path)), request_body = PatchToxic,
+    responses((status = 200, body = Toxic), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    Names((proxy, toxic)): Names<(String, String)>,
+    Body(body): Body,
+) -> Result<Json<Toxic>, ApiError> {
+    let given: PatchToxic = strict::read(&body)?;
+    if given.toxicity.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+        return Err(Invalid::new("toxicity", "must lie between 0 and 1").into());
+    }
+    let patch = ToxicPatch {
+        attributes: given.attributes,
+        toxicity: given.toxicity,
+        when: given.when.map(sabot_toxics::read_when).transpose()?,
+    };
+    Ok(Json(app.controller.update_toxic(&proxy, &toxic, patch).map_err(refused)?.into()))
+}
+
+/// Removes a toxic; what it held goes on at once.
+#[utoipa::path(delete, path = "/v1/proxies/{proxy}/toxics/{toxic}", tag = "sabot", operation_id = "remove_toxic",
+    params(("proxy" = String, Path), ("toxic" = String, Path)),
+    responses((status = 204), (status = 404, body = ApiError)))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    Names((proxy, toxic)): Names<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    app.controller.remove_toxic(&proxy, &toxic).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -17,13 +17,13 @@ use utoipa_axum::routes;
 use crate::app::App;
 use crate::{classic as toxiproxy, metrics, v1};
 
-/// Sabot breaks the links between services on purpose. `/v1` is its own API:
-/// strict, every refusal names the field. The routes without a prefix are
-/// Toxiproxy's, for its clients: keys in any case, `null` for absent, unknown
-/// fields ignored, Content-Type not looked at.
+const ABOUT: &str = "Sabot breaks the links between services on purpose. `/v1` is its own API: strict, every \
+    refusal names the field. The routes without a prefix are Toxiproxy's, for its clients: keys in any case, `null` \
+    for absent, unknown fields ignored, Content-Type not looked at.";
+
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    info(title = "Sabot", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
+    info(title = "Sabot", description = ABOUT, license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     servers((url = "http://localhost:8474")),
     tags(
         (name = "sabot", description = "Sabot's own routes."),

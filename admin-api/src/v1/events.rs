@@ -13,6 +13,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::refuse::refused;
+use super::wire::EventData;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::Names;
@@ -22,7 +23,7 @@ use crate::extract::Names;
 /// how many (`lagged`); the stream ends with the proxy.
 #[utoipa::path(get, path = "/v1/proxies/{proxy}/events", tag = "sabot", operation_id = "events",
     params(("proxy" = String, Path)),
-    responses((status = 200, content_type = "text/event-stream", body = String),
+    responses((status = 200, content_type = "text/event-stream", body = EventData),
         (status = 404, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn stream(
     State(app): State<App>,

@@ -7,7 +7,9 @@ use crate::error::ApiError;
 
 pub(super) fn refused(error: ControlError) -> ApiError {
     let status = match &error {
-        ControlError::ProxyNotFound { .. } | ControlError::ToxicNotFound { .. } => StatusCode::NOT_FOUND,
+        ControlError::ProxyNotFound { .. }
+        | ControlError::ToxicNotFound { .. }
+        | ControlError::ConnectionNotFound { .. } => StatusCode::NOT_FOUND,
         ControlError::ProxyExists { .. } | ControlError::ToxicExists { .. } => StatusCode::CONFLICT,
         ControlError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ControlError::Invalid(_) => StatusCode::BAD_REQUEST,

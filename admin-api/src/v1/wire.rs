@@ -292,6 +292,28 @@ pub(crate) struct Connections {
     pub(super) connections: Vec<Connection>,
 }
 
+/// The data of a server-sent event: what they all have, and what some have.
+#[derive(ToSchema)]
+#[schema(as = Event)]
+#[expect(dead_code, reason = "describes events that the proxy writes")]
+pub(crate) struct EventData {
+    /// `connection_opened`, `connection_closed`, `connection_failed`, `toxic_applied`, `toxic_added`,
+    /// `toxic_updated`, `toxic_removed`, `proxy_updated`, or `lagged` when the reader was too slow.
+    r#type: String,
+    /// When, in milliseconds since the Unix epoch.
+    at_ms: Option<u64>,
+    /// The connection that it is about.
+    connection: Option<u64>,
+    /// The toxic that it is about.
+    toxic: Option<String>,
+    /// The kind of that toxic.
+    kind: Option<String>,
+    /// Why a connection ended.
+    reason: Option<String>,
+    /// How many events were missed.
+    missed: Option<u64>,
+}
+
 /// The catalog describes a toxic; see `openapi`.
 fn new_toxics() -> utoipa::openapi::schema::Array {
     utoipa::openapi::schema::Array::new(Ref::from_schema_name("NewToxic"))

@@ -1,0 +1,21 @@
+//! The contract row by row: a server on a real socket, and tables of what is
+//! sent and what must come back.
+//!
+//! [`api`] alone knows how to ask; every other file is data.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod api;
+mod bytes;
+mod errors;
+mod events;
+mod lenient;
+mod limits;
+mod metrics;
+mod openapi;
+mod populate;
+mod proxies;
+mod security;
+mod toxics;
+mod v1;
+mod v1_refusals;

@@ -1,0 +1,48 @@
+//! What Prometheus reads.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+use crate::api::Api;
+
+#[test]
+fn bytes_are_counted_while_the_connection_lives() {
+    let upstream = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let to = upstream.local_addr().unwrap();
+    let api = Api::start();
+    let body = format!(r#"{{"name":"counted","listen":"127.0.0.1:0","upstream":"{to}"}}"#);
+    let created = api.call("POST /proxies", &body).json();
+    let listen = created["listen"].as_str().unwrap();
+    let mut client = TcpStream::connect(listen).unwrap();
+    let (mut server, _) = upstream.accept().unwrap();
+    client.write_all(b"question").unwrap();
+    server.read_exact(&mut [0; 8]).unwrap();
+    server.write_all(b"answer").unwrap();
+    client.read_exact(&mut [0; 6]).unwrap();
+
+    let answer = api.call("GET /metrics", "");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for (metric, direction, bytes) in [
+        ("received", "upstream", 8),
+        ("sent", "upstream", 8),
+        ("received", "downstream", 6),
+        ("sent", "downstream", 6),
+    ] {
+        let name = format!("toxiproxy_proxy_{metric}_bytes_total{{");
+        let labels = [
+            format!("direction=\"{direction}\""),
+            format!("listener=\"{listen}\""),
+            "proxy=\"counted\"".to_owned(),
+            format!("upstream=\"{to}\""),
+        ];
+        let is_it = |line: &&str| line.starts_with(&name) && labels.iter().all(|label| line.contains(label));
+        let line = answer
+            .body
+            .lines()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("no {metric} {direction} in\n{}", answer.body));
+        assert!(line.ends_with(&format!(" {bytes}")), "{line}");
+    }
+    assert!(!answer.body.contains("quantile="), "summaries cannot be added up: {}", answer.body);
+}

@@ -1,4 +1,33 @@
-//! Placeholder.
+//! The I/O shell of Sabot: listeners, relays and the controller that owns them.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`Controller`] | the one owner of all state; every way in ends here |
+//! | [`model`] | what goes in and what comes out |
+//! | `proxy`, `accept`, `connection`, `registry` | one proxy, from its listener to its live connections |
+//! | `relay` | bytes from one peer to the other, through the toxics or by the shortest way |
+//! | `net` | sockets, worker threads, timers |
+//! | [`event`], [`metrics`] | what can be seen from outside |
+//!
+//! What a fault does to a stream is not known here: that is `sabot_toxics`.
 
+mod accept;
+mod connection;
+mod controller;
+pub mod event;
+pub mod metrics;
+pub mod model;
 pub(crate) mod net;
+mod options;
+mod proxy;
+mod registry;
 pub(crate) mod relay;
+mod shell;
+
+pub use controller::Controller;
+pub use event::{Event, What};
+pub use model::{
+    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyView, ToxicPatch, ToxicView,
+};
+pub use options::Options;
+pub use proxy::check_upstream;

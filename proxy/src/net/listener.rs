@@ -32,7 +32,7 @@ pub(crate) struct Bound {
     socket: OwnedFd,
     local: Address,
     /// The socket's file, removed when the listener goes.
-    file: Option<SocketFile>,
+    _file: Option<SocketFile>,
 }
 
 impl Bound {
@@ -177,7 +177,7 @@ fn bind_tcp(addr: SocketAddr) -> io::Result<Bound> {
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     let local = socket.local_addr()?.as_socket().unwrap_or(addr).into();
-    Ok(Bound { socket: socket.into(), local, file: None })
+    Ok(Bound { socket: socket.into(), local, _file: None })
 }
 
 fn bind_unix(path: &Path) -> io::Result<Bound> {
@@ -187,7 +187,7 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
     socket.bind(&address)?;
     socket.listen(BACKLOG)?;
     let file = SocketFile::of(path)?;
-    Ok(Bound { socket: socket.into(), local: Address::Unix(path.to_owned()), file: Some(file) })
+    Ok(Bound { socket: socket.into(), local: Address::Unix(path.to_owned()), _file: Some(file) })
 }
 
 /// Removes a socket file whose listener is gone. Anything else at `path` is left

@@ -96,6 +96,14 @@ impl Stream {
         let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
     }
 
+    /// Ready once the peer has reset the stream, or is gone. Cancel safe.
+    pub(crate) async fn broken(&self) {
+        let _ = match self {
+            Self::Tcp(tcp) => tcp.ready(Interest::ERROR).await,
+            Self::Unix(unix) => unix.ready(Interest::ERROR).await,
+        };
+    }
+
     /// Closes with RST (a Unix socket has none and is just closed).
     pub(crate) fn reset(self) {
         if let Self::Tcp(tcp) = &self {

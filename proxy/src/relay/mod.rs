@@ -54,6 +54,20 @@ pub(crate) enum Reason {
     Killed,
 }
 
+impl Reason {
+    /// The name on the wire.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::ClientReset => "client_reset",
+            Self::UpstreamReset => "upstream_reset",
+            Self::ToxicClosed => "toxic_closed",
+            Self::ToxicReset => "toxic_reset",
+            Self::Killed => "closed",
+        }
+    }
+}
+
 /// Relays between the two until the connection has ended, and closes both.
 ///
 /// Cancel safe in that dropping it closes both sockets. `shared` carries the
@@ -103,7 +117,7 @@ impl<C: Clock> Relay<C> {
             self.registered = Some(cx.waker().clone());
         }
         if self.shared.is_killed() {
-            return Poll::Ready((Reason::Killed, true));
+            return Poll::Ready((Reason::Killed, self.shared.is_reset()));
         }
         // The clock is read only if something is timed: 25 ns matter on the fast path.
         let mut now = None;

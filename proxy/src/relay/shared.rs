@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
@@ -12,6 +12,11 @@ use futures_util::task::AtomicWaker;
 use sabot_toxics::{ConnKey, Direction, Entry, Plan, Time};
 
 use super::budget::Budget;
+
+/// Both sockets are just closed.
+const CLOSE: u8 = 1;
+/// Both peers get an RST.
+const RESET: u8 = 2;
 
 /// Told when a toxic acts on a connection for the first time.
 pub(crate) type OnApplied = Box<dyn Fn(&ConnShared, &Arc<Entry>) + Send + Sync>;
@@ -54,7 +59,13 @@ impl Policy {
         (self.version.load(Ordering::Relaxed), Arc::clone(&plan))
     }
 
-    pub(super) fn version(&self) -> u64 {
+    /// A toxic acted on `connection`: tells the proxy.
+    pub(crate) fn applied(&self, connection: &ConnShared, entry: &Arc<Entry>) {
+        (self.on_applied)(connection, entry);
+    }
+
+    /// Counts plans: another number is another plan.
+    pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 }
@@ -111,7 +122,10 @@ pub(crate) struct ConnShared {
     sent: [AtomicU64; 2],
     held: AtomicUsize,
     state: AtomicU8,
-    killed: AtomicBool,
+    /// 0, or how it was killed: [`CLOSE`] or [`RESET`].
+    killed: AtomicU8,
+    /// The toxics that have acted on it; a handful at most.
+    applied: Mutex<Vec<u64>>,
     waker: AtomicWaker,
 }
 
@@ -136,7 +150,8 @@ impl ConnShared {
             sent: Default::default(),
             held: AtomicUsize::new(0),
             state: AtomicU8::new(State::Accepting as u8),
-            killed: AtomicBool::new(false),
+            killed: AtomicU8::new(0),
+            applied: Mutex::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -167,14 +182,36 @@ impl ConnShared {
     }
 
     /// Ends the connection at once, with RST to both peers.
-    pub(crate) fn kill(&self) {
-        self.killed.store(true, Ordering::Release);
+    pub(crate) fn reset(&self) {
+        self.killed.store(RESET, Ordering::Release);
         self.wake();
     }
 
-    /// Whether it was killed: what waits before the relay begins has to look too.
+    /// Ends the connection at once, as a process that goes away does.
+    pub(crate) fn close(&self) {
+        // A reset that was asked for before stays one.
+        let _ = self.killed.compare_exchange(0, CLOSE, Ordering::AcqRel, Ordering::Acquire);
+        self.wake();
+    }
+
+    /// Whether it was ended: what waits before the relay begins has to look too.
     pub(crate) fn is_killed(&self) -> bool {
-        self.killed.load(Ordering::Acquire)
+        self.killed.load(Ordering::Acquire) != 0
+    }
+
+    /// Whether it was ended by [`Self::reset`].
+    pub(crate) fn is_reset(&self) -> bool {
+        self.killed.load(Ordering::Acquire) == RESET
+    }
+
+    /// Whether the toxic of that id acts on it for the first time; true once.
+    pub(crate) fn first_application(&self, toxic: u64) -> bool {
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = !applied.contains(&toxic);
+        if first {
+            applied.push(toxic);
+        }
+        first
     }
 
     /// Lets the connection look at its plan and kill flag.
@@ -182,7 +219,7 @@ impl ConnShared {
         self.waker.wake();
     }
 
-    /// The task that [`Self::wake`] and [`Self::kill`] wake; the last one counts.
+    /// The task that [`Self::wake`], [`Self::close`] and [`Self::reset`] wake; the last one counts.
     /// Look at the flags after registering.
     pub(crate) fn register(&self, waker: &Waker) {
         self.waker.register(waker);
@@ -205,8 +242,9 @@ impl ConnShared {
         }
     }
 
-    pub(super) fn applied(&self, entry: &Arc<Entry>) {
-        (self.policy.on_applied)(self, entry);
+    /// A toxic acted on this connection.
+    pub(crate) fn applied(&self, entry: &Arc<Entry>) {
+        self.policy.applied(self, entry);
     }
 }
 

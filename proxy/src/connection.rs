@@ -1,0 +1,288 @@
+//! A connection from accept to end: the connect phase here, the rest in `relay`.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use sabot_toxics::{ConnectPlan, Dial, Time};
+use tokio::io::ReadBuf;
+
+use crate::event::What;
+use crate::metrics;
+use crate::net::timers::monotonic_now;
+use crate::net::{Accepted, Address, AddressError, Clock, Monotonic, Stream, dial};
+use crate::proxy::Proxy;
+use crate::registry::Entered;
+use crate::relay::{ConnShared, Reason, State, relay};
+
+/// What a connection needs to know.
+pub(crate) struct Context {
+    pub(crate) entered: Entered,
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) upstream: Result<Address, AddressError>,
+    pub(crate) dial_timeout: Duration,
+}
+
+/// Why a connection never reached its upstream.
+struct Failure {
+    reason: &'static str,
+    error: Option<String>,
+}
+
+impl Failure {
+    fn new(reason: &'static str) -> Self {
+        Self { reason, error: None }
+    }
+}
+
+/// Runs a connection to its end.
+pub(crate) async fn run(accepted: Accepted, context: Context) {
+    let shared = Arc::clone(&context.entered.connection);
+    context.proxy.events.tell(|| What::ConnectionOpened {
+        connection: shared.id,
+        client: client(&shared),
+        upstream: shared.upstream.to_string(),
+    });
+    // Boxed: dialling needs more room than relaying, and is over after a moment.
+    let reached = Box::pin(reach(accepted, &context, &shared)).await;
+    match reached {
+        Ok((client, upstream)) => {
+            let reason = relay(client, upstream, Arc::clone(&shared), Monotonic::default()).await;
+            context.closed(reason);
+        }
+        Err(failure) => context.failed(failure),
+    }
+}
+
+impl Context {
+    fn closed(&self, reason: Reason) {
+        let shared = &self.entered.connection;
+        self.proxy.events.tell(|| {
+            let [up, down] = sabot_toxics::Direction::BOTH.map(|direction| shared.sent(direction));
+            What::ConnectionClosed {
+                connection: shared.id,
+                client: client(shared),
+                reason: reason.as_str(),
+                bytes_upstream: up,
+                bytes_downstream: down,
+                duration_ms: age_ms(shared),
+            }
+        });
+    }
+
+    fn failed(&self, failure: Failure) {
+        let shared = &self.entered.connection;
+        metrics::connection_failed(&self.proxy.name, failure.reason);
+        tracing::debug!(
+            proxy = %self.proxy.name,
+            connection = shared.id,
+            reason = failure.reason,
+            error = failure.error.as_deref(),
+            "failed to connect to {}",
+            shared.upstream
+        );
+        self.proxy.events.tell(|| What::ConnectionFailed {
+            connection: shared.id,
+            client: client(shared),
+            reason: failure.reason,
+            error: failure.error,
+        });
+    }
+
+    /// What the faults of the connect phase have in store as of the plan `version`.
+    fn fate(&self, shared: &ConnShared) -> (u64, ConnectPlan) {
+        let (version, plan) = shared.policy.plan();
+        if plan.is_empty() {
+            return (version, ConnectPlan::default());
+        }
+        let others = self.proxy.registry.len().saturating_sub(1);
+        let fate =
+            plan.connect(&shared.key, others, monotonic_now(), |entry| shared.policy.applied(shared, entry));
+        (version, fate)
+    }
+}
+
+/// Takes the client and reaches the upstream, as far as the toxics let it.
+async fn reach(
+    accepted: Accepted,
+    context: &Context,
+    shared: &Arc<ConnShared>,
+) -> Result<(Stream, Stream), Failure> {
+    let (mut version, mut fate) = context.fate(shared);
+    if fate.refuse {
+        accepted.reset();
+        return Err(Failure::new("toxic"));
+    }
+    let mut client = accepted.attach().map_err(|error| failure(&error))?;
+    loop {
+        // A fault that is changed or removed while it holds a connection back is
+        // judged anew, from the moment of the accept.
+        let began = shared.opened + fate.accept_delay;
+        let over = match pause(&client, shared, version, began).await {
+            Pause::Over => None,
+            changed => Some(changed),
+        };
+        let over = match (over, &fate.dial) {
+            (Some(early), _) => early,
+            (None, Dial::After(delay)) => {
+                shared.set_state(State::Dialing);
+                match pause(&client, shared, version, began + *delay).await {
+                    Pause::Over => {
+                        let upstream = reach_upstream(&client, context, shared).await?;
+                        return Ok((client, upstream));
+                    }
+                    early => early,
+                }
+            }
+            (None, Dial::Swallow(limit)) => {
+                shared.set_state(State::Dialing);
+                match pause(&client, shared, version, began + *limit).await {
+                    Pause::Over => return Err(Failure::new("timeout")),
+                    early => early,
+                }
+            }
+            (None, Dial::Nothing) => swallow(&mut client, shared, version).await,
+        };
+        match over {
+            Pause::Changed => (version, fate) = context.fate(shared),
+            Pause::Killed => return Err(killed(client, shared)),
+            Pause::Gone | Pause::Over => return Err(Failure::new("client_gone")),
+        }
+    }
+}
+
+/// How a pause ended.
+enum Pause {
+    /// The time has come.
+    Over,
+    /// There is another plan.
+    Changed,
+    /// The controller ended the connection.
+    Killed,
+    /// The client is gone.
+    Gone,
+}
+
+/// Waits until `until`, unless something happens before.
+async fn pause(client: &Stream, shared: &ConnShared, version: u64, until: Time) -> Pause {
+    let mut clock = Monotonic::default();
+    let mut gone = pin!(client.broken());
+    poll_fn(|cx| {
+        if clock.now() >= until {
+            return Poll::Ready(Pause::Over);
+        }
+        if let Some(early) = interrupted(cx, shared, version) {
+            return Poll::Ready(early);
+        }
+        if gone.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Pause::Gone);
+        }
+        clock.poll_until(cx, until).map(|()| Pause::Over)
+    })
+    .await
+}
+
+/// What the controller wants of a connection that waits.
+fn interrupted(cx: &mut std::task::Context<'_>, shared: &ConnShared, version: u64) -> Option<Pause> {
+    shared.register(cx.waker());
+    if shared.is_killed() {
+        return Some(Pause::Killed);
+    }
+    (shared.policy.version() != version).then_some(Pause::Changed)
+}
+
+/// Dials, within the limit of time, unless the client leaves or the controller
+/// ends the connection.
+async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared) -> Result<Stream, Failure> {
+    shared.set_state(State::Dialing);
+    let began = monotonic_now();
+    let address = context
+        .upstream
+        .as_ref()
+        .map_err(|error| Failure { reason: "address", error: Some(error.to_string()) })?;
+    let mut dialling = pin!(tokio::time::timeout(context.dial_timeout, dial(address)));
+    let mut gone = pin!(client.broken());
+    let dialled = poll_fn(|cx| {
+        shared.register(cx.waker());
+        if shared.is_killed() {
+            return Poll::Ready(Err(Failure::new("closed")));
+        }
+        if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
+            return Poll::Ready(Ok(dialled));
+        }
+        gone.as_mut().poll(cx).map(|()| Err(Failure::new("client_gone")))
+    })
+    .await?;
+    match dialled {
+        Ok(Ok(upstream)) => {
+            metrics::dialled(&context.proxy.name, monotonic_now().saturating_since(began));
+            Ok(upstream)
+        }
+        Ok(Err(error)) => Err(failure(&error)),
+        Err(_) => Err(Failure::new("timeout")),
+    }
+}
+
+/// Reads and throws away what the client sends, until it ends. When the plan
+/// changes, a client that has sent nothing may still be connected; one that has
+/// is closed, since what it sent is lost.
+async fn swallow(client: &mut Stream, shared: &ConnShared, version: u64) -> Pause {
+    shared.set_state(State::Open);
+    let mut swallowed = 0;
+    let mut room = vec![0; 4096];
+    poll_fn(|cx| {
+        match interrupted(cx, shared, version) {
+            Some(Pause::Changed) if swallowed > 0 => return Poll::Ready(Pause::Gone),
+            Some(early) => return Poll::Ready(early),
+            None => {}
+        }
+        // A bounded turn: a client that sends without end may not keep the worker.
+        for _ in 0..16 {
+            let mut buf = ReadBuf::new(&mut room);
+            match client.poll_read(cx, &mut buf) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() => swallowed += buf.filled().len(),
+                Poll::Ready(_) => return Poll::Ready(Pause::Gone),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+fn killed(client: Stream, shared: &ConnShared) -> Failure {
+    if shared.is_reset() {
+        client.reset();
+    }
+    Failure::new("closed")
+}
+
+/// Names the reason of a failed dial, as the metric does.
+fn failure(error: &io::Error) -> Failure {
+    let reason = match Errno::from_io_error(error) {
+        Some(Errno::CONNREFUSED) => "refused",
+        Some(Errno::CONNRESET) => "reset",
+        Some(Errno::TIMEDOUT) => "timeout",
+        Some(Errno::HOSTUNREACH | Errno::NETUNREACH | Errno::NOENT) => "unreachable",
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::ADDRNOTAVAIL) => "resources",
+        Some(_) => "other",
+        // The resolver's errors carry no number.
+        None => "resolve",
+    };
+    Failure { reason, error: Some(error.to_string()) }
+}
+
+/// The client's address as people read it.
+pub(crate) fn client(shared: &ConnShared) -> String {
+    shared.client.map_or_else(|| "unix".to_owned(), |client| client.to_string())
+}
+
+/// How long ago it was accepted.
+pub(crate) fn age_ms(shared: &ConnShared) -> u64 {
+    u64::try_from(monotonic_now().saturating_since(shared.opened).as_millis()).unwrap_or(u64::MAX)
+}

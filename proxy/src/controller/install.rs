@@ -1,0 +1,271 @@
+//! Putting proxies in place, all or none.
+//!
+//! First everything is checked and every listener opened; only then is anything
+//! changed. An address that is in use may be held by a proxy that is about to be
+//! replaced: its listener is closed for the try, and opened again if it fails.
+
+use std::io;
+use std::sync::Arc;
+
+use sabot_toxics::{Entry, Invalid};
+
+use super::{Controller, bind};
+use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec};
+use crate::net::Bound;
+use crate::net::timers::monotonic_now;
+use crate::proxy::Proxy;
+
+/// What becomes of the toxics of a proxy that stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Toxics {
+    /// They stay as they are.
+    Given,
+    /// They become what the configuration says, and so does `enabled`.
+    Configured,
+}
+
+/// What is going to happen to one proxy.
+struct Step {
+    spec: ProxySpec,
+    entries: Vec<Arc<Entry>>,
+    /// The proxy of that name that there is.
+    old: Option<Arc<Proxy>>,
+    /// Whether the old one stays.
+    stays: bool,
+    bound: Option<Bound>,
+}
+
+impl Step {
+    fn needs_listener(&self, toxics: Toxics) -> bool {
+        let starts = match &self.old {
+            Some(old) if self.stays => toxics == Toxics::Configured && !old.is_enabled(),
+            _ => true,
+        };
+        starts && self.spec.enabled
+    }
+
+    /// A proxy whose place is taken.
+    fn replaced(&self) -> Option<&Arc<Proxy>> {
+        self.old.as_ref().filter(|_| !self.stays)
+    }
+
+    fn listen(&self) -> String {
+        match &self.old {
+            Some(old) if self.stays => old.listen(),
+            _ => self.spec.listen.clone().unwrap_or_default(),
+        }
+    }
+}
+
+impl Controller {
+    /// Puts proxies in place. The caller holds the right to change.
+    pub(super) async fn install(
+        &self,
+        specs: &[ProxySpec],
+        toxics: Toxics,
+    ) -> Result<ApplySummary, ControlError> {
+        let mut steps = self.plan(specs)?;
+        if let Err(error) = open(&mut steps, toxics).await {
+            let replaced: Vec<_> = steps.iter().filter_map(Step::replaced).cloned().collect();
+            let in_use = matches!(&error, ControlError::Bind { source, .. }
+                if source.kind() == io::ErrorKind::AddrInUse);
+            if !in_use || replaced.is_empty() {
+                return Err(error);
+            }
+            self.open_in_place_of(&replaced, &mut steps, toxics).await?;
+        }
+        let mut summary = ApplySummary::default();
+        for step in steps {
+            self.take(step, toxics, &mut summary).await?;
+        }
+        Ok(summary)
+    }
+
+    /// Checks everything that can be checked without a socket.
+    fn plan(&self, specs: &[ProxySpec]) -> Result<Vec<Step>, ControlError> {
+        let mut steps: Vec<Step> = Vec::with_capacity(specs.len());
+        for spec in specs {
+            check(spec)?;
+            if steps.iter().any(|step| step.spec.name == spec.name) {
+                let message = format!("`{}` is given twice", spec.name);
+                return Err(Invalid::new("name", message).into());
+            }
+            let make = |spec: &sabot_toxics::ToxicSpec| {
+                Entry::new(spec.clone(), self.inner.shell.next_id(), monotonic_now(), 1).map(Arc::new)
+            };
+            let entries = spec.toxics.iter().map(make).collect::<Result<_, _>>()?;
+            let old = self.find(&spec.name).ok();
+            let listen = spec.listen.as_deref().unwrap_or_default();
+            let stays = old.as_ref().is_some_and(|old| old.is_at(listen, &spec.upstream));
+            steps.push(Step { spec: spec.clone(), entries, old, stays, bound: None });
+        }
+        Ok(steps)
+    }
+
+    /// Tries again with the listeners of those closed that are to be replaced.
+    async fn open_in_place_of(
+        &self,
+        replaced: &[Arc<Proxy>],
+        steps: &mut [Step],
+        toxics: Toxics,
+    ) -> Result<(), ControlError> {
+        steps.iter_mut().for_each(|step| step.bound = None);
+        let closed: Vec<_> =
+            replaced.iter().filter(|proxy| proxy.stop_listening().is_some()).cloned().collect();
+        let opened = open(steps, toxics).await;
+        if opened.is_err() {
+            steps.iter_mut().for_each(|step| step.bound = None);
+            for proxy in closed {
+                self.reopen(&proxy).await;
+            }
+        }
+        opened
+    }
+
+    /// Carries out what was checked and opened.
+    async fn take(&self, step: Step, toxics: Toxics, summary: &mut ApplySummary) -> Result<(), ControlError> {
+        let shell = &self.inner.shell;
+        let proxy = match &step.old {
+            Some(old) if step.stays => {
+                if toxics == Toxics::Configured && self.follow(old, step.spec, step.bound).await? {
+                    summary.changed.push(old.name.clone());
+                }
+                Arc::clone(old)
+            }
+            old => {
+                if let Some(old) = old {
+                    drop(old.stop_listening());
+                    old.end_connections().await;
+                    summary.changed.push(old.name.clone());
+                } else {
+                    summary.created.push(step.spec.name.clone());
+                }
+                let listen = step.spec.listen.as_deref().unwrap_or_default();
+                let (name, upstream) = (&step.spec.name, &step.spec.upstream);
+                let proxy = Arc::new(Proxy::new(shell, name, listen, upstream, step.entries));
+                self.write().insert(name.clone(), Arc::clone(&proxy));
+                if let Some(bound) = step.bound {
+                    proxy.start(shell, bound);
+                }
+                proxy.entries().iter().for_each(|entry| self.watch_expiry(&proxy, entry));
+                proxy
+            }
+        };
+        if toxics == Toxics::Configured {
+            proxy.set_configured();
+        }
+        Ok(())
+    }
+
+    /// Makes a proxy that stays what the configuration says. True if it changed.
+    async fn follow(
+        &self,
+        proxy: &Arc<Proxy>,
+        spec: ProxySpec,
+        bound: Option<Bound>,
+    ) -> Result<bool, ControlError> {
+        let (mut changed, entries) = proxy.reconcile_toxics(&self.inner.shell, &spec.toxics)?;
+        entries.iter().for_each(|entry| self.watch_expiry(proxy, entry));
+        if let Some(bound) = bound {
+            proxy.start(&self.inner.shell, bound);
+            changed = true;
+        } else if !spec.enabled && proxy.is_enabled() {
+            proxy.stop().await;
+            changed = true;
+        }
+        Ok(changed)
+    }
+
+    /// Carries out [`Controller::update`].
+    pub(super) async fn readdress(&self, proxy: &Arc<Proxy>, patch: &ProxyPatch) -> Result<(), ControlError> {
+        let view = proxy.view();
+        if patch.upstream.as_deref() == Some("") {
+            return Err(Invalid::new("upstream", "must not be empty").into());
+        }
+        let listen =
+            patch.listen.as_deref().filter(|text| !text.is_empty() && !proxy.is_at(text, &view.upstream));
+        let upstream = patch.upstream.as_deref().filter(|text| !proxy.is_at(&view.listen, text));
+        let enabled = patch.enabled.unwrap_or(view.enabled);
+        let restarts = listen.is_some() || !view.enabled;
+        let bound = match listen {
+            _ if !enabled || !restarts => None,
+            None => Some(bind(&view.listen).await?),
+            Some(listen) => Some(self.bind_elsewhere(proxy, listen).await?),
+        };
+        if let Some(listen) = listen.filter(|_| !enabled) {
+            listen
+                .parse::<crate::net::Address>()
+                .map_err(|error| Invalid::new("listen", error.to_string()))?;
+        }
+        if listen.is_some() || !enabled {
+            drop(proxy.stop_listening());
+        }
+        if listen.is_some() || upstream.is_some() {
+            proxy.readdress(listen, upstream);
+        }
+        if listen.is_some() || upstream.is_some() || !enabled {
+            proxy.end_connections().await;
+        }
+        if let Some(bound) = bound {
+            proxy.start(&self.inner.shell, bound);
+        }
+        Ok(())
+    }
+
+    /// Opens another listener for a proxy. If the new address overlaps the old one
+    /// (another interface, the same port), the old one has to go first, and comes
+    /// back if the new one cannot be had.
+    async fn bind_elsewhere(&self, proxy: &Arc<Proxy>, listen: &str) -> Result<Bound, ControlError> {
+        match bind(listen).await {
+            Err(ControlError::Bind { source, .. })
+                if source.kind() == io::ErrorKind::AddrInUse && proxy.is_enabled() =>
+            {
+                drop(proxy.stop_listening());
+                let bound = bind(listen).await;
+                if bound.is_err() {
+                    self.reopen(proxy).await;
+                }
+                bound
+            }
+            bound => bound,
+        }
+    }
+
+    /// Opens a listener again that was closed for a moment.
+    async fn reopen(&self, proxy: &Arc<Proxy>) {
+        match bind(&proxy.listen()).await {
+            Ok(bound) => proxy.start(&self.inner.shell, bound),
+            Err(error) => {
+                tracing::error!(proxy = %proxy.name, %error, "failed to listen again, the proxy is disabled");
+            }
+        }
+    }
+}
+
+/// Opens all listeners that are needed, or none.
+async fn open(steps: &mut [Step], toxics: Toxics) -> Result<(), ControlError> {
+    for step in steps.iter_mut().filter(|step| step.needs_listener(toxics)) {
+        step.bound = Some(bind(&step.listen()).await?);
+    }
+    Ok(())
+}
+
+fn check(spec: &ProxySpec) -> Result<(), Invalid> {
+    if spec.name.is_empty() {
+        return Err(Invalid::new("name", "must not be empty"));
+    }
+    if spec.upstream.is_empty() {
+        return Err(Invalid::new("upstream", "must not be empty"));
+    }
+    if let Some(listen) = &spec.listen {
+        listen.parse::<crate::net::Address>().map_err(|error| Invalid::new("listen", error.to_string()))?;
+    }
+    for (index, toxic) in spec.toxics.iter().enumerate() {
+        toxic.validate().map_err(|error| error.within(&format!("toxics[{index}]")))?;
+        if spec.toxics[..index].iter().any(|other| other.name == toxic.name) {
+            let message = format!("`{}` is given twice", toxic.name);
+            return Err(Invalid::new(format!("toxics[{index}].name"), message));
+        }
+    }
+    Ok(())
+}

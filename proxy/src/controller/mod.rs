@@ -1,0 +1,363 @@
+//! The one owner of all state. Every way in (Toxiproxy's routes, `/v1`, the
+//! configuration, a Rust test) is a thin translation to these methods.
+//!
+//! A call checks everything before it changes anything. No call waits for the data
+//! plane for longer than a bounded moment, and those that change toxics do not
+//! wait for it at all.
+
+mod install;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use sabot_toxics::{Entry, Invalid, ToxicSpec};
+use tokio::sync::broadcast;
+
+use crate::connection;
+use crate::event::Event;
+use crate::metrics;
+use crate::model::{
+    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyView, ToxicPatch, ToxicView,
+};
+use crate::net::timers::{monotonic_now, sleep_until};
+use crate::net::{Address, Bound, Monotonic, Workers};
+use crate::options::Options;
+use crate::proxy::{self, Proxy};
+use crate::relay::ConnShared;
+use crate::shell::Shell;
+use install::Toxics;
+
+/// How long [`Controller::shutdown`] waits for the threads, connections ended.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Owner of proxies and toxics. Clones are handles of the same one; when the last
+/// is dropped, everything is closed.
+#[derive(Clone)]
+pub struct Controller {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shell: Arc<Shell>,
+    seed: u64,
+    proxies: RwLock<BTreeMap<String, Arc<Proxy>>>,
+    /// Held by whoever creates, moves or removes proxies: one at a time.
+    changing: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let proxies = self.proxies.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for proxy in proxies.values() {
+            drop(proxy.stop_listening());
+            proxy.registry.live().iter().for_each(|connection| connection.close());
+        }
+    }
+}
+
+impl Controller {
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// The system gives no threads or descriptors.
+    pub fn start(options: &Options) -> Result<Self, ControlError> {
+        let workers = Workers::start(options.workers).map_err(ControlError::Start)?;
+        let shell = Arc::new(Shell::new(workers, options));
+        let inner = Inner {
+            shell,
+            seed: options.seed,
+            proxies: RwLock::default(),
+            changing: tokio::sync::Mutex::default(),
+            stopping: AtomicBool::new(false),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The run's seed: with it, every decision comes again.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.inner.seed
+    }
+
+    /// Creates a proxy.
+    ///
+    /// # Errors
+    /// The name is taken, a field cannot be what it is, or nothing can listen there.
+    pub async fn create(&self, spec: ProxySpec) -> Result<ProxyView, ControlError> {
+        let _changing = self.change().await?;
+        if self.find(&spec.name).is_ok() {
+            return Err(ControlError::ProxyExists { name: spec.name });
+        }
+        self.install(std::slice::from_ref(&spec), Toxics::Given).await?;
+        self.proxy(&spec.name)
+    }
+
+    /// Creates or replaces proxies, all or none. One that has the same addresses
+    /// already is left untouched, its toxics included.
+    ///
+    /// # Errors
+    /// A field cannot be what it is (named with its place), or nothing can listen
+    /// on one of the addresses.
+    pub async fn populate(&self, specs: Vec<ProxySpec>) -> Result<Vec<ProxyView>, ControlError> {
+        let _changing = self.change().await?;
+        self.install(&specs, Toxics::Given).await?;
+        specs.iter().map(|spec| self.proxy(&spec.name)).collect()
+    }
+
+    /// Makes the proxies of a configuration what it says, toxics included, all or
+    /// none: those that an earlier configuration had and this one has not are
+    /// removed, proxies that came by other ways are left alone unless named.
+    ///
+    /// # Errors
+    /// As [`Self::populate`].
+    pub async fn apply(&self, specs: Vec<ProxySpec>) -> Result<ApplySummary, ControlError> {
+        let _changing = self.change().await?;
+        let mut summary = self.install(&specs, Toxics::Configured).await?;
+        let gone: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(|proxy| proxy.is_configured() && !specs.iter().any(|spec| spec.name == proxy.name))
+            .collect();
+        for proxy in gone {
+            self.write().remove(&proxy.name);
+            proxy.stop().await;
+            summary.removed.push(proxy.name.clone());
+        }
+        Ok(summary)
+    }
+
+    /// All proxies, sorted by name.
+    #[must_use]
+    pub fn list(&self) -> Vec<ProxyView> {
+        self.all().iter().map(|proxy| proxy.view()).collect()
+    }
+
+    /// One proxy.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn proxy(&self, name: &str) -> Result<ProxyView, ControlError> {
+        Ok(self.find(name)?.view())
+    }
+
+    /// Changes a proxy's addresses or whether it accepts. Another address drops its
+    /// connections and keeps its toxics; one that means the same changes nothing.
+    /// When this returns from disabling, a connect is refused.
+    ///
+    /// # Errors
+    /// There is none of that name, a field cannot be what it is, or nothing can
+    /// listen there; then it is as it was.
+    pub async fn update(&self, name: &str, patch: ProxyPatch) -> Result<ProxyView, ControlError> {
+        let _changing = self.change().await?;
+        let proxy = self.find(name)?;
+        self.readdress(&proxy, &patch).await?;
+        Ok(proxy.view())
+    }
+
+    /// Removes a proxy, its listener and its connections.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub async fn delete(&self, name: &str) -> Result<(), ControlError> {
+        let _changing = self.change().await?;
+        let proxy = self.find(name)?;
+        self.write().remove(name);
+        proxy.stop().await;
+        Ok(())
+    }
+
+    /// Enables every proxy and removes every toxic, or does nothing.
+    ///
+    /// # Errors
+    /// A proxy that is disabled can no longer listen on its address.
+    pub async fn reset(&self) -> Result<(), ControlError> {
+        let _changing = self.change().await?;
+        let mut bound = Vec::new();
+        for proxy in self.all().into_iter().filter(|proxy| !proxy.is_enabled()) {
+            let listener = bind(&proxy.listen()).await?;
+            bound.push((proxy, listener));
+        }
+        for (proxy, listener) in bound {
+            proxy.start(&self.inner.shell, listener);
+        }
+        self.all().iter().for_each(|proxy| proxy.remove_all_toxics());
+        Ok(())
+    }
+
+    /// Adds a toxic at the end of its chain; live connections have it at once.
+    ///
+    /// # Errors
+    /// No such proxy, the name is taken, or a field cannot be what it is.
+    pub fn add_toxic(&self, proxy: &str, spec: ToxicSpec) -> Result<ToxicView, ControlError> {
+        let proxy = self.find(proxy)?;
+        let entry = proxy.add_toxic(&self.inner.shell, spec)?;
+        self.watch_expiry(&proxy, &entry);
+        Ok(proxy::view(&entry))
+    }
+
+    /// One toxic.
+    ///
+    /// # Errors
+    /// No such proxy or toxic.
+    pub fn toxic(&self, proxy: &str, toxic: &str) -> Result<ToxicView, ControlError> {
+        self.find(proxy)?.toxic(toxic)
+    }
+
+    /// Changes a toxic; what its kind and direction are stays.
+    ///
+    /// # Errors
+    /// No such proxy or toxic, or a field cannot be what it is; nothing changed then.
+    pub fn update_toxic(
+        &self,
+        proxy: &str,
+        toxic: &str,
+        patch: ToxicPatch,
+    ) -> Result<ToxicView, ControlError> {
+        let proxy = self.find(proxy)?;
+        let entry = proxy.update_toxic(toxic, patch)?;
+        self.watch_expiry(&proxy, &entry);
+        Ok(proxy::view(&entry))
+    }
+
+    /// Removes a toxic; what it holds is handed on at once.
+    ///
+    /// # Errors
+    /// No such proxy or toxic.
+    pub fn remove_toxic(&self, proxy: &str, toxic: &str) -> Result<(), ControlError> {
+        self.find(proxy)?.remove_toxic(toxic)
+    }
+
+    /// The live connections of one proxy or of all.
+    ///
+    /// # Errors
+    /// No such proxy.
+    pub fn connections(&self, proxy: Option<&str>) -> Result<Vec<ConnectionView>, ControlError> {
+        let proxies = match proxy {
+            Some(name) => vec![self.find(name)?],
+            None => self.all(),
+        };
+        let of = |proxy: &Arc<Proxy>| {
+            let name = proxy.name.clone();
+            proxy.registry.live().into_iter().map(move |connection| connection_view(&name, &connection))
+        };
+        Ok(proxies.iter().flat_map(of).collect())
+    }
+
+    /// Resets both sides of a connection.
+    ///
+    /// # Errors
+    /// No such proxy or connection.
+    pub fn close_connection(&self, proxy: &str, id: u64) -> Result<(), ControlError> {
+        let connection = self.find(proxy)?.registry.get(id);
+        connection.ok_or(ControlError::ConnectionNotFound { id })?.reset();
+        Ok(())
+    }
+
+    /// What happens on a proxy from now on. A receiver that lags misses events and
+    /// is told how many.
+    ///
+    /// # Errors
+    /// No such proxy.
+    pub fn events(&self, proxy: &str) -> Result<broadcast::Receiver<Event>, ControlError> {
+        Ok(self.find(proxy)?.events.subscribe())
+    }
+
+    /// Copies what the data plane counted into the metrics; see [`crate::metrics`].
+    pub fn publish(&self) {
+        let shell = &self.inner.shell;
+        metrics::publish(self.all().iter().map(AsRef::as_ref), &shell.workers, &shell.budget);
+    }
+
+    /// Stops accepting, lets connections end by themselves until `drain` is over,
+    /// then ends them and the workers. Nothing can be changed from here on.
+    pub async fn shutdown(&self, drain: Duration) {
+        self.inner.stopping.store(true, Ordering::Release);
+        let _changing = self.inner.changing.lock().await;
+        let proxies = self.all();
+        for proxy in &proxies {
+            drop(proxy.stop_listening());
+        }
+        let end = tokio::time::Instant::now() + drain;
+        for proxy in &proxies {
+            let left = end.saturating_duration_since(tokio::time::Instant::now());
+            if !proxy.registry.wait_empty(left).await {
+                tracing::info!(proxy = %proxy.name, left = proxy.registry.len(), "ending connections");
+            }
+        }
+        for proxy in &proxies {
+            proxy.end_connections().await;
+        }
+        if !self.inner.shell.workers.stop(STOP_LIMIT).await {
+            tracing::warn!("workers did not stop in time");
+        }
+    }
+
+    async fn change(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, ControlError> {
+        let guard = self.inner.changing.lock().await;
+        if self.inner.stopping.load(Ordering::Acquire) {
+            return Err(ControlError::ShuttingDown);
+        }
+        Ok(guard)
+    }
+
+    /// Has the server remove the toxic when its time is over. An update makes
+    /// another watch; the older one finds that the time has moved.
+    fn watch_expiry(&self, proxy: &Arc<Proxy>, entry: &Entry) {
+        let Some(span) = entry.spec.when.expires_after else { return };
+        let (proxy, id, at) = (Arc::downgrade(proxy), entry.id, entry.added + span.get());
+        self.inner.shell.workers.spawn_on(0, async move {
+            sleep_until(&mut Monotonic::default(), at).await;
+            if let Some(proxy) = proxy.upgrade() {
+                proxy.expire(id);
+            }
+        });
+    }
+
+    fn find(&self, name: &str) -> Result<Arc<Proxy>, ControlError> {
+        let proxies = self.inner.proxies.read().unwrap_or_else(PoisonError::into_inner);
+        proxies.get(name).cloned().ok_or_else(|| ControlError::ProxyNotFound { name: name.to_owned() })
+    }
+
+    fn all(&self) -> Vec<Arc<Proxy>> {
+        self.inner.proxies.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<Proxy>>> {
+        self.inner.proxies.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Controller {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Controller").field("seed", &self.inner.seed).finish_non_exhaustive()
+    }
+}
+
+/// Opens a listener on what people wrote.
+async fn bind(listen: &str) -> Result<Bound, ControlError> {
+    let address: Address = listen
+        .parse()
+        .map_err(|error: crate::net::AddressError| Invalid::new("listen", error.to_string()))?;
+    let failed = |source| ControlError::Bind { address: listen.to_owned(), source };
+    Bound::bind(&address).await.map_err(failed)
+}
+
+fn connection_view(proxy: &str, shared: &ConnShared) -> ConnectionView {
+    let [up, down] = sabot_toxics::Direction::BOTH.map(|direction| shared.sent(direction));
+    let (_, plan) = shared.policy.plan();
+    ConnectionView {
+        id: shared.id,
+        proxy: proxy.to_owned(),
+        client: connection::client(shared),
+        upstream: shared.upstream.to_string(),
+        opened_ms_ago: connection::age_ms(shared),
+        bytes_upstream: up,
+        bytes_downstream: down,
+        held_bytes: shared.held() as u64,
+        toxics: plan.holds(&shared.key, monotonic_now()),
+        state: shared.state().as_str(),
+    }
+}

@@ -1,0 +1,126 @@
+//! What happens on a proxy, told to whoever listens.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+/// Events that a slow listener may lag behind before it misses some.
+const BACKLOG: usize = 1024;
+
+/// Something that happened on a proxy.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum What {
+    /// A client was accepted.
+    ConnectionOpened {
+        /// The connection.
+        connection: u64,
+        /// Address of the client.
+        client: String,
+        /// Where it goes.
+        upstream: String,
+    },
+    /// A connection that had reached its upstream ended.
+    ConnectionClosed {
+        /// The connection.
+        connection: u64,
+        /// Address of the client.
+        client: String,
+        /// Why.
+        reason: &'static str,
+        /// Bytes written to the upstream.
+        bytes_upstream: u64,
+        /// Bytes written to the client.
+        bytes_downstream: u64,
+        /// How long it lived.
+        duration_ms: u64,
+    },
+    /// A connection ended without having reached its upstream.
+    ConnectionFailed {
+        /// The connection.
+        connection: u64,
+        /// Address of the client.
+        client: String,
+        /// Why, as in the metric.
+        reason: &'static str,
+        /// What the system said, if it said something.
+        error: Option<String>,
+    },
+    /// A toxic acted on a connection for the first time.
+    ToxicApplied {
+        /// The connection.
+        connection: u64,
+        /// The toxic.
+        toxic: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A toxic was added.
+    ToxicAdded {
+        /// The toxic.
+        toxic: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A toxic's settings changed.
+    ToxicUpdated {
+        /// The toxic.
+        toxic: String,
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// A toxic was removed.
+    ToxicRemoved {
+        /// The toxic.
+        toxic: String,
+        /// Its kind.
+        kind: &'static str,
+        /// Whether the server removed it because its time was over.
+        expired: bool,
+    },
+    /// The proxy was enabled, disabled or moved.
+    ProxyUpdated {
+        /// Where it listens.
+        listen: String,
+        /// Where it connects to.
+        upstream: String,
+        /// Whether it accepts connections.
+        enabled: bool,
+    },
+}
+
+/// The sending side.
+#[derive(Debug)]
+pub(crate) struct Events(broadcast::Sender<Event>);
+
+impl Events {
+    pub(crate) fn new() -> Self {
+        Self(broadcast::Sender::new(BACKLOG))
+    }
+
+    /// Tells the listeners; `what` is not even made when there are none.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> What) {
+        if self.0.receiver_count() == 0 {
+            return;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        // Refused only if the last listener has just gone.
+        let _ = self.0.send(Event { at_ms, what: what() });
+    }
+
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.0.subscribe()
+    }
+}

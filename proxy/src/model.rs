@@ -1,0 +1,194 @@
+//! What goes into the controller and what comes out of it.
+
+use std::io;
+
+use sabot_toxics::{Direction, Invalid, Kind, ToxicSpec, When};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A proxy as it is asked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProxySpec {
+    /// Unique; any text that is not empty.
+    pub name: String,
+    /// Where to listen: `host:port`, `[v6]:port`, `:port` or `unix:/path`.
+    /// Absent or empty is a free port on all interfaces, port 0 a free port.
+    #[serde(default)]
+    pub listen: Option<String>,
+    /// Where to connect to, in the same forms; resolved at each connection.
+    pub upstream: String,
+    /// Whether to accept connections.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+    /// Its toxics, in the order of their chains.
+    #[serde(default)]
+    pub toxics: Vec<ToxicSpec>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ProxySpec {
+    /// An enabled proxy without toxics, on a free port of the loopback interface.
+    pub fn new(name: impl Into<String>, upstream: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            listen: Some("127.0.0.1:0".to_owned()),
+            upstream: upstream.into(),
+            enabled: true,
+            toxics: Vec::new(),
+        }
+    }
+}
+
+/// A proxy as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProxyView {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; the resolved address once it was bound.
+    pub listen: String,
+    /// Where it connects to, as it was asked for.
+    pub upstream: String,
+    /// Whether it accepts connections.
+    pub enabled: bool,
+    /// The upstream chain first, then the downstream one.
+    pub toxics: Vec<ToxicView>,
+    /// Connections alive now.
+    pub open_connections: usize,
+    /// Connections accepted since the proxy was created.
+    pub total_connections: u64,
+}
+
+/// What of a proxy is to change; `None` leaves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProxyPatch {
+    /// Listen there.
+    pub listen: Option<String>,
+    /// Connect to there.
+    pub upstream: Option<String>,
+    /// Accept connections or not.
+    pub enabled: Option<bool>,
+}
+
+/// A toxic as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToxicView {
+    /// Unique on the proxy over both directions.
+    pub name: String,
+    /// What it does.
+    pub kind: &'static Kind,
+    /// Which direction it acts on.
+    pub stream: Direction,
+    /// Share of the connections it acts on.
+    pub toxicity: f64,
+    /// All its attributes.
+    pub attributes: Map<String, Value>,
+    /// When it acts.
+    pub when: When,
+    /// On how many connections it acted so far.
+    pub applied: u64,
+    /// In how many milliseconds the server removes it; `None` is never.
+    pub expires_in_ms: Option<f64>,
+}
+
+/// What of a toxic is to change; `None` leaves it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ToxicPatch {
+    /// Attributes to lay over the present ones; `null` brings back the default.
+    pub attributes: Option<Map<String, Value>>,
+    /// The new share of connections.
+    pub toxicity: Option<f64>,
+    /// The new conditions. Their times and counts begin anew.
+    pub when: Option<When>,
+}
+
+/// A live connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionView {
+    /// Unique in this run.
+    pub id: u64,
+    /// The proxy that it goes through.
+    pub proxy: String,
+    /// Address of the client; `unix` over a Unix socket.
+    pub client: String,
+    /// Where it was or is being connected to.
+    pub upstream: String,
+    /// Its age.
+    pub opened_ms_ago: u64,
+    /// Bytes written to the upstream.
+    pub bytes_upstream: u64,
+    /// Bytes written to the client.
+    pub bytes_downstream: u64,
+    /// Bytes that toxics hold now.
+    pub held_bytes: u64,
+    /// The toxics that have hold of it.
+    pub toxics: Vec<String>,
+    /// `accepting`, `dialing`, `open` or `closing`.
+    pub state: &'static str,
+}
+
+/// What [`crate::Controller::apply`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApplySummary {
+    /// Proxies that are new.
+    pub created: Vec<String>,
+    /// Proxies that changed in address, state or toxics.
+    pub changed: Vec<String>,
+    /// Proxies that an earlier configuration had and this one has not.
+    pub removed: Vec<String>,
+}
+
+/// Why a call was refused. Nothing was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No proxy of that name.
+    #[error("there is no proxy `{name}`")]
+    ProxyNotFound {
+        /// The name given.
+        name: String,
+    },
+    /// No toxic of that name.
+    #[error("there is no toxic `{name}`")]
+    ToxicNotFound {
+        /// The name given.
+        name: String,
+    },
+    /// No connection of that number.
+    #[error("there is no connection {id}")]
+    ConnectionNotFound {
+        /// The number given.
+        id: u64,
+    },
+    /// The name is taken.
+    #[error("there is a proxy `{name}` already")]
+    ProxyExists {
+        /// The name given.
+        name: String,
+    },
+    /// The name is taken, in either direction.
+    #[error("there is a toxic `{name}` already")]
+    ToxicExists {
+        /// The name given.
+        name: String,
+    },
+    /// A field cannot be what was given.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The listener could not be opened.
+    #[error("failed to listen on {address}: {source}")]
+    Bind {
+        /// The address asked for.
+        address: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Threads, descriptors or timers were not to be had.
+    #[error("failed to start the workers: {0}")]
+    Start(#[source] io::Error),
+    /// The controller is shutting down.
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}

@@ -1,0 +1,424 @@
+//! One proxy: its addresses, its toxics, its listener, its connections.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sabot_toxics::{Entry, Invalid, Plan, Seed, ToxicSpec};
+
+use crate::accept;
+use crate::event::{Events, What};
+use crate::metrics;
+use crate::model::{ControlError, ProxyView, ToxicPatch, ToxicView};
+use crate::net::timers::monotonic_now;
+use crate::net::{Address, AddressError, Bound};
+use crate::registry::{Bytes, Registry};
+use crate::relay::Policy;
+use crate::shell::Shell;
+
+/// How long closing waits for connections that were told to end. They need one
+/// turn of their worker; a worker that takes longer is stuck, and goes on by itself.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A proxy. What it is called never changes; the rest is behind the lock.
+pub(crate) struct Proxy {
+    pub(crate) name: String,
+    pub(crate) seed: Seed,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) events: Arc<Events>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// As it was asked for.
+    asked: String,
+    /// As it is shown: resolved once it was bound.
+    listen: String,
+    upstream: String,
+    toxics: Vec<Arc<Entry>>,
+    running: Option<Arc<Running>>,
+    /// Whether the configuration file has it.
+    configured: bool,
+    /// Bytes that were counted before the addresses last changed.
+    base: Bytes,
+}
+
+/// A proxy's listener while it is enabled.
+pub(crate) struct Running {
+    pub(crate) bound: Bound,
+    upstream: Mutex<Upstream>,
+    closed: AtomicBool,
+}
+
+/// Where connections go.
+#[derive(Clone)]
+pub(crate) struct Upstream {
+    pub(crate) text: Arc<str>,
+    /// Clients of Toxiproxy may name an upstream without a port; every dial of it
+    /// fails then, and says so.
+    pub(crate) address: Result<Address, AddressError>,
+}
+
+impl Running {
+    pub(crate) fn upstream(&self) -> Upstream {
+        self.upstream.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether nothing may be accepted any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Stops listening, now.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.bound.close();
+    }
+}
+
+impl Proxy {
+    /// A proxy that does not listen yet.
+    pub(crate) fn new(
+        shell: &Shell,
+        name: &str,
+        listen: &str,
+        upstream: &str,
+        toxics: Vec<Arc<Entry>>,
+    ) -> Self {
+        let events = Arc::new(Events::new());
+        let registry = Arc::<Registry>::default();
+        let (told, of) = (Arc::clone(&events), name.to_owned());
+        let on_applied = Box::new(move |connection: &crate::relay::ConnShared, entry: &Arc<Entry>| {
+            if connection.first_application(entry.id) {
+                entry.count();
+                metrics::fault_applied(&of, entry.spec.kind.name);
+                told.tell(|| What::ToxicApplied {
+                    connection: connection.id,
+                    toxic: entry.spec.name.clone(),
+                    kind: entry.spec.kind.name,
+                });
+            }
+        });
+        let policy = Policy::new(
+            Arc::new(Plan::new(toxics.clone())),
+            shell.direction_budget,
+            Arc::clone(&shell.budget),
+            on_applied,
+        );
+        let state = State {
+            asked: listen.to_owned(),
+            listen: listen.to_owned(),
+            upstream: upstream.to_owned(),
+            toxics,
+            running: None,
+            configured: false,
+            base: Bytes::default(),
+        };
+        Self {
+            name: name.to_owned(),
+            seed: shell.seed.split(name),
+            policy: Arc::new(policy),
+            registry,
+            events,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// How it looks now.
+    pub(crate) fn view(&self) -> ProxyView {
+        let state = self.lock();
+        ProxyView {
+            name: self.name.clone(),
+            listen: state.listen.clone(),
+            upstream: state.upstream.clone(),
+            enabled: state.running.is_some(),
+            toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
+            open_connections: self.registry.len(),
+            total_connections: self.registry.accepted(),
+        }
+    }
+
+    /// Listener, upstream and the bytes that went between them.
+    pub(crate) fn traffic(&self) -> (String, String, Bytes) {
+        let state = self.lock();
+        let mut bytes = self.registry.bytes();
+        for side in [0, 1] {
+            bytes.received[side] -= state.base.received[side];
+            bytes.sent[side] -= state.base.sent[side];
+        }
+        (state.listen.clone(), state.upstream.clone(), bytes)
+    }
+
+    /// Whether these addresses are those it has: asked for the same, or meaning
+    /// the same as what it was given.
+    pub(crate) fn is_at(&self, listen: &str, upstream: &str) -> bool {
+        let state = self.lock();
+        (state.asked == listen || same(&state.listen, listen)) && same(&state.upstream, upstream)
+    }
+
+    /// The address to listen on when it is enabled.
+    pub(crate) fn listen(&self) -> String {
+        self.lock().listen.clone()
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.lock().running.is_some()
+    }
+
+    pub(crate) fn is_configured(&self) -> bool {
+        self.lock().configured
+    }
+
+    pub(crate) fn set_configured(&self) {
+        self.lock().configured = true;
+    }
+
+    /// Accepts from `bound` on every worker.
+    pub(crate) fn start(self: &Arc<Self>, shell: &Arc<Shell>, bound: Bound) {
+        let mut state = self.lock();
+        state.listen = bound.local().to_string();
+        let upstream = Mutex::new(upstream(&state.upstream));
+        let running = Arc::new(Running { bound, upstream, closed: AtomicBool::new(false) });
+        state.running = Some(Arc::clone(&running));
+        drop(state);
+        accept::start(self, shell, &running);
+        self.tell_update();
+    }
+
+    /// Stops listening at once and ends all connections; waits until they ended.
+    pub(crate) async fn stop(&self) {
+        if let Some(running) = self.stop_listening() {
+            self.end_connections().await;
+            drop(running);
+            self.tell_update();
+        }
+    }
+
+    /// Stops listening at once; its connections go on.
+    pub(crate) fn stop_listening(&self) -> Option<Arc<Running>> {
+        let running = self.lock().running.take()?;
+        running.close();
+        Some(running)
+    }
+
+    /// Ends all connections, and waits for it with a limit.
+    pub(crate) async fn end_connections(&self) {
+        for connection in self.registry.live() {
+            connection.close();
+        }
+        if !self.registry.wait_empty(CLOSE_LIMIT).await {
+            let left = self.registry.len();
+            tracing::warn!(proxy = %self.name, left, "connections did not end in time");
+        }
+    }
+
+    /// Sets other addresses; a listener that runs keeps its socket.
+    pub(crate) fn readdress(&self, listen: Option<&str>, upstream_text: Option<&str>) {
+        let mut state = self.lock();
+        state.base = self.registry.bytes();
+        if let Some(listen) = listen {
+            listen.clone_into(&mut state.asked);
+            listen.clone_into(&mut state.listen);
+        }
+        if let Some(text) = upstream_text {
+            text.clone_into(&mut state.upstream);
+            if let Some(running) = &state.running {
+                *running.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream(text);
+            }
+        }
+    }
+
+    pub(crate) fn toxic(&self, name: &str) -> Result<ToxicView, ControlError> {
+        let state = self.lock();
+        Ok(view(find(&state.toxics, name)?))
+    }
+
+    /// Adds a toxic at the end of its chain.
+    pub(crate) fn add_toxic(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, ControlError> {
+        spec.validate()?;
+        let mut state = self.lock();
+        if state.toxics.iter().any(|entry| entry.spec.name == spec.name) {
+            return Err(ControlError::ToxicExists { name: spec.name });
+        }
+        let next = self.registry.accepted() + 1;
+        let entry = Arc::new(Entry::new(spec, shell.next_id(), monotonic_now(), next)?);
+        let mut toxics = state.toxics.clone();
+        toxics.push(Arc::clone(&entry));
+        self.set_toxics(&mut state, toxics);
+        self.events.tell(|| What::ToxicAdded { toxic: entry.spec.name.clone(), kind: entry.spec.kind.name });
+        Ok(entry)
+    }
+
+    /// Changes a toxic, or nothing.
+    pub(crate) fn update_toxic(&self, name: &str, patch: ToxicPatch) -> Result<Arc<Entry>, ControlError> {
+        let mut state = self.lock();
+        let old = find(&state.toxics, name)?;
+        let mut spec = match &patch.attributes {
+            Some(attributes) => old.spec.with_attributes(attributes)?,
+            None => old.spec.clone(),
+        };
+        spec.toxicity = patch.toxicity.unwrap_or(spec.toxicity);
+        let anew = patch.when.is_some();
+        spec.when = patch.when.unwrap_or(spec.when);
+        spec.validate()?;
+        let mut entry = old.with_update(spec)?;
+        if anew {
+            entry.added = monotonic_now();
+            entry.first_connection = self.registry.accepted() + 1;
+        }
+        let entry = Arc::new(entry);
+        let replace =
+            |held: &Arc<Entry>| if held.id == entry.id { Arc::clone(&entry) } else { Arc::clone(held) };
+        let toxics = state.toxics.iter().map(replace).collect();
+        self.set_toxics(&mut state, toxics);
+        self.events
+            .tell(|| What::ToxicUpdated { toxic: entry.spec.name.clone(), kind: entry.spec.kind.name });
+        Ok(entry)
+    }
+
+    pub(crate) fn remove_toxic(&self, name: &str) -> Result<(), ControlError> {
+        let mut state = self.lock();
+        let entry = Arc::clone(find(&state.toxics, name)?);
+        self.remove(&mut state, &entry, false);
+        Ok(())
+    }
+
+    pub(crate) fn remove_all_toxics(&self) {
+        let mut state = self.lock();
+        for entry in state.toxics.clone() {
+            self.remove(&mut state, &entry, false);
+        }
+    }
+
+    /// Removes the toxic of that id if its time is over; what was updated since to
+    /// last longer stays.
+    pub(crate) fn expire(&self, id: u64) {
+        let mut state = self.lock();
+        let now = monotonic_now();
+        let over = |entry: &&Arc<Entry>| {
+            entry.id == id
+                && entry.spec.when.expires_after.is_some_and(|span| entry.added + span.get() <= now)
+        };
+        if let Some(entry) = state.toxics.iter().find(over).cloned() {
+            tracing::info!(proxy = %self.name, toxic = %entry.spec.name, "toxic expired");
+            self.remove(&mut state, &entry, true);
+        }
+    }
+
+    /// Makes its toxics what `wanted` says: those that are the same stay
+    /// untouched, those of the same name and kind are updated. True if anything
+    /// changed.
+    pub(crate) fn reconcile_toxics(
+        &self,
+        shell: &Shell,
+        wanted: &[ToxicSpec],
+    ) -> Result<(bool, Vec<Arc<Entry>>), ControlError> {
+        let mut state = self.lock();
+        let next = self.registry.accepted() + 1;
+        let mut changed = state.toxics.len() != wanted.len();
+        let mut toxics = Vec::with_capacity(wanted.len());
+        for (index, spec) in wanted.iter().enumerate() {
+            let old = state.toxics.iter().find(|entry| {
+                let held = &entry.spec;
+                held.name == spec.name && held.kind == spec.kind && held.stream == spec.stream
+            });
+            let entry = match old {
+                Some(entry) if entry.spec == *spec => Arc::clone(entry),
+                Some(entry) => Arc::new(entry.with_update(spec.clone())?),
+                None => Arc::new(Entry::new(spec.clone(), shell.next_id(), monotonic_now(), next)?),
+            };
+            changed |= state.toxics.get(index).is_none_or(|held| !Arc::ptr_eq(held, &entry));
+            toxics.push(entry);
+        }
+        if changed {
+            self.set_toxics(&mut state, toxics.clone());
+        }
+        Ok((changed, toxics))
+    }
+
+    /// Its toxics now.
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.lock().toxics.clone()
+    }
+
+    fn remove(&self, state: &mut State, entry: &Arc<Entry>, expired: bool) {
+        let toxics = state.toxics.iter().filter(|held| held.id != entry.id).cloned().collect();
+        self.set_toxics(state, toxics);
+        self.events.tell(|| What::ToxicRemoved {
+            toxic: entry.spec.name.clone(),
+            kind: entry.spec.kind.name,
+            expired,
+        });
+    }
+
+    /// Puts the plan into force for all connections, and waits for none of them.
+    fn set_toxics(&self, state: &mut State, toxics: Vec<Arc<Entry>>) {
+        state.toxics = toxics;
+        self.policy.set_plan(Arc::new(Plan::new(state.toxics.clone())));
+        for connection in self.registry.live() {
+            connection.wake();
+        }
+    }
+
+    fn tell_update(&self) {
+        let state = self.lock();
+        self.events.tell(|| What::ProxyUpdated {
+            listen: state.listen.clone(),
+            upstream: state.upstream.clone(),
+            enabled: state.running.is_some(),
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses an upstream that no dial could reach.
+///
+/// # Errors
+/// The address has no port, or is none.
+pub fn check_upstream(upstream: &str) -> Result<(), Invalid> {
+    upstream.parse::<Address>().map(drop).map_err(|error| Invalid::new("upstream", error.to_string()))
+}
+
+/// Whether two texts mean the same address.
+fn same(a: &str, b: &str) -> bool {
+    a == b || matches!((a.parse::<Address>(), b.parse::<Address>()), (Ok(a), Ok(b)) if a.same(&b))
+}
+
+fn upstream(text: &str) -> Upstream {
+    Upstream { text: text.into(), address: text.parse() }
+}
+
+/// The upstream chain first, then the downstream one.
+fn in_order(toxics: &[Arc<Entry>]) -> impl Iterator<Item = &Arc<Entry>> {
+    sabot_toxics::Direction::BOTH
+        .into_iter()
+        .flat_map(|direction| toxics.iter().filter(move |entry| entry.spec.stream == direction))
+}
+
+fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, ControlError> {
+    toxics
+        .iter()
+        .find(|entry| entry.spec.name == name)
+        .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
+}
+
+/// How a toxic looks now.
+pub(crate) fn view(entry: &Entry) -> ToxicView {
+    let spec = entry.spec.clone();
+    let left =
+        spec.when.expires_after.map(|span| (entry.added + span.get()).saturating_since(monotonic_now()));
+    ToxicView {
+        name: spec.name,
+        kind: spec.kind,
+        stream: spec.stream,
+        toxicity: spec.toxicity,
+        attributes: spec.attributes,
+        when: spec.when,
+        applied: entry.applied(),
+        expires_in_ms: left.map(|left| (left.as_secs_f64() * 1e6).round() / 1e3),
+    }
+}

@@ -1,0 +1,93 @@
+"""Every command that the documentation shows is run; every file and heading it links to exists."""
+
+import importlib.util
+import re
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted(path.relative_to(ROOT) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benches/**/*.md")])
+
+spec = importlib.util.spec_from_file_location("run", Path(__file__).with_name("run.py"))
+runner = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(runner)
+
+WITH_COMMANDS = [page for page in PAGES if any(b.kind == "sh" for b in runner.blocks((ROOT / page).read_text()))]
+
+# The generated pages of the kinds show commands for a proxy `redis` of a running server.
+FIRST = {"docs/toxics": "sabot serve &\nsabot create -l localhost:16379 -u localhost:6379 redis\n"}
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=str)
+def test_commands_work(page):
+    assert runner.run(ROOT / page, first=FIRST.get(str(page.parent), "")) > 0
+
+
+def anchors(path):
+    """The anchors of a page's headings, as code hosts make them."""
+    text = re.sub(r"^(`{3,}).*?^\1$", "", path.read_text(), flags=re.M | re.S)
+    headings = re.findall(r"^#+ (.+)$", text, re.M)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page):
+    text = re.sub(r"^(\s*`{3,}).*?^\1$", "", (ROOT / page).read_text(), flags=re.M | re.S)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]*`", "", text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (ROOT / page).parent / file if file else ROOT / page
+        if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
+            broken.append(target)
+    assert broken == []
+
+
+@pytest.fixture
+def page(tmp_path):
+    def write(text):
+        path = tmp_path / "page.md"
+        path.write_text(dedent(text))
+        return path
+
+    return write
+
+
+def test_the_runner_runs_in_order_and_checks_output(page):
+    text = """\
+        ```yaml title=greeting.txt
+        hello
+        ```
+        ```sh
+        cat greeting.txt; name=$(whoami)
+        ```
+        ```sh
+        echo "a   b c $((1 + 1))"
+        ```
+        ```text
+        a b …
+        ```
+        ```console
+        false
+        ```
+        """
+    assert runner.run(page(text)) == 2
+
+
+def test_the_runner_sees_what_fails(page):
+    with pytest.raises(AssertionError, match="page.md:4: failed"):
+        runner.run(page("```sh\ntrue\n```\n```sh\nfalse | cat\n```\n"))
+
+
+def test_the_runner_sees_other_output(page):
+    with pytest.raises(AssertionError, match="not printed: there"):
+        runner.run(page("```sh\necho here\n```\n\n```text\nthere\n```\n"))
+
+
+def test_the_runner_waits_for_servers_and_ends_them(page):
+    text = "```sh\nredis-server --port 6379 --save '' >log &\nredis-cli ping\n```\n```text\nPONG\n```\n"
+    assert runner.run(page(text)) == 1

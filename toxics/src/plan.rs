@@ -156,7 +156,6 @@ impl Plan {
             let seed = key.toxic_seed(entry.spec.stream, &entry.spec.name);
             settings.apply(&ConnectCx { live_connections, seed: &seed }, &mut plan);
             if plan != before {
-                entry.count();
                 applied(entry);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sabot_admin_api::ApiOptions;
 use sabot_proxy::{Controller, Options};
@@ -39,7 +39,7 @@ impl Api {
     pub(crate) fn with(options: ApiOptions) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let controller = Controller::start(Options { seed: 7, ..Options::default() }).unwrap();
+        let controller = Controller::start(&Options { seed: 7, ..Options::default() }).unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -88,6 +88,19 @@ impl Api {
             head += &format!("Content-Length: {}\n", body.len());
         }
         self.raw(&format!("{head}Connection: close\n\n{body}"))
+    }
+
+    /// Asks until the answer is as wanted, for what becomes visible a moment
+    /// after its cause.
+    pub(crate) fn until(&self, line: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let start = Instant::now();
+        loop {
+            let answer = self.call(line, "").body;
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(start.elapsed() < PATIENCE, "{line} still answers {answer}");
+        }
     }
 
     /// Sends exactly these lines (`\n` becomes CRLF in the head) and reads one

@@ -33,7 +33,8 @@ struct Events(BufReader<TcpStream>);
 impl Events {
     fn of(api: &Api, proxy: &str) -> Self {
         let mut socket = api.connect();
-        let request = format!("GET /v1/proxies/{proxy}/events HTTP/1.1\nHost: localhost\n\n");
+        let request =
+            format!("GET /v1/proxies/{proxy}/events HTTP/1.1\nHost: localhost\nConnection: close\n\n");
         socket.write_all(&on_the_wire(&request)).unwrap();
         let answer = read_answer(&mut socket);
         assert_eq!(answer.status, 200);
@@ -83,7 +84,10 @@ fn connections_and_toxics_are_reported_as_they_happen() {
     ping(&mut client);
     assert_eq!(events.next("toxic_applied")["toxic"], "slow");
 
-    let live = api.call("GET /v1/proxies/echo/connections", "").json();
+    // What was written is counted a moment after the peer may have it.
+    let live =
+        api.until("GET /v1/proxies/echo/connections", |answer| answer.contains("\"bytes_downstream\":4"));
+    let live: Value = serde_json::from_str(&live).unwrap();
     let connection = &live["connections"][0];
     assert_eq!(connection["id"], id, "{live}");
     assert_eq!(connection["client"], client.local_addr().unwrap().to_string());

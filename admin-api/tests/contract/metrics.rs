@@ -20,6 +20,9 @@ fn bytes_are_counted_while_the_connection_lives() {
     server.write_all(b"answer").unwrap();
     client.read_exact(&mut [0; 6]).unwrap();
 
+    // What was written is counted a moment after the peer may have it.
+    let counted = |text: &str| text.lines().any(|line| line.contains("sent_bytes") && line.ends_with(" 6"));
+    api.until("GET /metrics", counted);
     let answer = api.call("GET /metrics", "");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));

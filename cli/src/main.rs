@@ -1,1 +1,48 @@
-fn main() {}
+//! `sabot`, the one binary: the server and the commands that talk to it.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `commands` | one file per command, one list |
+//! | `argv` | what Toxiproxy's programs accept, put into our own words |
+//! | `config` | config files in three formats, with places |
+//! | `serve` | what the server needs around the controller and the API |
+//! | `output`, `table` | what people and programs get to read |
+//! | `failure` | errors that say what to do next |
+//! | `reference` | the pages that are generated from all this (tests only) |
+
+mod argv;
+mod catalog;
+mod commands;
+mod config;
+mod context;
+mod failure;
+mod output;
+mod pairs;
+#[cfg(test)]
+mod reference;
+mod serve;
+mod span;
+mod table;
+mod words;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches};
+
+use context::Cli;
+
+fn main() -> ExitCode {
+    let args = argv::translate(std::env::args_os(), &Cli::command());
+    let parsed = Cli::command()
+        .try_get_matches_from(args)
+        .and_then(|mut matches| Cli::from_arg_matches_mut(&mut matches));
+    match parsed {
+        Ok(cli) => cli.run(),
+        Err(error) => {
+            // Nothing is left to do should the terminal be gone.
+            let _ = error.print();
+            // As toxiproxy-cli: 1 for every error, that of usage too.
+            ExitCode::from(u8::from(error.use_stderr()))
+        }
+    }
+}

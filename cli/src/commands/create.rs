@@ -1,0 +1,45 @@
+use clap::Args;
+use sabot_client::NewProxy;
+
+use super::{Run, block_on};
+use crate::context::{Api, Context};
+use crate::failure::Failure;
+
+/// Create a proxy
+#[derive(Args)]
+#[command(
+    visible_aliases = ["c", "new"],
+    after_help = "Addresses are host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 is a free port."
+)]
+pub(crate) struct Create {
+    /// Name of the new proxy
+    name: String,
+    /// Where it listens; without it a free port on all interfaces
+    #[arg(short, long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where it connects to
+    #[arg(short, long, value_name = "ADDRESS")]
+    upstream: String,
+    /// Create it disabled
+    #[arg(long)]
+    disabled: bool,
+    #[command(flatten)]
+    api: Api,
+}
+
+impl Run for Create {
+    fn run(self, cx: &Context) -> anyhow::Result<()> {
+        let client = cx.client(&self.api)?;
+        let proxy = NewProxy {
+            listen: self.listen,
+            enabled: !self.disabled,
+            ..NewProxy::new(self.name, self.upstream)
+        };
+        block_on(async {
+            let proxy = client.create_proxy(&proxy).await.map_err(Failure::from)?;
+            cx.output.answer(&proxy, |out| {
+                writeln!(out, "created {}: {} → {}", proxy.name, proxy.listen, proxy.upstream)
+            })
+        })
+    }
+}

@@ -1,0 +1,65 @@
+use std::io::{self, Write};
+
+use clap::Args;
+use owo_colors::OwoColorize;
+use sabot_client::Proxy;
+
+use super::{Run, block_on};
+use crate::context::{Api, Context};
+use crate::failure::Failure;
+use crate::table::{Table, Tone};
+use crate::words;
+
+/// Show a proxy and its toxics
+#[derive(Args)]
+#[command(visible_aliases = ["i", "ins"])]
+pub(crate) struct Inspect {
+    /// The proxy
+    name: String,
+    #[command(flatten)]
+    api: Api,
+}
+
+impl Run for Inspect {
+    fn run(self, cx: &Context) -> anyhow::Result<()> {
+        let client = cx.client(&self.api)?;
+        block_on(async {
+            let proxy = client.proxy(&self.name).await.map_err(Failure::from)?;
+            cx.output.answer(&proxy, |out| {
+                head(&proxy, out)?;
+                let header = ["TOXIC", "TYPE", "STREAM", "SHARE", "ATTRIBUTES", "WHEN", "APPLIED", "EXPIRES"];
+                toxics(&proxy, cx.output.table(&header).align_right(&[3, 6]), out)
+            })
+        })
+    }
+}
+
+fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
+    let state = words::state(proxy.enabled);
+    let state = if proxy.enabled { state.green().to_string() } else { state.red().to_string() };
+    writeln!(out, "{}  {state}", proxy.name.bold())?;
+    writeln!(out, "{} → {}", proxy.listen, proxy.upstream)?;
+    writeln!(out, "{} connections open, {} in all", proxy.connections.open, proxy.connections.total)
+}
+
+fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out)?;
+    if proxy.toxics.is_empty() {
+        let name = &proxy.name;
+        return writeln!(out, "no toxics; add one: sabot toxic add -t latency -a latency=100ms {name}");
+    }
+    for toxic in &proxy.toxics {
+        let expires = toxic.expires_in_ms.map_or_else(|| "–".to_owned(), |ms| format!("in {}", words::millis(ms)));
+        table.row([
+            (toxic.name.clone(), Tone::Strong),
+            (toxic.kind.clone(), Tone::Active),
+            (toxic.stream.as_str().to_owned(), Tone::Plain),
+            (words::share(toxic.toxicity), Tone::Plain),
+            (words::attributes(toxic), Tone::Plain),
+            (words::when(&toxic.when), Tone::Dim),
+            (toxic.applied.to_string(), Tone::Plain),
+            (expires, Tone::Dim),
+        ]);
+    }
+    table.write(out)
+}

@@ -1,0 +1,54 @@
+//! Every command: one file here and one line in the list below.
+//!
+//! Help, completions, man pages and the reference derive from the list.
+
+use clap::Subcommand;
+
+use crate::context::Context;
+
+/// A command, its options read.
+pub(crate) trait Run {
+    /// Carries it out; what it has to say goes to `cx.output`.
+    fn run(self, cx: &Context) -> anyhow::Result<()>;
+}
+
+macro_rules! commands {
+    ($($module:ident::$command:ident,)*) => {
+        $(pub(crate) mod $module;)*
+
+        #[derive(Subcommand)]
+        pub(crate) enum Command {
+            $($command($module::$command),)*
+        }
+
+        impl Command {
+            pub(crate) fn run(self, cx: &Context) -> anyhow::Result<()> {
+                match self {
+                    $(Self::$command(command) => Run::run(command, cx),)*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    serve::Serve,
+    list::List,
+    inspect::Inspect,
+    create::Create,
+    toggle::Toggle,
+    delete::Delete,
+    toxic::Toxic,
+    reset::Reset,
+    kinds::Kinds,
+    connections::Connections,
+    events::Events,
+    top::Top,
+    completions::Completions,
+    man::Man,
+}
+
+/// Runs what talks to a server: one thread does.
+fn block_on<F: Future<Output = anyhow::Result<()>>>(work: F) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}

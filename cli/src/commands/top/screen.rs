@@ -1,0 +1,139 @@
+//! The live table on a terminal.
+
+use std::time::{Duration, Instant};
+
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span, Text};
+use ratatui::widgets::{Cell, Row as TableRow, Table};
+use ratatui::{DefaultTerminal, Frame};
+use sabot_client::Client;
+
+use super::sample::{Row, Sampler};
+use crate::words;
+
+pub(super) async fn run(client: Client, interval: Duration, count: usize) -> anyhow::Result<()> {
+    let mut sampler = Sampler::new(client);
+    let mut terminal = ratatui::try_init()?;
+    let outcome = watch(&mut terminal, &mut sampler, interval, count).await;
+    ratatui::try_restore()?;
+    outcome
+}
+
+async fn watch(
+    terminal: &mut DefaultTerminal,
+    sampler: &mut Sampler,
+    interval: Duration,
+    count: usize,
+) -> anyhow::Result<()> {
+    let mut view = View { url: sampler.url().to_owned(), rows: Vec::new(), lost: None };
+    for _ in 0..count {
+        // A server that is away for a moment comes back into the same view.
+        match sampler.sample().await {
+            Ok(rows) => (view.rows, view.lost) = (rows, None),
+            Err(error) => view.lost = Some(error.to_string()),
+        }
+        let until = Instant::now() + interval;
+        loop {
+            terminal.draw(|frame| view.draw(frame))?;
+            // This blocks the only thread: nothing else has to run meanwhile.
+            if !event::poll(until.saturating_duration_since(Instant::now()))? {
+                break;
+            }
+            if leaves(&event::read()?) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn leaves(event: &Event) -> bool {
+    let Event::Key(key) = event else { return false };
+    let ctrl_c = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+    key.kind == KeyEventKind::Press && (ctrl_c || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc))
+}
+
+struct View {
+    url: String,
+    rows: Vec<Row>,
+    /// Why the last sample is missing.
+    lost: Option<String>,
+}
+
+impl View {
+    fn draw(&self, frame: &mut Frame<'_>) {
+        let areas = Layout::vertical([Constraint::Length(2), Constraint::Min(0), Constraint::Length(1)]);
+        let [head, body, foot] = areas.areas(frame.area());
+        frame.render_widget(self.head(), head);
+        frame.render_widget(self.table(), body);
+        frame.render_widget(Line::styled("q leaves", dim()), foot);
+    }
+
+    fn head(&self) -> Line<'_> {
+        let sum = |of: fn(&Row) -> f64| self.rows.iter().map(of).sum::<f64>();
+        let open: u64 = self.rows.iter().map(|row| row.open).sum();
+        let mut spans = vec![
+            Span::styled("sabot", Style::new().add_modifier(Modifier::BOLD)),
+            Span::styled(format!("  {}  ", self.url), dim()),
+        ];
+        match &self.lost {
+            Some(reason) => spans.push(Span::styled(reason.as_str(), Style::new().fg(Color::Red))),
+            None => spans.push(Span::raw(format!(
+                "{} proxies  {open} connections  ↑ {}/s  ↓ {}/s",
+                self.rows.len(),
+                words::bytes(sum(|row| row.up_per_s)),
+                words::bytes(sum(|row| row.down_per_s)),
+            ))),
+        }
+        Line::from(spans)
+    }
+
+    fn table(&self) -> Table<'_> {
+        let header = ["PROXY", "LISTEN", "UPSTREAM", "OPEN", "TOTAL", "↑/S", "↓/S", "TOXICS"];
+        let right = |index: usize| (3..=6).contains(&index);
+        let header = header.iter().enumerate().map(|(index, name)| cell(name, right(index), dim()));
+        let width = |of: fn(&Row) -> &str, least: usize| {
+            let longest = self.rows.iter().map(|row| of(row).chars().count()).max();
+            Constraint::Length(longest.unwrap_or(0).clamp(least, 40) as u16)
+        };
+        let widths = [
+            width(|row| &row.name, 5),
+            width(|row| &row.listen, 6),
+            width(|row| &row.upstream, 8),
+            Constraint::Length(6),
+            Constraint::Length(8),
+            Constraint::Length(8),
+            Constraint::Length(8),
+            Constraint::Min(6),
+        ];
+        Table::new(self.rows.iter().map(row), widths).header(TableRow::new(header)).column_spacing(2)
+    }
+}
+
+fn row(row: &Row) -> TableRow<'_> {
+    let plain = Style::new();
+    let name = if row.enabled { plain.add_modifier(Modifier::BOLD) } else { plain.fg(Color::Red) };
+    let moving = |rate: f64| if rate > 0.0 { plain.fg(Color::Green) } else { dim() };
+    let listen = if row.enabled { row.listen.as_str() } else { "disabled" };
+    TableRow::new([
+        cell(&row.name, false, name),
+        cell(listen, false, if row.enabled { plain } else { plain.fg(Color::Red) }),
+        cell(&row.upstream, false, plain),
+        cell(&row.open.to_string(), true, plain),
+        cell(&row.total.to_string(), true, plain),
+        cell(&words::bytes(row.up_per_s), true, moving(row.up_per_s)),
+        cell(&words::bytes(row.down_per_s), true, moving(row.down_per_s)),
+        cell(if row.toxics.is_empty() { "–" } else { &row.toxics }, false, if row.toxics.is_empty() { dim() } else { plain.fg(Color::Yellow) }),
+    ])
+}
+
+fn cell(text: &str, right: bool, style: Style) -> Cell<'static> {
+    let text = Text::from(text.to_owned());
+    Cell::from(if right { text.right_aligned() } else { text }).style(style)
+}
+
+fn dim() -> Style {
+    Style::new().add_modifier(Modifier::DIM)
+}

@@ -1,0 +1,69 @@
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use sabot_client::{Direction, NewToxic};
+use serde_json::Value;
+
+use super::{Run, VALUES_HELP, block_on};
+use crate::context::{Api, Context};
+use crate::failure::Failure;
+use crate::{pairs, words};
+
+/// Add a toxic to a proxy
+#[derive(Args)]
+#[command(
+    visible_alias = "a",
+    after_help = VALUES_HELP,
+    after_long_help = VALUES_HELP,
+)]
+pub(crate) struct Add {
+    /// The proxy
+    proxy: String,
+    /// What it does
+    #[arg(short = 't', long = "type", value_name = "KIND", value_parser = kinds())]
+    kind: String,
+    /// Name of the toxic [default: <type>_<stream>]
+    #[arg(short, long, alias = "toxicName")]
+    name: Option<String>,
+    /// Share of connections that it takes, 0 to 1
+    #[arg(long, visible_alias = "tox", default_value_t = 1.0, value_name = "SHARE")]
+    toxicity: f64,
+    /// An attribute; may be given several times
+    #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
+    attributes: Vec<(String, Value)>,
+    /// A condition; may be given several times
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pairs::parse_when)]
+    when: Vec<(String, Value)>,
+    /// Act on what goes to the server
+    #[arg(short, long, conflicts_with = "downstream")]
+    upstream: bool,
+    /// Act on what goes to the client (the default)
+    #[arg(short, long)]
+    downstream: bool,
+    #[command(flatten)]
+    api: Api,
+}
+
+fn kinds() -> PossibleValuesParser {
+    sabot_toxics::kinds().iter().map(|kind| kind.name).collect::<Vec<_>>().into()
+}
+
+impl Run for Add {
+    fn run(self, cx: &Context) -> anyhow::Result<()> {
+        let client = cx.client(&self.api)?;
+        let toxic = NewToxic {
+            name: self.name,
+            stream: if self.upstream { Direction::Upstream } else { Direction::Downstream },
+            toxicity: self.toxicity,
+            attributes: pairs::map(&self.attributes),
+            when: pairs::map(&self.when),
+            ..NewToxic::new(self.kind)
+        };
+        block_on(async {
+            let toxic = client.add_toxic(&self.proxy, &toxic).await.map_err(Failure::from)?;
+            cx.output.answer(&toxic, |out| {
+                let (stream, attributes) = (toxic.stream.as_str(), words::attributes(&toxic));
+                writeln!(out, "added {} ({stream}, {attributes}) to {}", toxic.name, self.proxy)
+            })
+        })
+    }
+}

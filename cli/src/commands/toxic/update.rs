@@ -1,0 +1,71 @@
+use clap::Args;
+use sabot_client::{Client, ToxicPatch};
+use serde_json::Value;
+
+use super::{Run, VALUES_HELP, block_on};
+use crate::context::{Api, Context};
+use crate::failure::Failure;
+use crate::{pairs, words};
+
+/// Change a toxic; what is not named stays
+#[derive(Args)]
+#[command(
+    visible_alias = "u",
+    after_help = VALUES_HELP,
+    after_long_help = VALUES_HELP,
+)]
+pub(crate) struct Update {
+    /// The proxy
+    proxy: String,
+    /// The toxic
+    #[arg(short, long, alias = "toxicName")]
+    name: String,
+    /// The new share of connections, 0 to 1
+    #[arg(long, visible_alias = "tox", value_name = "SHARE")]
+    toxicity: Option<f64>,
+    /// An attribute; may be given several times
+    #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
+    attributes: Vec<(String, Value)>,
+    /// A condition; may be given several times, null takes it away
+    #[arg(short, long, value_name = "KEY=VALUE", value_parser = pairs::parse_when)]
+    when: Vec<(String, Value)>,
+    #[command(flatten)]
+    api: Api,
+}
+
+impl Run for Update {
+    fn run(self, cx: &Context) -> anyhow::Result<()> {
+        let client = cx.client(&self.api)?;
+        if self.toxicity.is_none() && self.attributes.is_empty() && self.when.is_empty() {
+            let help = "say what to change: -a latency=50, --toxicity 0.5 or --when first=10";
+            return Err(Failure::new("nothing to change", help).into());
+        }
+        block_on(async {
+            let patch = self.patch(&client).await.map_err(Failure::from)?;
+            let updated = client.update_toxic(&self.proxy, &self.name, &patch).await;
+            let toxic = updated.map_err(Failure::from)?;
+            cx.output.answer(&toxic, |out| {
+                let (share, attributes) = (words::share(toxic.toxicity), words::attributes(&toxic));
+                writeln!(out, "updated {} on {}: {attributes}, {share} of connections", toxic.name, self.proxy)
+            })
+        })
+    }
+}
+
+impl Update {
+    /// The API replaces a `when` as a whole; here one condition can change.
+    async fn patch(&self, client: &Client) -> Result<ToxicPatch, sabot_client::Error> {
+        let attributes = pairs::map(&self.attributes);
+        let mut patch = ToxicPatch { toxicity: self.toxicity, ..ToxicPatch::default() };
+        if !attributes.is_empty() {
+            patch.attributes = Some(attributes);
+        }
+        if !self.when.is_empty() {
+            let mut when = client.toxic(&self.proxy, &self.name).await?.when;
+            when.extend(pairs::map(&self.when));
+            when.retain(|_, value| !value.is_null());
+            patch.when = Some(when);
+        }
+        Ok(patch)
+    }
+}

@@ -1,0 +1,218 @@
+//! Config files: proxies and their toxics, in JSON, YAML or TOML.
+//!
+//! Three shapes mean the same: a list of proxies (as Toxiproxy has it), an object
+//! with the list under `proxies`, and TOML's `[[proxies]]`. A file is right as a
+//! whole or refused as a whole, with the line and the field that are wrong.
+//!
+//! Not here: applying it (that is the controller's), and watching the file.
+
+mod error;
+mod json;
+mod spanned;
+mod tree;
+
+use std::path::Path;
+
+use sabot_proxy::{ProxySpec, check_upstream};
+use sabot_toxics::{Invalid, ToxicSpec};
+use serde_json::Value;
+
+pub(crate) use error::ConfigError;
+use tree::{Node, Position};
+
+/// Proxies are a few hundred bytes each; 16 MiB is no config.
+const MAX_FILE: u64 = 16 << 20;
+
+/// A config file that was read and is right in itself.
+pub(crate) struct Config {
+    /// What it asks for, in its order.
+    pub proxies: Vec<ProxySpec>,
+    /// A hash of its content.
+    pub fingerprint: String,
+    source: Source,
+}
+
+/// Where a config came from, to point into it.
+struct Source {
+    file: String,
+    text: String,
+    tree: Node,
+}
+
+impl Config {
+    /// Reads a file; its name's ending says the format, else its first character.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let refuse = |reason: &str| ConfigError::unreadable(&file, reason);
+        let length = std::fs::metadata(path).map_err(|error| refuse(&error.to_string()))?.len();
+        if length > MAX_FILE {
+            return Err(refuse(&format!("it is larger than {} MiB", MAX_FILE >> 20)));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| refuse(&error.to_string()))?;
+        Self::parse(file, text)
+    }
+
+    pub(crate) fn parse(file: String, text: String) -> Result<Self, ConfigError> {
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let parse = match Format::of(&file, &text) {
+            Format::Json => json::parse,
+            Format::Yaml => spanned::yaml,
+            Format::Toml => spanned::toml,
+        };
+        match parse(&text) {
+            Ok(tree) => {
+                let source = Source { file, text, tree };
+                let proxies = source.proxies()?;
+                let fingerprint = blake3::hash(source.text.as_bytes()).to_hex().to_string();
+                Ok(Self { proxies, fingerprint, source })
+            }
+            Err((position, message)) => Err(ConfigError::new(file, &text, position, String::new(), message)),
+        }
+    }
+
+    /// An error about a field that only showed later; `proxy` is the number of
+    /// the proxy that has it.
+    pub(crate) fn refuse(&self, proxy: Option<usize>, error: Invalid) -> ConfigError {
+        self.source.refuse(match proxy {
+            Some(index) => error.within(&format!("proxies[{index}]")),
+            None => error,
+        })
+    }
+}
+
+impl Source {
+    fn proxies(&self) -> Result<Vec<ProxySpec>, ConfigError> {
+        let list = match self.tree.to_value() {
+            Value::Array(list) => list,
+            Value::Null => Vec::new(),
+            Value::Object(mut map) => {
+                let list = map.remove("proxies");
+                if let Some(field) = map.keys().next() {
+                    return Err(self.refuse(Invalid::unknown("field of a config", field, &["proxies"])));
+                }
+                match list {
+                    None | Some(Value::Null) => Vec::new(),
+                    Some(Value::Array(list)) => list,
+                    Some(_) => return Err(self.refuse(Invalid::new("proxies", "must be a list"))),
+                }
+            }
+            _ => return Err(self.refuse(Invalid::new("proxies", "must be a list of proxies"))),
+        };
+        let mut proxies: Vec<ProxySpec> = Vec::with_capacity(list.len());
+        for (index, value) in list.into_iter().enumerate() {
+            let at = format!("proxies[{index}]");
+            let proxy = proxy(value).map_err(|error| self.refuse(error.within(&at)))?;
+            if proxies.iter().any(|other| other.name == proxy.name) {
+                let message = format!("`{}` is the name of an earlier proxy too", proxy.name);
+                return Err(self.refuse(Invalid::new("name", message).within(&at)));
+            }
+            proxies.push(proxy);
+        }
+        Ok(proxies)
+    }
+
+    fn refuse(&self, error: Invalid) -> ConfigError {
+        // A name that does not exist is itself wrong; elsewhere the value is.
+        let of_key =
+            ["unknown field", "unknown attribute"].iter().any(|what| error.message.starts_with(what));
+        let position = self.tree.locate(&error.field, of_key);
+        ConfigError::new(self.file.clone(), &self.text, position, error.field, error.message)
+    }
+}
+
+fn proxy(value: Value) -> Result<ProxySpec, Invalid> {
+    let Value::Object(mut map) = value else {
+        return Err(Invalid::new("", "must be an object with `name` and `upstream`"));
+    };
+    // As in Toxiproxy's files, null means absent.
+    map.retain(|_, value| !value.is_null());
+    let toxics = map.remove("toxics");
+    let mut proxy: ProxySpec = serde_path_to_error::deserialize(Value::Object(map))
+        .map_err(|error| from_serde(&error.path().to_string(), &error.inner().to_string()))?;
+    if proxy.name.is_empty() {
+        return Err(Invalid::new("name", "must not be empty"));
+    }
+    check_upstream(&proxy.upstream)?;
+    // Both ends are written alike; an empty `listen` is a free port.
+    if let Some(listen) = proxy.listen.as_deref().filter(|listen| !listen.is_empty()) {
+        check_upstream(listen).map_err(|error| Invalid::new("listen", error.message))?;
+    }
+    proxy.toxics = match toxics {
+        None => Vec::new(),
+        Some(Value::Array(list)) => toxics_of(list)?,
+        Some(_) => return Err(Invalid::new("toxics", "must be a list")),
+    };
+    Ok(proxy)
+}
+
+fn toxics_of(list: Vec<Value>) -> Result<Vec<ToxicSpec>, Invalid> {
+    let mut toxics: Vec<ToxicSpec> = Vec::with_capacity(list.len());
+    for (index, value) in list.into_iter().enumerate() {
+        let at = format!("toxics[{index}]");
+        let Value::Object(map) = value else {
+            return Err(Invalid::new(at, "must be an object with `type`"));
+        };
+        let toxic = ToxicSpec::from_map(map).map_err(|error| error.within(&at))?;
+        if toxics.iter().any(|other| other.name == toxic.name) {
+            let message = format!("`{}` is the name of an earlier toxic of this proxy too", toxic.name);
+            return Err(Invalid::new("name", message).within(&at));
+        }
+        toxics.push(toxic);
+    }
+    Ok(toxics)
+}
+
+/// serde names unknown and missing fields in its text only.
+fn from_serde(path: &str, message: &str) -> Invalid {
+    let quoted = |prefix: &str| {
+        let rest = message.strip_prefix(prefix)?;
+        rest.split('`').next().map(str::to_owned)
+    };
+    if let Some(field) = quoted("unknown field `") {
+        return Invalid::unknown(
+            "field of a proxy",
+            &field,
+            &["name", "listen", "upstream", "enabled", "toxics"],
+        );
+    }
+    if let Some(field) = quoted("missing field `") {
+        return Invalid::new(field, "is missing");
+    }
+    match message.split_once(": ") {
+        // An `Invalid` that went through serde.
+        Some((field, rest))
+            if !field.is_empty() && field.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
+        {
+            Invalid::new(field, rest)
+        }
+        _ => Invalid::new(path.trim_start_matches('.'), message),
+    }
+}
+
+enum Format {
+    Json,
+    Yaml,
+    Toml,
+}
+
+impl Format {
+    fn of(file: &str, text: &str) -> Self {
+        let ending = Path::new(file).extension().and_then(|ending| ending.to_str());
+        match ending.map(str::to_ascii_lowercase).as_deref() {
+            Some("json") => Self::Json,
+            Some("yaml" | "yml") => Self::Yaml,
+            Some("toml") => Self::Toml,
+            // Mounted secrets and the like have no ending.
+            _ => match text.trim_start() {
+                text if text.starts_with("[[") && !text[2..].trim_start().starts_with(['{', '[']) => {
+                    Self::Toml
+                }
+                text if text.starts_with(['[', '{']) => Self::Json,
+                _ => Self::Yaml,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

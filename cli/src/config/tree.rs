@@ -1,0 +1,96 @@
+//! A document with the places of its parts, whatever its format.
+
+use serde_json::Value;
+
+/// Line and column, both from 1; columns count characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Position {
+    /// The place of a byte offset.
+    pub(super) fn of(text: &str, offset: usize) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
+    }
+}
+
+/// A value and where it stands.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub at: Option<Position>,
+    pub data: Data,
+}
+
+#[derive(Debug)]
+pub(super) enum Data {
+    Scalar(Value),
+    List(Vec<Node>),
+    Map(Vec<Member>),
+}
+
+#[derive(Debug)]
+pub(super) struct Member {
+    pub key: String,
+    pub key_at: Option<Position>,
+    pub node: Node,
+}
+
+impl Node {
+    pub(super) fn to_value(&self) -> Value {
+        match &self.data {
+            Data::Scalar(value) => value.clone(),
+            Data::List(list) => list.iter().map(Self::to_value).collect(),
+            Data::Map(members) => {
+                members.iter().map(|member| (member.key.clone(), member.node.to_value())).collect()
+            }
+        }
+    }
+
+    /// The place of a path such as `proxies[0].toxics[1].type`, or of what of
+    /// it there is; with `of_key` that of the last key instead of its value.
+    pub(super) fn locate(&self, path: &str, of_key: bool) -> Option<Position> {
+        // A file that is a list has no `proxies` to step into.
+        let path = match &self.data {
+            Data::List(_) => path.strip_prefix("proxies").unwrap_or(path),
+            _ => path,
+        };
+        let mut place = Place { node: self, key_at: None };
+        let mut rest = path;
+        while let Some((next, after)) = place.node.step(rest) {
+            (place, rest) = (next, after);
+        }
+        if of_key { place.key_at.or(place.node.at) } else { place.node.at.or(place.key_at) }
+    }
+
+    /// The part that `path` begins with, and what is left of the path.
+    fn step<'n, 'p>(&'n self, path: &'p str) -> Option<(Place<'n>, &'p str)> {
+        match &self.data {
+            Data::List(list) => {
+                let (index, rest) = path.strip_prefix('[')?.split_once(']')?;
+                let node = list.get(index.parse::<usize>().ok()?)?;
+                Some((Place { node, key_at: None }, rest))
+            }
+            Data::Map(members) => {
+                let path = path.strip_prefix('.').unwrap_or(path);
+                let fits = |member: &&Member| {
+                    path.strip_prefix(&member.key)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                };
+                // Keys may hold dots themselves: the longest that fits is meant.
+                let member = members.iter().filter(fits).max_by_key(|member| member.key.len())?;
+                let place = Place { node: &member.node, key_at: member.key_at };
+                Some((place, &path[member.key.len()..]))
+            }
+            Data::Scalar(_) => None,
+        }
+    }
+}
+
+struct Place<'n> {
+    node: &'n Node,
+    key_at: Option<Position>,
+}

@@ -1,0 +1,107 @@
+//! The options that stand before a command, and what every command gets.
+
+use std::process::ExitCode;
+
+use clap::{ArgAction, Args, Parser};
+use sabot_client::Client;
+
+use crate::commands::Command;
+use crate::failure::{self, Failure};
+use crate::output::{Format, Output};
+
+const DEFAULT_URL: &str = "http://localhost:8474";
+
+/// A programmable fault-injecting proxy: break the links between services on
+/// purpose, exactly as asked, and repeatably.
+#[derive(Parser)]
+#[command(
+    name = "sabot",
+    version,
+    propagate_version = true,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "Start with `sabot serve`, then `sabot create -l localhost:16379 -u localhost:6379 redis` \
+                  and `sabot toxic add -t latency -a latency=100ms redis`."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    api: Api,
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Which server a command talks to.
+#[derive(Args, Clone, Default)]
+pub(crate) struct Api {
+    /// The server's API [env: SABOT_URL, TOXIPROXY_URL] [default: http://localhost:8474]
+    #[arg(short = 'h', long = "host", value_name = "URL", display_order = 900)]
+    url: Option<String>,
+}
+
+#[derive(Args)]
+struct Common {
+    /// Print tables for people or JSON for programs
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT",
+        display_order = 910
+    )]
+    output: Format,
+    /// Print help (`-h` is --host)
+    #[arg(long, global = true, action = ArgAction::HelpShort, display_order = 920)]
+    help: Option<bool>,
+    /// Print version
+    #[arg(short = 'V', long, global = true, action = ArgAction::Version, display_order = 930)]
+    version: Option<bool>,
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> ExitCode {
+        let cx = Context { api: self.api, output: Output::new(self.common.output) };
+        match self.command.run(&cx) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failure::report(&error, cx.output.is_json()),
+        }
+    }
+}
+
+/// What every command gets.
+pub(crate) struct Context {
+    api: Api,
+    pub output: Output,
+}
+
+impl Context {
+    /// A client of the server that was named: after the command, before it, in
+    /// the environment, or the usual one.
+    pub(crate) fn client(&self, api: &Api) -> anyhow::Result<Client> {
+        let url = self
+            .before(api)
+            .or_else(|| env("SABOT_URL"))
+            .or_else(|| env("TOXIPROXY_URL"))
+            .unwrap_or_else(|| DEFAULT_URL.to_owned());
+        Ok(Client::new(&url).map_err(Failure::from)?)
+    }
+
+    fn before(&self, api: &Api) -> Option<String> {
+        api.url.clone().or_else(|| self.api.url.clone())
+    }
+
+    /// `--host` when it stood before the command.
+    pub(crate) fn leading_host(&self) -> Option<String> {
+        self.api.url.clone()
+    }
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

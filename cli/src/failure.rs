@@ -1,0 +1,110 @@
+//! Errors that end a command: what went wrong, and what to do next.
+
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use owo_colors::OwoColorize;
+use sabot_client::Error;
+
+/// An error with advice.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    help: Option<String>,
+    /// For `--output json`.
+    field: Option<String>,
+    status: Option<u16>,
+}
+
+impl Failure {
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()), field: None, status: None }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unreachable { url, reason } => Self::new(
+                format!("failed to reach Sabot at {url}: {reason}"),
+                "start the server with `sabot serve`, or name its API with --host or SABOT_URL",
+            ),
+            Error::Api { status, message, field } => {
+                let help = advice(status, &message, field.as_deref());
+                let message = match &field {
+                    // The field says where, unless the text does already.
+                    Some(field) if !message.contains(field.as_str()) => format!("{field}: {message}"),
+                    _ => message,
+                };
+                Self { message, help, field, status: Some(status) }
+            }
+            Error::Url { .. } => Self::new(error.to_string(), "write it as http://localhost:8474"),
+            Error::Timeout { .. } => {
+                Self::new(error.to_string(), "is the server overloaded, or something else on that port?")
+            }
+            Error::Answer { .. } => {
+                Self::new(error.to_string(), "is it a Sabot server? `sabot --host URL list` names another")
+            }
+            other => Self { message: other.to_string(), help: None, field: None, status: None },
+        }
+    }
+}
+
+fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
+    let help = match (status, field) {
+        (404, _) if message.contains("toxic") => "`sabot inspect PROXY` shows the toxics there are",
+        (404, _) if message.contains("proxy") => "`sabot list` shows the proxies there are",
+        (409, _) if message.contains("toxic") => {
+            "name it with -n, or change the one there is with `sabot toxic update`"
+        }
+        (409, _) => "`sabot delete NAME` removes the one there is",
+        (403, _) => "start the server with --allowed-host to serve that name",
+        (400, Some(field)) if field.starts_with("attributes") || field == "type" => {
+            "`sabot kinds KIND` shows the attributes of a kind"
+        }
+        (400, Some(field)) if field.starts_with("when") => "`sabot toxic add --help` shows the conditions",
+        (500, _) => "is the address in use? `-l localhost:0` takes a free port",
+        _ => return None,
+    };
+    Some(help.to_owned())
+}
+
+/// Tells stderr, and gives the exit code.
+pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    // `sabot list | head` is no error.
+    if error.chain().any(is_broken_pipe) {
+        return ExitCode::SUCCESS;
+    }
+    let failure = error.downcast_ref::<Failure>();
+    let mut out = anstream::stderr().lock();
+    // Nothing is left to do should stderr be gone.
+    let _ = if json {
+        let said = serde_json::json!({
+            "error": format!("{error:#}"),
+            "help": failure.and_then(|failure| failure.help.as_deref()),
+            "field": failure.and_then(|failure| failure.field.as_deref()),
+            "status": failure.and_then(|failure| failure.status),
+        });
+        writeln!(out, "{said}")
+    } else {
+        let help = failure.and_then(|failure| failure.help.as_deref());
+        let help = help.map(|help| format!("\n{} {help}", " help:".cyan())).unwrap_or_default();
+        writeln!(out, "{} {error:#}{help}", "error:".red().bold())
+    };
+    ExitCode::FAILURE
+}
+
+fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    let json = |error: &serde_json::Error| error.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe);
+    cause.downcast_ref().is_some_and(kind) || cause.downcast_ref().is_some_and(json)
+}

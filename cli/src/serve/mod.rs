@@ -1,0 +1,143 @@
+//! `sabot serve`: what the server needs around the controller and the API.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | `logging` | logs to stderr |
+//! | `listen` | the API's socket |
+//! | `proxies` | what to start with, from config and state; reloads |
+//! | `state` | the state directory |
+//! | `keeper` | writes the state after each change |
+//! | `signals` | when to reload, drain and stop |
+//! | `files` | files that are whole or not there |
+
+mod files;
+mod keeper;
+mod listen;
+mod logging;
+mod proxies;
+mod signals;
+mod state;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use anyhow::Context as _;
+use sabot_admin_api::ApiOptions;
+use sabot_proxy::{Controller, Options};
+use tokio::sync::oneshot;
+
+use crate::commands::serve::Serve;
+use crate::failure::Failure;
+use keeper::Keeper;
+pub(crate) use logging::LogFormat;
+use proxies::Proxies;
+use signals::{Ask, Signals};
+use state::StateDir;
+
+/// The API is idle most of the time; connections have workers of their own.
+const API_THREADS: usize = 1;
+
+/// Runs the server until a signal ends it.
+pub(crate) fn run(options: Serve) -> anyhow::Result<()> {
+    logging::start(options.log_format, &options.log_level)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(API_THREADS)
+        .thread_name("sabot-api")
+        .enable_all()
+        .build()
+        .context("failed to start the API's thread")?;
+    let outcome = runtime.block_on(serve(options));
+    // What still blocks (a name that does not resolve) must not hold up the end.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Everything that can be wrong is found before the API answers: who sees it
+/// answer sees all proxies.
+async fn serve(options: Serve) -> anyhow::Result<()> {
+    // From here on a signal is an order, no matter how far the start has come.
+    let mut signals = Signals::new().context("failed to listen for signals")?;
+    let state = options.state_dir.as_deref().map(StateDir::open).transpose()?;
+    let mut proxies = Proxies::plan(options.config_path(), state.as_ref())?;
+    let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
+    let listener = listen::bind(&host, options.port).await?;
+    let address = listener.local_addr().context("failed to ask for the API's address")?;
+
+    sabot_admin_api::metrics::install();
+    let controller = start(&options)?;
+    proxies.start(&controller).await?;
+    let keeper = state.map(|state| Keeper::start(state, controller.clone(), proxies.origin()));
+
+    let (stop, stopped) = oneshot::channel::<()>();
+    let api_options = ApiOptions { allowed_hosts: allowed_hosts(&options, host), ..ApiOptions::default() };
+    let api = sabot_admin_api::serve(listener, controller.clone(), api_options, async {
+        // A sender that is dropped means the same.
+        let _ = stopped.await;
+    });
+    let api = tokio::spawn(api);
+    if let Some(path) = &options.port_file {
+        files::replace(path, format!("{address}\n").as_bytes())
+            .with_context(|| format!("failed to write the port file {}", path.display()))?;
+    }
+    tracing::info!(%address, seed = controller.seed(), proxies = controller.list().len(), "listening");
+
+    loop {
+        match signals.next().await {
+            Ask::Reload => {
+                proxies.reload(&controller).await;
+                if let Some(keeper) = &keeper {
+                    keeper.config_is(proxies.origin());
+                }
+            }
+            Ask::Stop(signal) => {
+                tracing::info!(
+                    signal,
+                    drain_s = options.drain.as_secs_f64(),
+                    "stopping; once more to stop at once"
+                );
+                break;
+            }
+        }
+    }
+    // What was last asked for is kept, not the emptiness of a stopped server.
+    if let Some(keeper) = keeper {
+        keeper.finish().await;
+    }
+    tokio::select! {
+        () = controller.shutdown(options.drain) => {}
+        () = signals.stop() => tracing::warn!("closing at once"),
+    }
+    drop(stop);
+    tokio::select! {
+        _ = api => {}
+        () = signals.stop() => {}
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn start(options: &Serve) -> anyhow::Result<Controller> {
+    let defaults = Options::default();
+    let options = Options {
+        // Short enough to be typed again.
+        seed: options.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32),
+        workers: options.workers.map(usize::from),
+        dial_timeout: options.dial_timeout,
+        ..defaults
+    };
+    Controller::start(&options).context("failed to start the proxy's workers")
+}
+
+/// The name that the API was bound to is one that it is served under.
+fn allowed_hosts(options: &Serve, host: String) -> Vec<String> {
+    let mut hosts = options.allowed_host.clone();
+    if !host.is_empty() {
+        hosts.push(host);
+    }
+    hosts
+}
+
+/// An error about a config, with the lines that are meant.
+fn refused(error: &crate::config::ConfigError) -> Failure {
+    let excerpt = error.excerpt().map(|lines| format!("\n{lines}")).unwrap_or_default();
+    Failure::new(format!("{error}{excerpt}"), "nothing was started; correct the file and start again")
+}

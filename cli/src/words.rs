@@ -1,0 +1,131 @@
+//! Quantities and toxics in words, as tables show them.
+
+use sabot_client::{Direction, Proxy, Toxic};
+use serde_json::{Map, Value};
+
+/// `12.3 MB`, three digits at most.
+pub(crate) fn bytes(count: f64) -> String {
+    let mut value = count;
+    for unit in ["B", "KB", "MB", "GB", "TB"] {
+        if value < 999.5 || unit == "TB" {
+            let digits = if unit == "B" || value >= 99.95 { 0 } else { 1 };
+            return format!("{value:.digits$} {unit}");
+        }
+        value /= 1000.0;
+    }
+    String::new()
+}
+
+/// `850 ms`, `12.5 s`, `3 m 20 s`, `2 h 5 m`.
+pub(crate) fn millis(ms: f64) -> String {
+    let seconds = ms / 1000.0;
+    match seconds {
+        s if s < 1.0 => format!("{ms:.0} ms"),
+        s if s < 60.0 => format!("{s:.1} s"),
+        s if s < 3600.0 => format!("{} m {} s", s as u64 / 60, s as u64 % 60),
+        s => format!("{} h {} m", s as u64 / 3600, s as u64 % 3600 / 60),
+    }
+}
+
+pub(crate) fn state(enabled: bool) -> &'static str {
+    if enabled { "enabled" } else { "disabled" }
+}
+
+/// `↓ slow, ↑ cut`: what is on a proxy, with the way that it acts on.
+pub(crate) fn toxic_names(proxy: &Proxy) -> String {
+    let named = |toxic: &Toxic| format!("{} {}", arrow(toxic.stream), toxic.name);
+    let names: Vec<_> = proxy.toxics.iter().map(named).collect();
+    if names.is_empty() { "–".to_owned() } else { names.join(", ") }
+}
+
+fn arrow(stream: Direction) -> &'static str {
+    match stream {
+        Direction::Upstream => "↑",
+        Direction::Downstream => "↓",
+    }
+}
+
+/// `latency=50ms jitter=5ms`: what differs from the kind's defaults, with units.
+pub(crate) fn attributes(toxic: &Toxic) -> String {
+    let kind = sabot_toxics::kind(&toxic.kind);
+    let schema = kind.map(|kind| &kind.schema()["properties"]);
+    let pair = |(name, value): (&String, &Value)| {
+        let property = schema.map(|properties| &properties[name]);
+        // What equals its default says nothing, unless nothing else is there to say.
+        let quiet = property.is_some_and(|property| is_default(&property["default"], value));
+        let unit = property.and_then(|property| property["x-unit"].as_str()).unwrap_or_default();
+        (quiet, format!("{name}={}{}", scalar(value), if value.is_number() { unit } else { "" }))
+    };
+    let pairs: Vec<_> = toxic.attributes.iter().map(pair).collect();
+    let loud: Vec<_> = pairs.iter().filter(|(quiet, _)| !quiet).map(|(_, text)| text.as_str()).collect();
+    match (loud.is_empty(), pairs.first()) {
+        (true, Some((_, first))) => first.clone(),
+        (true, None) => "–".to_owned(),
+        _ => loud.join(" "),
+    }
+}
+
+fn is_default(default: &Value, value: &Value) -> bool {
+    match (default.as_f64(), value.as_f64()) {
+        (Some(default), Some(value)) => default == value,
+        _ => default == value,
+    }
+}
+
+/// `first=10 duration=5000ms`, or `always`.
+pub(crate) fn when(when: &Map<String, Value>) -> String {
+    if when.is_empty() {
+        return "always".to_owned();
+    }
+    let unit = |name: &str| match name {
+        "start_after" | "duration" | "period" | "expires_after" => "ms",
+        "after_bytes" => "B",
+        _ => "",
+    };
+    let pair = |(name, value): (&String, &Value)| format!("{name}={}{}", scalar(value), unit(name));
+    when.iter().map(pair).collect::<Vec<_>>().join(" ")
+}
+
+/// Text without quotes; anything else as JSON.
+pub(crate) fn scalar(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        // 0.0 reads as 0.
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |value| value.to_string())
+        }
+        Value::Array(list) => list.iter().map(scalar).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+/// `100%`, `0.5%`.
+pub(crate) fn share(share: f64) -> String {
+    let percent = (share * 1e6).round() / 1e4;
+    format!("{percent}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, millis, share};
+
+    #[test]
+    fn quantities_are_short() {
+        for (count, text) in [
+            (0.0, "0 B"),
+            (999.0, "999 B"),
+            (1000.0, "1.0 KB"),
+            (123_456.0, "123 KB"),
+            (9.99e8, "999 MB"),
+            (9.996e8, "1.0 GB"),
+        ] {
+            assert_eq!(bytes(count), text);
+        }
+        for (ms, text) in
+            [(12.0, "12 ms"), (1500.0, "1.5 s"), (200_000.0, "3 m 20 s"), (7_500_000.0, "2 h 5 m")]
+        {
+            assert_eq!(millis(ms), text);
+        }
+        assert_eq!((share(1.0), share(0.3), share(0.005)), ("100%".into(), "30%".into(), "0.5%".into()));
+    }
+}

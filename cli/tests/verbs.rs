@@ -1,0 +1,171 @@
+//! The verbs of toxiproxy-cli and Sabot's own, against a real server.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use serde_json::{Value, json};
+use support::{Server, echo, sabot};
+
+#[test]
+fn a_proxy_lives_from_create_to_delete() {
+    let server = Server::start(&[]);
+    assert!(server.says(&["list"]).contains("no proxies yet"));
+    let upstream = echo();
+    let said = server.says(&["create", "-l", "localhost:0", "-u", &upstream, "redis"]);
+    assert!(
+        said.starts_with("created redis: 127.0.0.1:") && said.ends_with(&format!(" → {upstream}\n")),
+        "{said}"
+    );
+    assert!(server.refuses(&["create", "-u", &upstream, "redis"]).contains("`sabot delete NAME`"));
+
+    let list = server.json(&["ls"]);
+    assert_eq!(list["proxies"][0]["name"], "redis");
+    let listen = list["proxies"][0]["listen"].as_str().unwrap().to_owned();
+    let table = server.says(&["l"]);
+    assert!(table.contains("NAME") && table.contains(&listen) && table.contains("enabled"), "{table}");
+
+    assert_eq!(server.says(&["toggle", "redis"]), "redis is now disabled\n");
+    assert!(TcpStream::connect(&listen).is_err());
+    assert_eq!(server.json(&["tog", "redis"])["enabled"], true);
+    assert!(TcpStream::connect(&listen).is_ok());
+
+    assert_eq!(server.says(&["delete", "redis"]), "deleted redis\n");
+    let refusal = server.refuses(&["inspect", "redis"]);
+    assert!(
+        refusal.contains("there is no proxy `redis`") && refusal.contains("`sabot list` shows"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_toxic_lives_from_add_to_remove() {
+    let server = Server::start(&[]);
+    server.says(&["c", "-l", "localhost:0", "-u", &echo(), "db"]);
+    let said =
+        server.says(&["toxic", "add", "-t", "latency", "-a", "latency=250us", "-a", "jitter=0.5", "db"]);
+    assert_eq!(said, "added latency_downstream (downstream, latency=0.25ms jitter=0.5ms) to db\n");
+    // As a script for toxiproxy-cli has it: one dash, flags before and after.
+    let classic = [
+        "t",
+        "a",
+        "db",
+        "-type",
+        "bandwidth",
+        "-n",
+        "slow",
+        "-tox",
+        "0.5",
+        "-attribute",
+        "rate=100",
+        "-upstream",
+    ];
+    let slow = server.json(&classic);
+    assert_eq!((&slow["stream"], &slow["toxicity"]), (&json!("upstream"), &json!(0.5)));
+
+    let said =
+        server.says(&["toxic", "update", "-n", "slow", "-a", "rate=8Mbit/s", "--when", "first=2", "db"]);
+    assert_eq!(said, "updated slow on db: rate=1000KB/s, 50% of connections\n");
+    let said = server.json(&["toxic", "u", "-n", "slow", "--when", "duration=5s", "db"]);
+    assert_eq!(said["when"], json!({"duration": 5000, "first": 2}));
+    let said = server.json(&["toxic", "u", "-n", "slow", "--when", "first=null", "db"]);
+    assert_eq!(said["when"], json!({"duration": 5000}));
+
+    let table = server.says(&["inspect", "db"]);
+    assert!(table.contains("slow") && table.contains("duration=5000ms") && table.contains("50%"), "{table}");
+    assert_eq!(server.says(&["t", "d", "-n", "slow", "db"]), "removed slow from db\n");
+    server.says(&["reset"]);
+    assert_eq!(server.json(&["inspect", "db"])["toxics"], json!([]));
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let server = Server::start(&[]);
+    server.says(&["c", "-l", "localhost:0", "-u", "localhost:1", "db"]);
+    for (args, said) in [
+        (
+            &["toxic", "add", "-t", "latency", "-a", "latncy=5", "db"][..],
+            &["attributes.latncy", "did you mean `latency`?", "sabot kinds"][..],
+        ),
+        (&["toxic", "add", "-t", "latency", "-w", "frist=5", "db"], &["when.frist", "did you mean `first`?"]),
+        (&["toxic", "add", "-t", "latency", "nope"], &["there is no proxy `nope`", "`sabot list`"]),
+        (&["toxic", "remove", "-n", "nope", "db"], &["there is no toxic `nope`", "`sabot inspect PROXY`"]),
+        (&["toxic", "update", "-n", "nope", "db"], &["nothing to change"]),
+        (&["toxic", "add", "-t", "lateny", "db"], &["latency"]),
+        (&["toxic", "add", "-t", "latency", "-a", "latency", "db"], &["expected key=value"]),
+        (&["inspect"], &["NAME"]),
+        (&["lst"], &["unrecognized subcommand"]),
+        (&["-h", "ftp://x", "list"], &["only http:// is spoken"]),
+    ] {
+        let refusal = server.refuses(args);
+        assert!(said.iter().all(|part| refusal.contains(part)), "{args:?}: {refusal}");
+    }
+    let refusal = server.refuses(&["toxic", "add", "-t", "latency", "-a", "latncy=5", "db", "-o", "json"]);
+    let refusal: Value = serde_json::from_str(&refusal).unwrap();
+    assert_eq!((&refusal["status"], &refusal["field"]), (&json!(400), &json!("attributes.latncy")));
+}
+
+#[test]
+fn names_may_hold_anything() {
+    let server = Server::start(&[]);
+    for name in ["a/b", "user@host:1", "two words", "naïve", "100%", "..", "?#"] {
+        server.says(&["create", "-l", "localhost:0", "-u", "localhost:1", name]);
+        server.says(&["toxic", "add", "-t", "noop", "-n", name, name]);
+        assert_eq!(server.json(&["inspect", name])["toxics"][0]["name"], name);
+        server.says(&["toxic", "remove", "-n", name, name]);
+        server.says(&["delete", name]);
+    }
+}
+
+#[test]
+fn the_environment_names_the_server() {
+    let server = Server::start(&[]);
+    sabot().env("TOXIPROXY_URL", &server.url).arg("list").assert().success();
+    // Sabot's own name wins, a flag wins over both, and no scheme is needed.
+    sabot().env("TOXIPROXY_URL", "localhost:1").env("SABOT_URL", &server.url).arg("list").assert().success();
+    let bare = server.url.strip_prefix("http://").unwrap();
+    sabot().env("SABOT_URL", "localhost:1").args(["list", "-h", bare]).assert().success();
+    sabot().env("SABOT_URL", "localhost:1").args(["--host", bare, "list"]).assert().success();
+}
+
+#[test]
+fn live_views_show_a_connection() {
+    let server = Server::start(&[]);
+    let created = server.json(&["create", "-l", "localhost:0", "-u", &echo(), "web"]);
+    server.says(&["toxic", "add", "-t", "latency", "-a", "latency=1", "web"]);
+    assert_eq!(server.says(&["connections"]), "no connections\n");
+    let mut client = TcpStream::connect(created["listen"].as_str().unwrap()).unwrap();
+    client.write_all(b"hello").unwrap();
+    client.read_exact(&mut [0; 5]).unwrap();
+    let connections = server.json(&["connections", "web"]);
+    let connection = &connections["connections"][0];
+    assert_eq!((&connection["bytes_upstream"], &connection["bytes_downstream"]), (&json!(5), &json!(5)));
+    assert_eq!(connection["toxics"], json!(["latency_downstream"]));
+    assert!(server.says(&["conns"]).contains("latency_downstream"));
+    let top = server.says(&["top", "-c", "1"]);
+    assert!(top.starts_with("web enabled open=1 up=0 B/s down=0 B/s toxics=↓ latency_downstream"), "{top}");
+    let top: Value = serde_json::from_str(&server.says(&["top", "-c", "1", "-o", "json"])).unwrap();
+    assert_eq!(top["open"], 1);
+    server.refuses(&["events", "nope"]);
+}
+
+#[test]
+fn what_needs_no_server_needs_none() {
+    let say = |args: &[&str]| {
+        let out = sabot().args(args).assert().success().get_output().stdout.clone();
+        String::from_utf8(out).unwrap()
+    };
+    assert!(say(&["kinds"]).contains("latency"));
+    assert!(say(&["kinds", "latency"]).contains("sabot toxic add -t latency"));
+    assert!(say(&["completions", "bash"]).contains("complete"));
+    assert!(say(&["man"]).contains(".TH sabot 1"));
+    assert_eq!(say(&["--version"]), format!("sabot {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(say(&["--help"]).contains("serve"));
+    let pages = tempfile::tempdir().unwrap();
+    say(&["man", pages.path().to_str().unwrap()]);
+    assert!(pages.path().join("sabot-toxic-add.1").exists());
+    sabot().args(["kinds", "lateny"]).assert().code(1);
+}

@@ -1,0 +1,10 @@
+//! The generators: each measures one thing through one address, and knows
+//! nothing of what lies in between.
+
+pub mod bulk;
+pub mod clients;
+pub mod connections;
+pub mod echo;
+pub mod idle;
+pub mod ping;
+pub mod redis;

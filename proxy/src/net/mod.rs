@@ -19,6 +19,8 @@ pub(crate) mod address;
 pub(crate) mod dial;
 pub(crate) mod listener;
 pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timers;
 pub(crate) mod workers;
 

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Reason, Rig, toxic};
+use crate::net::timers::virtual_time::VirtualClock;
 
 /// Nothing on the way, and something that holds everything back a little.
 fn both_ways() -> [Vec<Value>; 2] {
@@ -16,14 +17,11 @@ fn both_ways() -> [Vec<Value>; 2] {
 }
 
 /// Lets virtual time run while `work` is under way.
-async fn in_time<T>(
-    rig_clock: crate::net::timers::virtual_time::VirtualClock,
-    work: impl Future<Output = T>,
-) -> T {
+async fn in_time<T>(clock: VirtualClock, work: impl Future<Output = T>) -> T {
     let run = async {
         loop {
             tokio::task::yield_now().await;
-            rig_clock.advance(Duration::from_millis(1));
+            clock.advance(Duration::from_millis(1));
         }
     };
     tokio::select! {
@@ -121,7 +119,7 @@ async fn a_reset_found_while_writing_ends_the_connection_as_a_reset() {
     rig.client.write_all(b"never read").await.unwrap();
     rig.next_deadline().await;
     // Closed with unread input: the kernel says RST.
-    rig.upstream.readable().await.unwrap();
+    rig.upstream.peek(&mut [0]).await.unwrap();
     drop(rig.upstream);
     let (_, error) = read_all(&mut rig.client).await;
     assert_eq!(error, Some(ErrorKind::ConnectionReset));
@@ -152,7 +150,7 @@ async fn reset_peer_added_to_an_open_and_silent_connection_resets_it() {
 
 #[tokio::test]
 async fn limit_data_passes_exactly_so_much_and_closes_in_good_order() {
-    let mut rig = Rig::new(&[toxic("limit_data", "downstream", json!({"bytes": 100_000}))]).await;
+    let rig = Rig::new(&[toxic("limit_data", "downstream", json!({"bytes": 100_000}))]).await;
     let clock = rig.clock.clone();
     in_time(clock, async {
         let (mut upstream, mut client) = (rig.upstream, rig.client);

@@ -17,9 +17,7 @@ const DEFAULT_URL: &str = "http://localhost:8474";
 #[command(
     name = "sabot",
     version,
-    propagate_version = true,
     disable_help_flag = true,
-    disable_version_flag = true,
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100,
@@ -59,9 +57,6 @@ struct Common {
     /// Print help (`-h` is --host)
     #[arg(long, global = true, action = ArgAction::HelpShort, display_order = 920)]
     help: Option<bool>,
-    /// Print version
-    #[arg(short = 'V', long, global = true, action = ArgAction::Version, display_order = 930)]
-    version: Option<bool>,
 }
 
 impl Cli {

@@ -27,6 +27,17 @@ pub(crate) fn millis(ms: f64) -> String {
     }
 }
 
+/// `08:07:15.491`, in UTC like the logs.
+pub(crate) fn time_of_day(unix_ms: u64) -> String {
+    let (seconds, ms) = (unix_ms / 1000 % 86_400, unix_ms % 1000);
+    format!("{:02}:{:02}:{:02}.{ms:03}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+/// `1 proxy`, `2 proxies`.
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 pub(crate) fn state(enabled: bool) -> &'static str {
     if enabled { "enabled" } else { "disabled" }
 }
@@ -54,7 +65,7 @@ pub(crate) fn attributes(toxic: &Toxic) -> String {
         // What equals its default says nothing, unless nothing else is there to say.
         let quiet = property.is_some_and(|property| is_default(&property["default"], value));
         let unit = property.and_then(|property| property["x-unit"].as_str()).unwrap_or_default();
-        (quiet, format!("{name}={}{}", scalar(value), if value.is_number() { unit } else { "" }))
+        (quiet, format!("{name}={}", quantity(value, unit)))
     };
     let pairs: Vec<_> = toxic.attributes.iter().map(pair).collect();
     let loud: Vec<_> = pairs.iter().filter(|(quiet, _)| !quiet).map(|(_, text)| text.as_str()).collect();
@@ -82,8 +93,32 @@ pub(crate) fn when(when: &Map<String, Value>) -> String {
         "after_bytes" => "B",
         _ => "",
     };
-    let pair = |(name, value): (&String, &Value)| format!("{name}={}{}", scalar(value), unit(name));
+    let pair = |(name, value): (&String, &Value)| format!("{name}={}", quantity(value, unit(name)));
     when.iter().map(pair).collect::<Vec<_>>().join(" ")
+}
+
+/// A number with its unit, or the largest unit that keeps it whole; as the
+/// options take it back.
+fn quantity(value: &Value, unit: &str) -> String {
+    let steps: &[(&str, f64)] = match unit {
+        "ms" => &[("us", 1e-3), ("ms", 1.0), ("s", 1e3), ("m", 6e4), ("h", 3.6e6)],
+        "us" => &[("us", 1.0), ("ms", 1e3), ("s", 1e6)],
+        "KB/s" => &[("B/s", 1e-3), ("KB/s", 1.0), ("MB/s", 1e3), ("GB/s", 1e6)],
+        "B" => &[("B", 1.0), ("KB", 1e3), ("KiB", 1024.0), ("MB", 1e6), ("MiB", 1_048_576.0)],
+        _ => return scalar(value),
+    };
+    match value.as_f64() {
+        None => scalar(value),
+        Some(number) => {
+            // Divisions by powers of ten are off by a bit, by less than this.
+            let whole = |factor: f64| (number / factor - (number / factor).round()).abs() < 1e-9;
+            let fits = |&&(_, factor): &&(&str, f64)| number >= factor && whole(factor);
+            match steps.iter().rev().find(fits) {
+                Some((name, factor)) => format!("{}{name}", (number / factor).round()),
+                None => format!("{}{unit}", scalar(value)),
+            }
+        }
+    }
 }
 
 /// Text without quotes; anything else as JSON.
@@ -107,7 +142,33 @@ pub(crate) fn share(share: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, millis, share};
+    use serde_json::json;
+
+    use super::{bytes, millis, quantity, share, time_of_day};
+
+    #[test]
+    fn settings_can_be_typed_back() {
+        for (value, unit, text) in [
+            (json!(0), "ms", "0ms"),
+            (json!(0.25), "ms", "250us"),
+            (json!(5000), "ms", "5s"),
+            (json!(1500), "ms", "1500ms"),
+            (json!(3_600_000), "ms", "1h"),
+            (json!(0.000_5), "ms", "0.0005ms"),
+            (json!(1000.0), "KB/s", "1MB/s"),
+            (json!(65536), "B", "64KiB"),
+            (json!(64000), "B", "64KB"),
+            (json!(0.1), "", "0.1"),
+            (json!("uniform"), "", "uniform"),
+        ] {
+            assert_eq!(quantity(&value, unit), text);
+        }
+    }
+
+    #[test]
+    fn moments_are_times_of_day() {
+        assert_eq!(time_of_day(1_795_248_435_491), "08:07:15.491");
+    }
 
     #[test]
     fn quantities_are_short() {

@@ -156,6 +156,19 @@ fn a_killed_server_has_kept_its_state() {
 }
 
 #[test]
+fn a_state_that_cannot_be_kept_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    let server = Server::start(&["--state-dir", state.to_str().unwrap(), "--log-level=debug"]);
+    server.log("state kept");
+    fs::remove_dir_all(&state).unwrap();
+    server.says(&["create", "-l", "localhost:0", "-u", "localhost:1", "web"]);
+    assert!(server.log("failed to keep the state")["error"].as_str().unwrap().contains("No such file"));
+    fs::create_dir(&state).unwrap();
+    server.log("the state is kept again");
+}
+
+#[test]
 fn the_state_wins_until_the_config_changes() {
     let directory = tempfile::tempdir().unwrap();
     let config = write(directory.path(), "c.yaml", CONFIG);

@@ -47,7 +47,7 @@ fn a_toxic_lives_from_add_to_remove() {
     server.says(&["c", "-l", "localhost:0", "-u", &echo(), "db"]);
     let said =
         server.says(&["toxic", "add", "-t", "latency", "-a", "latency=250us", "-a", "jitter=0.5", "db"]);
-    assert_eq!(said, "added latency_downstream (downstream, latency=0.25ms jitter=0.5ms) to db\n");
+    assert_eq!(said, "added latency_downstream (downstream, latency=250us jitter=500us) to db\n");
     // As a script for toxiproxy-cli has it: one dash, flags before and after.
     let classic = [
         "t",
@@ -68,14 +68,14 @@ fn a_toxic_lives_from_add_to_remove() {
 
     let said =
         server.says(&["toxic", "update", "-n", "slow", "-a", "rate=8Mbit/s", "--when", "first=2", "db"]);
-    assert_eq!(said, "updated slow on db: rate=1000KB/s, 50% of connections\n");
+    assert_eq!(said, "updated slow on db: rate=1MB/s, 50% of connections\n");
     let said = server.json(&["toxic", "u", "-n", "slow", "--when", "duration=5s", "db"]);
     assert_eq!(said["when"], json!({"duration": 5000, "first": 2}));
     let said = server.json(&["toxic", "u", "-n", "slow", "--when", "first=null", "db"]);
     assert_eq!(said["when"], json!({"duration": 5000}));
 
     let table = server.says(&["inspect", "db"]);
-    assert!(table.contains("slow") && table.contains("duration=5000ms") && table.contains("50%"), "{table}");
+    assert!(table.contains("slow") && table.contains("duration=5s") && table.contains("50%"), "{table}");
     assert_eq!(server.says(&["t", "d", "-n", "slow", "db"]), "removed slow from db\n");
     server.says(&["reset"]);
     assert_eq!(server.json(&["inspect", "db"])["toxics"], json!([]));
@@ -168,4 +168,24 @@ fn what_needs_no_server_needs_none() {
     say(&["man", pages.path().to_str().unwrap()]);
     assert!(pages.path().join("sabot-toxic-add.1").exists());
     sabot().args(["kinds", "lateny"]).assert().code(1);
+}
+
+#[test]
+fn events_are_told_as_they_happen() {
+    let server = Server::start(&[]);
+    let created = server.json(&["create", "-l", "localhost:0", "-u", &echo(), "web"]);
+    let listen = created["listen"].as_str().unwrap();
+    let mut watch = server.spawn(&["events", "web", "-c", "2", "-o", "json"]);
+    // Nothing tells when the watch began: connections come until it has seen enough.
+    while watch.try_wait().unwrap().is_none() {
+        let mut client = TcpStream::connect(listen).unwrap();
+        client.write_all(b"a").unwrap();
+        client.read_exact(&mut [0; 1]).unwrap();
+    }
+    let mut told = String::new();
+    watch.stdout.unwrap().read_to_string(&mut told).unwrap();
+    let kinds: Vec<_> =
+        told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["type"].clone()).collect();
+    assert_eq!(kinds.len(), 2);
+    assert!(kinds.iter().all(|kind| kind.as_str().unwrap().starts_with("connection_")), "{kinds:?}");
 }

@@ -26,7 +26,9 @@ impl Run for Connections {
                 if connections.is_empty() {
                     return writeln!(out, "no connections");
                 }
-                let header = ["ID", "PROXY", "CLIENT", "UPSTREAM", "STATE", "AGE", "↑ SENT", "↓ SENT", "HELD", "TOXICS"];
+                let header = [
+                    "ID", "PROXY", "CLIENT", "UPSTREAM", "STATE", "AGE", "↑ SENT", "↓ SENT", "HELD", "TOXICS",
+                ];
                 let mut table = cx.output.table(&header).align_right(&[0, 5, 6, 7, 8]);
                 for connection in &connections {
                     let toxics = connection.toxics.join(", ");

@@ -41,13 +41,16 @@ impl Run for Events {
     }
 }
 
-/// `connection_opened  id=1 client=127.0.0.1:5`, whatever the fields are.
+/// `08:07:15.491  connection_opened  connection=1 …`, whatever the fields are.
 fn people(event: &Event, out: &mut dyn Write) -> io::Result<()> {
-    write!(out, "{}", format!("{:<18}", event.kind).bold())?;
-    if let Value::Object(fields) = &event.data {
-        for (name, value) in fields.iter().filter(|(name, value)| *name != "type" && !value.is_null()) {
-            write!(out, " {}{}", format!("{name}=").dimmed(), words::scalar(value))?;
-        }
+    let Value::Object(fields) = &event.data else {
+        return write!(out, "{}", event.kind.bold());
+    };
+    let at = fields.get("at_ms").and_then(Value::as_u64).map(words::time_of_day).unwrap_or_default();
+    write!(out, "{}  {}", at.dimmed(), format!("{:<17}", event.kind).bold())?;
+    let told = |name: &str| !matches!(name, "type" | "at_ms");
+    for (name, value) in fields.iter().filter(|(name, value)| told(name) && !value.is_null()) {
+        write!(out, " {}{}", format!("{name}=").dimmed(), words::scalar(value))?;
     }
     Ok(())
 }

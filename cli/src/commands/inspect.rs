@@ -39,7 +39,8 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     let state = if proxy.enabled { state.green().to_string() } else { state.red().to_string() };
     writeln!(out, "{}  {state}", proxy.name.bold())?;
     writeln!(out, "{} → {}", proxy.listen, proxy.upstream)?;
-    writeln!(out, "{} connections open, {} in all", proxy.connections.open, proxy.connections.total)
+    let open = words::count(proxy.connections.open, "connection", "connections");
+    writeln!(out, "{open} open, {} in all", proxy.connections.total)
 }
 
 fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()> {
@@ -49,7 +50,8 @@ fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()
         return writeln!(out, "no toxics; add one: sabot toxic add -t latency -a latency=100ms {name}");
     }
     for toxic in &proxy.toxics {
-        let expires = toxic.expires_in_ms.map_or_else(|| "–".to_owned(), |ms| format!("in {}", words::millis(ms)));
+        let expires =
+            toxic.expires_in_ms.map_or_else(|| "–".to_owned(), |ms| format!("in {}", words::millis(ms)));
         table.row([
             (toxic.name.clone(), Tone::Strong),
             (toxic.kind.clone(), Tone::Active),

@@ -68,7 +68,8 @@ fn explain(kind: &Kind, mut table: Table, out: &mut dyn Write) -> io::Result<()>
         }
         table.write(out)?;
     }
-    let sample: String = catalog::sample(kind).iter().map(|(key, value)| format!(" -a {key}={value}")).collect();
+    let sample: String =
+        catalog::sample(kind).iter().map(|(key, value)| format!(" -a {key}={value}")).collect();
     let add = format!("sabot toxic add -t {}{sample}", kind.name);
     writeln!(out, "\n{}", "EXAMPLES".dimmed())?;
     writeln!(out, "{add} PROXY")?;

@@ -34,9 +34,15 @@ impl Run for List {
                         (proxy.name.clone(), Tone::Strong),
                         (proxy.listen.clone(), Tone::Plain),
                         (proxy.upstream.clone(), Tone::Plain),
-                        (words::state(proxy.enabled).into(), if proxy.enabled { Tone::Good } else { Tone::Bad }),
+                        (
+                            words::state(proxy.enabled).into(),
+                            if proxy.enabled { Tone::Good } else { Tone::Bad },
+                        ),
                         (proxy.connections.open.to_string(), Tone::Plain),
-                        (words::toxic_names(proxy), if proxy.toxics.is_empty() { Tone::Dim } else { Tone::Active }),
+                        (
+                            words::toxic_names(proxy),
+                            if proxy.toxics.is_empty() { Tone::Dim } else { Tone::Active },
+                        ),
                     ]);
                 }
                 table.write(out)

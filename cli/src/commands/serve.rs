@@ -9,12 +9,16 @@ use crate::serve::{self, LogFormat};
 
 /// Run the server: its API and the proxies of the config
 #[derive(Args)]
-#[command(after_help = "\
+#[command(
+    version,
+    display_name = "sabot",
+    after_help = "\
 SIGHUP reads the config again: what it changes is applied, all or nothing. SIGINT and SIGTERM stop \
 accepting, wait for open connections (--drain) and close; a second one closes at once.
 
 Flags may have one dash, and `serve` may be left out: `sabot -host=0.0.0.0 -config=proxies.json` is what \
-toxiproxy-server's users write.")]
+toxiproxy-server's users write."
+)]
 pub(crate) struct Serve {
     /// Address of the API [default: localhost]
     #[arg(long, value_name = "HOST", env = "SABOT_HOST")]

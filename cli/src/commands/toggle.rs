@@ -23,9 +23,8 @@ impl Run for Toggle {
             let before = client.proxy(&self.name).await.map_err(Failure::from)?;
             let patch = ProxyPatch { enabled: Some(!before.enabled), ..ProxyPatch::default() };
             let proxy = client.update_proxy(&self.name, &patch).await.map_err(Failure::from)?;
-            cx.output.answer(&proxy, |out| {
-                writeln!(out, "{} is now {}", proxy.name, words::state(proxy.enabled))
-            })
+            cx.output
+                .answer(&proxy, |out| writeln!(out, "{} is now {}", proxy.name, words::state(proxy.enabled)))
         })
     }
 }

@@ -92,7 +92,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
                 tracing::info!(
                     signal,
                     drain_s = options.drain.as_secs_f64(),
-                    "stopping; once more to stop at once"
+                    "stopping; another signal ends the wait for connections"
                 );
                 break;
             }

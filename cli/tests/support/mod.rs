@@ -66,6 +66,11 @@ impl Server {
         command
     }
 
+    /// A command that goes on, its stdout to be read.
+    pub(crate) fn spawn(&self, args: &[&str]) -> Child {
+        bare().env("SABOT_URL", &self.url).args(args).stdout(Stdio::piped()).spawn().unwrap()
+    }
+
     /// What a command that succeeds says.
     pub(crate) fn says(&self, args: &[&str]) -> String {
         let output = self.sabot(args).assert().success().get_output().stdout.clone();

@@ -67,6 +67,9 @@ impl Sampler {
         let (new, old) = (count(traffic), count(before));
         // A server that was started anew counts from 0 again.
         let rate = |new: f64, old: f64| ((new - old) / seconds).max(0.0);
-        Traffic { upstream: rate(new.upstream, old.upstream), downstream: rate(new.downstream, old.downstream) }
+        Traffic {
+            upstream: rate(new.upstream, old.upstream),
+            downstream: rate(new.downstream, old.downstream),
+        }
     }
 }

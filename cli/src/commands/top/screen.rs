@@ -81,8 +81,9 @@ impl View {
         match &self.lost {
             Some(reason) => spans.push(Span::styled(reason.as_str(), Style::new().fg(Color::Red))),
             None => spans.push(Span::raw(format!(
-                "{} proxies  {open} connections  ↑ {}/s  ↓ {}/s",
-                self.rows.len(),
+                "{}  {}  ↑ {}/s  ↓ {}/s",
+                words::count(self.rows.len() as u64, "proxy", "proxies"),
+                words::count(open, "connection", "connections"),
                 words::bytes(sum(|row| row.up_per_s)),
                 words::bytes(sum(|row| row.down_per_s)),
             ))),
@@ -125,7 +126,11 @@ fn row(row: &Row) -> TableRow<'_> {
         cell(&row.total.to_string(), true, plain),
         cell(&words::bytes(row.up_per_s), true, moving(row.up_per_s)),
         cell(&words::bytes(row.down_per_s), true, moving(row.down_per_s)),
-        cell(if row.toxics.is_empty() { "–" } else { &row.toxics }, false, if row.toxics.is_empty() { dim() } else { plain.fg(Color::Yellow) }),
+        cell(
+            if row.toxics.is_empty() { "–" } else { &row.toxics },
+            false,
+            if row.toxics.is_empty() { dim() } else { plain.fg(Color::Yellow) },
+        ),
     ])
 }
 
@@ -136,4 +141,48 @@ fn cell(text: &str, right: bool, style: Style) -> Cell<'static> {
 
 fn dim() -> Style {
     Style::new().add_modifier(Modifier::DIM)
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::{Row, View};
+
+    fn screen(lost: Option<&str>) -> String {
+        let row = Row {
+            name: "redis".into(),
+            listen: "127.0.0.1:16379".into(),
+            upstream: "localhost:6379".into(),
+            enabled: true,
+            open: 3,
+            total: 17,
+            up_per_s: 1.5e6,
+            down_per_s: 0.0,
+            toxics: "↓ slow".into(),
+        };
+        let off =
+            Row { name: "db".into(), enabled: false, up_per_s: 0.0, toxics: String::new(), ..row.clone() };
+        let url = "http://localhost:8474".into();
+        let view = View { url, rows: vec![row, off], lost: lost.map(Into::into) };
+        let mut terminal = Terminal::new(TestBackend::new(100, 6)).unwrap();
+        terminal.draw(|frame| view.draw(frame)).unwrap();
+        let text = terminal.backend().to_string();
+        text.lines().map(|line| line.trim_matches('"').trim_end().to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn the_screen_shows_rates_and_toxics() {
+        let expected = [
+            "sabot  http://localhost:8474  2 proxies  6 connections  ↑ 1.5 MB/s  ↓ 0 B/s",
+            "",
+            "PROXY  LISTEN           UPSTREAM          OPEN     TOTAL       ↑/S       ↓/S  TOXICS",
+            "redis  127.0.0.1:16379  localhost:6379       3        17    1.5 MB       0 B  ↓ slow",
+            "db     disabled         localhost:6379       3        17       0 B       0 B  –",
+            "q leaves",
+        ];
+        assert_eq!(screen(None), expected.join("\n") + "\n");
+        assert!(screen(Some("no answer")).starts_with("sabot  http://localhost:8474  no answer\n"));
+    }
 }

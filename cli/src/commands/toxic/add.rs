@@ -21,7 +21,7 @@ pub(crate) struct Add {
     /// What it does
     #[arg(short = 't', long = "type", value_name = "KIND", value_parser = kinds())]
     kind: String,
-    /// Name of the toxic [default: <type>_<stream>]
+    /// Name of the toxic [default: type and stream, as in latency_downstream]
     #[arg(short, long, alias = "toxicName")]
     name: Option<String>,
     /// Share of connections that it takes, 0 to 1

@@ -46,7 +46,11 @@ impl Run for Update {
             let toxic = updated.map_err(Failure::from)?;
             cx.output.answer(&toxic, |out| {
                 let (share, attributes) = (words::share(toxic.toxicity), words::attributes(&toxic));
-                writeln!(out, "updated {} on {}: {attributes}, {share} of connections", toxic.name, self.proxy)
+                writeln!(
+                    out,
+                    "updated {} on {}: {attributes}, {share} of connections",
+                    toxic.name, self.proxy
+                )
             })
         })
     }

@@ -24,19 +24,19 @@ test: setup lint rust end-to-end instructions fuzz
 setup:
 	@scripts/setup.sh test
 
-# The kinds are declared by a macro, which hides their files from `cargo fmt`.
+# Kinds and commands are declared by macros, which hide their files from `cargo fmt`.
 FORMATTED := rustfmt --edition 2024 --config-path $(CURDIR)/rustfmt.toml
 format:
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path tests/compat/rust/Cargo.toml
-	$(FORMATTED) toxics/src/kinds/*.rs
+	$(FORMATTED) toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs
 
 lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/compat/rust/Cargo.toml --check
-	$(FORMATTED) --check toxics/src/kinds/*.rs
+	$(FORMATTED) --check toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs
 	cargo deny --log-level error --workspace check bans licenses sources
 	cargo shear
 	cargo clippy --workspace --all-targets --quiet -- -D warnings

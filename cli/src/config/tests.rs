@@ -160,3 +160,19 @@ fn the_excerpt_marks_the_place() {
     let error = read("c.yaml", &YAML.replace("frist", "first").replace("first", "frist")).err().unwrap();
     assert_eq!(error.excerpt().unwrap(), "   |\n16 |           frist: 2\n   |           ^");
 }
+
+/// Half a file, or one with a byte changed, is read or refused, never a panic.
+#[test]
+fn damaged_files_are_no_harm() {
+    for (file, text) in [("c.json", JSON), ("c.yaml", YAML), ("c.toml", TOML)] {
+        for at in (0..text.len()).filter(|at| text.is_char_boundary(*at)) {
+            drop(read(file, &text[..at]));
+            for with in ["\"", "{", "[", "\\", ":", "\n", "é"] {
+                let damaged = format!("{}{with}{}", &text[..at], &text[at + 1..]);
+                if let Err(error) = read(file, &damaged) {
+                    drop((error.to_string(), error.excerpt()));
+                }
+            }
+        }
+    }
+}

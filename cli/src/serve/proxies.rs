@@ -116,7 +116,7 @@ async fn remove_gone(controller: &Controller, old: Option<&Config>, new: &Config
 
 /// What the controller refused, where it stands in the file.
 fn located(config: &Config, error: &ControlError) -> ConfigError {
-    let index = |fits: &dyn Fn(&ProxySpec) -> bool| config.proxies.iter().position(fits);
+    let index = |fits: &dyn Fn(&ProxySpec) -> bool| config.proxies.iter().rposition(fits);
     match error {
         ControlError::Bind { address, source } => {
             let listens = |proxy: &ProxySpec| proxy.listen.as_deref() == Some(address.as_str());

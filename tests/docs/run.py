@@ -98,7 +98,7 @@ def script(page_blocks, first):
         if block.title:
             parts.append(f"cat >{block.title} <<'END-OF-FILE'\n{block.text}\nEND-OF-FILE")
         elif block.kind == "sh":
-            parts.append(f"printf '{MARK}%s\\n' {block.line}; printf '{MARK}%s\\n' {block.line} >&2")
+            parts.append(f"printf '\\n{MARK}%s\\n' {block.line}; printf '{MARK}%s\\n' {block.line} >&2")
             parts += waiting(block.lines)
     return "\n".join(parts) + "\n"
 

@@ -9,7 +9,6 @@ use rustix::io::Errno;
 use sabot_toxics::ConnKey;
 
 use crate::connection::{self, Context};
-use crate::metrics;
 use crate::net::timers::{monotonic_now, sleep_until};
 use crate::net::workers::WorkerId;
 use crate::net::{Accepted, Listener, Monotonic};
@@ -73,7 +72,7 @@ impl Acceptor {
     /// connection only.
     async fn failed(&mut self, error: &io::Error) {
         let (reason, transient) = classify(error);
-        metrics::accept_failed(&self.proxy.name, reason);
+        self.proxy.accept_errors.count(reason);
         if transient {
             return;
         }
@@ -87,20 +86,26 @@ impl Acceptor {
     fn admit(&self, accepted: Accepted) {
         let (proxy, shell) = (&self.proxy, &self.shell);
         let peer = accepted.peer;
-        let upstream = self.running.upstream();
         let key = ConnKey {
             number: proxy.registry.next_number(),
             client: peer.map(|peer| peer.ip()),
             seed: proxy.seed.clone(),
         };
-        let text = Arc::clone(&upstream.text);
-        let policy = Arc::clone(&proxy.policy);
-        let shared = ConnShared::new(shell.next_id(), key, peer, text, monotonic_now(), policy);
-        let entered = proxy.registry.enter(Arc::new(shared));
-        // Closing ends what is in the registry; what came in after that goes here.
-        if self.running.is_closed() {
-            return;
-        }
+        let (entered, upstream) = loop {
+            let upstream = self.running.upstream();
+            let text = Arc::clone(&upstream.text);
+            let policy = Arc::clone(&proxy.policy);
+            let shared = ConnShared::new(shell.next_id(), key.clone(), peer, text, monotonic_now(), policy);
+            let entered = proxy.registry.enter(Arc::new(shared));
+            // Closing and moving end what is in the registry; what came in after
+            // that is caught here.
+            if self.running.is_closed() {
+                return;
+            }
+            if Arc::ptr_eq(&upstream.text, &self.running.upstream().text) {
+                break (entered, upstream);
+            }
+        };
         let context = Context {
             entered,
             proxy: Arc::clone(proxy),

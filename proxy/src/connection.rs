@@ -76,7 +76,7 @@ impl Context {
 
     fn failed(&self, failure: Failure) {
         let shared = &self.entered.connection;
-        metrics::connection_failed(&self.proxy.name, failure.reason);
+        self.proxy.failed.count(failure.reason);
         tracing::debug!(
             proxy = %self.proxy.name,
             connection = shared.id,

@@ -1,5 +1,6 @@
 //! What happens on a proxy, told to whoever listens.
 
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
@@ -100,27 +101,22 @@ pub enum What {
     },
 }
 
-/// The sending side.
-#[derive(Debug)]
-pub(crate) struct Events(broadcast::Sender<Event>);
+/// The sending side. The channel has all its room from the start, so it is made
+/// for the first listener: most proxies never have one.
+#[derive(Debug, Default)]
+pub(crate) struct Events(OnceLock<broadcast::Sender<Event>>);
 
 impl Events {
-    pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(BACKLOG))
-    }
-
     /// Tells the listeners; `what` is not even made when there are none.
     pub(crate) fn tell(&self, what: impl FnOnce() -> What) {
-        if self.0.receiver_count() == 0 {
-            return;
-        }
+        let Some(listeners) = self.0.get().filter(|listeners| listeners.receiver_count() > 0) else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         // Refused only if the last listener has just gone.
-        let _ = self.0.send(Event { at_ms, what: what() });
+        let _ = listeners.send(Event { at_ms, what: what() });
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {
-        self.0.subscribe()
+        self.0.get_or_init(|| broadcast::Sender::new(BACKLOG)).subscribe()
     }
 }

@@ -3,8 +3,10 @@
 //! | module | what is in it |
 //! |---|---|
 //! | [`Controller`] | the one owner of all state; every way in ends here |
+//! | [`Proxy`] | a proxy of one's own, in three lines of a Rust test |
 //! | [`model`] | what goes in and what comes out |
 //! | `proxy`, `accept`, `connection`, `registry` | one proxy, from its listener to its live connections |
+//! | `expiry` | toxics that end by themselves |
 //! | `relay` | bytes from one peer to the other, through the toxics or by the shortest way |
 //! | `net` | sockets, worker threads, timers |
 //! | [`event`], [`metrics`] | what can be seen from outside |
@@ -14,7 +16,9 @@
 mod accept;
 mod connection;
 mod controller;
+mod embed;
 pub mod event;
+mod expiry;
 pub mod metrics;
 pub mod model;
 pub(crate) mod net;
@@ -23,11 +27,15 @@ mod proxy;
 mod registry;
 pub(crate) mod relay;
 mod shell;
+mod tally;
 
 pub use controller::Controller;
+pub use embed::Proxy;
 pub use event::{Event, What};
 pub use model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyView, ToxicPatch, ToxicView,
+    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, ToxicPatch,
+    ToxicView,
 };
 pub use options::Options;
 pub use proxy::check_upstream;
+pub use serde_json::json;

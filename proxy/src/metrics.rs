@@ -1,17 +1,25 @@
-//! The names of all metrics, and who sets them.
+//! The names of all metrics, and how they get their values.
 //!
-//! What the data plane counts lies in its own atomics; [`publish`] copies it when
-//! somebody scrapes, so that counting costs nothing and figures are live. A series
-//! of a deleted proxy keeps its last value until the process ends, as Prometheus'
-//! clients do; names of proxies are few.
+//! What a proxy counts lies in its own atomics; [`publish`] hands on what has come
+//! since the last time when somebody scrapes, so that counting costs nothing and
+//! figures are live. Only differences are handed on: a proxy that is created again
+//! under the same name and addresses continues its series, as a counter must.
+//!
+//! The facade cannot take a series back. That of a deleted proxy is not touched
+//! any more, so an exporter that drops what was idle for longer than a scrape
+//! interval keeps their number bounded; every other series is touched by each
+//! [`publish`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use sabot_toxics::Direction;
 
-use crate::net::Workers;
+use crate::model::ProxyTotals;
 use crate::net::timers::lateness::BOUNDS_US;
 use crate::proxy::Proxy;
-use crate::relay::budget::Budget;
+use crate::shell::Shell;
 
 /// Bytes read from the source of a direction (Toxiproxy's name).
 pub const RECEIVED: &str = "toxiproxy_proxy_received_bytes_total";
@@ -40,29 +48,15 @@ pub const LATENESS_SUM: &str = "sabot_timer_lateness_microseconds_sum";
 /// Count of [`LATENESS_BUCKET`].
 pub const LATENESS_COUNT: &str = "sabot_timer_lateness_seconds_count";
 
-pub(crate) fn connection_failed(proxy: &str, reason: &'static str) {
-    counter!(CONNECTIONS_FAILED, "proxy" => proxy.to_owned(), "reason" => reason).increment(1);
-}
-
-pub(crate) fn accept_failed(proxy: &str, reason: &'static str) {
-    counter!(ACCEPT_ERRORS, "proxy" => proxy.to_owned(), "reason" => reason).increment(1);
-}
-
-pub(crate) fn fault_applied(proxy: &str, kind: &'static str) {
-    counter!(FAULTS, "proxy" => proxy.to_owned(), "kind" => kind).increment(1);
-}
-
-pub(crate) fn dialled(proxy: &str, took: std::time::Duration) {
+pub(crate) fn dialled(proxy: &str, took: Duration) {
     histogram!(DIAL, "proxy" => proxy.to_owned()).record(took.as_secs_f64());
 }
 
-/// Copies what the data plane counted since.
-pub(crate) fn publish<'a>(proxies: impl Iterator<Item = &'a Proxy>, workers: &Workers, budget: &Budget) {
-    for proxy in proxies {
-        publish_proxy(proxy);
-    }
-    gauge!(HELD_LIMIT).set(budget.limit() as f64);
-    let (counts, sum) = workers.lateness();
+/// Hands on what was counted since the last call.
+pub(crate) fn publish<'a>(proxies: impl Iterator<Item = &'a Proxy>, shell: &Shell) {
+    proxies.for_each(publish_proxy);
+    gauge!(HELD_LIMIT).set(shell.budget.limit() as f64);
+    let (counts, sum) = shell.workers.lateness();
     let mut below = 0;
     for (index, count) in counts.iter().enumerate() {
         below += count;
@@ -74,22 +68,46 @@ pub(crate) fn publish<'a>(proxies: impl Iterator<Item = &'a Proxy>, workers: &Wo
     counter!(LATENESS_SUM).absolute(u64::try_from(sum.as_micros()).unwrap_or(u64::MAX));
 }
 
-fn publish_proxy(proxy: &Proxy) {
-    let name = proxy.name.as_str();
-    let (listen, upstream, bytes) = proxy.traffic();
+/// The same for one proxy; called also before its addresses, which are labels,
+/// change, and when it goes.
+pub(crate) fn publish_proxy(proxy: &Proxy) {
+    let mut published = proxy.published();
+    let now = proxy.totals();
     for direction in Direction::BOTH {
         let labels = [
             ("direction", direction.as_str().to_owned()),
-            ("listener", listen.clone()),
-            ("proxy", name.to_owned()),
-            ("upstream", upstream.clone()),
+            ("listener", now.listen.clone()),
+            ("proxy", now.name.clone()),
+            ("upstream", now.upstream.clone()),
         ];
-        counter!(RECEIVED, &labels).absolute(bytes.received[direction as usize]);
-        counter!(SENT, &labels).absolute(bytes.sent[direction as usize]);
+        let side = direction as usize;
+        let before = |of: fn(&ProxyTotals) -> &[u64; 2]| published.as_ref().map_or(0, |last| of(last)[side]);
+        counter!(RECEIVED, &labels).increment(now.received[side] - before(|last| &last.received));
+        counter!(SENT, &labels).increment(now.sent[side] - before(|last| &last.sent));
     }
-    let live = proxy.registry.live();
-    let held: usize = live.iter().map(|connection| connection.held()).sum();
-    gauge!(CONNECTIONS_OPEN, "proxy" => name.to_owned()).set(live.len() as f64);
-    counter!(CONNECTIONS, "proxy" => name.to_owned()).absolute(proxy.registry.accepted());
-    gauge!(HELD, "proxy" => name.to_owned()).set(held as f64);
+    let name = || now.name.clone();
+    gauge!(CONNECTIONS_OPEN, "proxy" => name()).set(now.open_connections as f64);
+    gauge!(HELD, "proxy" => name()).set(now.held_bytes as f64);
+    let before = published.as_ref().map_or(0, |last| last.total_connections);
+    counter!(CONNECTIONS, "proxy" => name()).increment(now.total_connections - before);
+    let last = published.as_ref();
+    for (reason, more) in since(&now.failed, last.map(|last| &last.failed)) {
+        counter!(CONNECTIONS_FAILED, "proxy" => name(), "reason" => reason).increment(more);
+    }
+    for (reason, more) in since(&now.accept_errors, last.map(|last| &last.accept_errors)) {
+        counter!(ACCEPT_ERRORS, "proxy" => name(), "reason" => reason).increment(more);
+    }
+    for (kind, more) in since(&now.applied, last.map(|last| &last.applied)) {
+        counter!(FAULTS, "proxy" => name(), "kind" => kind).increment(more);
+    }
+    *published = Some(now);
+}
+
+type Counts = BTreeMap<&'static str, u64>;
+
+fn since(now: &Counts, last: Option<&Counts>) -> impl Iterator<Item = (&'static str, u64)> {
+    now.iter().map(move |(label, count)| {
+        let before = last.and_then(|last| last.get(label)).copied().unwrap_or(0);
+        (*label, count - before)
+    })
 }

@@ -1,5 +1,6 @@
 //! What goes into the controller and what comes out of it.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use sabot_toxics::{Direction, Invalid, Kind, ToxicSpec, When};
@@ -128,6 +129,34 @@ pub struct ConnectionView {
     pub toxics: Vec<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     pub state: &'static str,
+}
+
+/// What a proxy has counted since it was created. Bytes are given upstream first,
+/// and are live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyTotals {
+    /// The proxy.
+    pub name: String,
+    /// Where it listens.
+    pub listen: String,
+    /// Where it connects to.
+    pub upstream: String,
+    /// Connections alive now.
+    pub open_connections: usize,
+    /// Connections accepted.
+    pub total_connections: u64,
+    /// Bytes read from the source of each direction.
+    pub received: [u64; 2],
+    /// Bytes written to the sink of each direction.
+    pub sent: [u64; 2],
+    /// Bytes that toxics hold now.
+    pub held_bytes: usize,
+    /// Connections that never reached their upstream, by reason.
+    pub failed: BTreeMap<&'static str, u64>,
+    /// Errors of accept, by reason.
+    pub accept_errors: BTreeMap<&'static str, u64>,
+    /// Connections on which a fault acted, by kind.
+    pub applied: BTreeMap<&'static str, u64>,
 }
 
 /// What [`crate::Controller::apply`] did.

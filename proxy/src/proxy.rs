@@ -4,17 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sabot_toxics::{Entry, Invalid, Plan, Seed, ToxicSpec};
+use sabot_toxics::{Entry, Invalid, Plan, Seed, Time, ToxicSpec};
 
 use crate::accept;
 use crate::event::{Events, What};
 use crate::metrics;
-use crate::model::{ControlError, ProxyView, ToxicPatch, ToxicView};
+use crate::model::{ControlError, ProxyTotals, ProxyView, ToxicPatch, ToxicView};
 use crate::net::timers::monotonic_now;
 use crate::net::{Address, AddressError, Bound};
-use crate::registry::{Bytes, Registry};
+use crate::registry::Registry;
 use crate::relay::Policy;
 use crate::shell::Shell;
+use crate::tally::Tally;
 
 /// How long closing waits for connections that were told to end. They need one
 /// turn of their worker; a worker that takes longer is stuck, and goes on by itself.
@@ -27,6 +28,14 @@ pub(crate) struct Proxy {
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
+    /// Connections that never reached their upstream, by reason.
+    pub(crate) failed: Tally,
+    /// Errors of accept, by reason.
+    pub(crate) accept_errors: Tally,
+    /// Connections on which a fault acted, by kind.
+    applied: Arc<Tally>,
+    /// What of its totals the metrics have.
+    published: Mutex<Option<ProxyTotals>>,
     state: Mutex<State>,
 }
 
@@ -40,8 +49,6 @@ struct State {
     running: Option<Arc<Running>>,
     /// Whether the configuration file has it.
     configured: bool,
-    /// Bytes that were counted before the addresses last changed.
-    base: Bytes,
 }
 
 /// A proxy's listener while it is enabled.
@@ -86,13 +93,13 @@ impl Proxy {
         upstream: &str,
         toxics: Vec<Arc<Entry>>,
     ) -> Self {
-        let events = Arc::new(Events::new());
-        let registry = Arc::<Registry>::default();
-        let (told, of) = (Arc::clone(&events), name.to_owned());
+        let events = Arc::<Events>::default();
+        let applied = Arc::<Tally>::default();
+        let (told, counted) = (Arc::clone(&events), Arc::clone(&applied));
         let on_applied = Box::new(move |connection: &crate::relay::ConnShared, entry: &Arc<Entry>| {
             if connection.first_application(entry.id) {
                 entry.count();
-                metrics::fault_applied(&of, entry.spec.kind.name);
+                counted.count(entry.spec.kind.name);
                 told.tell(|| What::ToxicApplied {
                     connection: connection.id,
                     toxic: entry.spec.name.clone(),
@@ -113,14 +120,17 @@ impl Proxy {
             toxics,
             running: None,
             configured: false,
-            base: Bytes::default(),
         };
         Self {
             name: name.to_owned(),
             seed: shell.seed.split(name),
             policy: Arc::new(policy),
-            registry,
+            registry: Arc::default(),
             events,
+            failed: Tally::default(),
+            accept_errors: Tally::default(),
+            applied,
+            published: Mutex::default(),
             state: Mutex::new(state),
         }
     }
@@ -139,15 +149,31 @@ impl Proxy {
         }
     }
 
-    /// Listener, upstream and the bytes that went between them.
-    pub(crate) fn traffic(&self) -> (String, String, Bytes) {
-        let state = self.lock();
-        let mut bytes = self.registry.bytes();
-        for side in [0, 1] {
-            bytes.received[side] -= state.base.received[side];
-            bytes.sent[side] -= state.base.sent[side];
+    /// What it has counted.
+    pub(crate) fn totals(&self) -> ProxyTotals {
+        let (listen, upstream) = {
+            let state = self.lock();
+            (state.listen.clone(), state.upstream.clone())
+        };
+        let bytes = self.registry.bytes();
+        ProxyTotals {
+            name: self.name.clone(),
+            listen,
+            upstream,
+            open_connections: bytes.connections,
+            total_connections: self.registry.accepted(),
+            received: bytes.received,
+            sent: bytes.sent,
+            held_bytes: bytes.held,
+            failed: self.failed.so_far(),
+            accept_errors: self.accept_errors.so_far(),
+            applied: self.applied.so_far(),
         }
-        (state.listen.clone(), state.upstream.clone(), bytes)
+    }
+
+    /// What of its totals the metrics have, to be brought up to date.
+    pub(crate) fn published(&self) -> MutexGuard<'_, Option<ProxyTotals>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether these addresses are those it has: asked for the same, or meaning
@@ -181,42 +207,39 @@ impl Proxy {
         let upstream = Mutex::new(upstream(&state.upstream));
         let running = Arc::new(Running { bound, upstream, closed: AtomicBool::new(false) });
         state.running = Some(Arc::clone(&running));
+        self.tell_update(&state);
         drop(state);
         accept::start(self, shell, &running);
-        self.tell_update();
     }
 
     /// Stops listening at once and ends all connections; waits until they ended.
     pub(crate) async fn stop(&self) {
-        if let Some(running) = self.stop_listening() {
-            self.end_connections().await;
-            drop(running);
-            self.tell_update();
-        }
+        drop(self.stop_listening());
+        self.end_connections().await;
     }
 
     /// Stops listening at once; its connections go on.
     pub(crate) fn stop_listening(&self) -> Option<Arc<Running>> {
-        let running = self.lock().running.take()?;
+        let mut state = self.lock();
+        let running = state.running.take()?;
         running.close();
+        self.tell_update(&state);
         Some(running)
     }
 
     /// Ends all connections, and waits for it with a limit.
     pub(crate) async fn end_connections(&self) {
-        for connection in self.registry.live() {
-            connection.close();
-        }
-        if !self.registry.wait_empty(CLOSE_LIMIT).await {
-            let left = self.registry.len();
-            tracing::warn!(proxy = %self.name, left, "connections did not end in time");
+        let ending = self.registry.live();
+        ending.iter().for_each(|connection| connection.close());
+        if !self.registry.wait_for(&ending, CLOSE_LIMIT).await {
+            tracing::warn!(proxy = %self.name, "connections did not end in time");
         }
     }
 
     /// Sets other addresses; a listener that runs keeps its socket.
     pub(crate) fn readdress(&self, listen: Option<&str>, upstream_text: Option<&str>) {
+        metrics::publish_proxy(self);
         let mut state = self.lock();
-        state.base = self.registry.bytes();
         if let Some(listen) = listen {
             listen.clone_into(&mut state.asked);
             listen.clone_into(&mut state.listen);
@@ -225,6 +248,7 @@ impl Proxy {
             text.clone_into(&mut state.upstream);
             if let Some(running) = &state.running {
                 *running.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream(text);
+                self.tell_update(&state);
             }
         }
     }
@@ -291,29 +315,26 @@ impl Proxy {
         }
     }
 
-    /// Removes the toxic of that id if its time is over; what was updated since to
-    /// last longer stays.
-    pub(crate) fn expire(&self, id: u64) {
+    /// Removes the toxics whose lease has ended, and says when the next one ends.
+    pub(crate) fn expire(&self, now: Time) -> Option<Time> {
         let mut state = self.lock();
-        let now = monotonic_now();
-        let over = |entry: &&Arc<Entry>| {
-            entry.id == id
-                && entry.spec.when.expires_after.is_some_and(|span| entry.added + span.get() <= now)
-        };
-        if let Some(entry) = state.toxics.iter().find(over).cloned() {
+        let over: Vec<_> = state
+            .toxics
+            .iter()
+            .filter(|entry| lease_end(entry).is_some_and(|end| end <= now))
+            .cloned()
+            .collect();
+        for entry in over {
             tracing::info!(proxy = %self.name, toxic = %entry.spec.name, "toxic expired");
             self.remove(&mut state, &entry, true);
         }
+        state.toxics.iter().filter_map(|entry| lease_end(entry)).min()
     }
 
     /// Makes its toxics what `wanted` says: those that are the same stay
     /// untouched, those of the same name and kind are updated. True if anything
     /// changed.
-    pub(crate) fn reconcile_toxics(
-        &self,
-        shell: &Shell,
-        wanted: &[ToxicSpec],
-    ) -> Result<(bool, Vec<Arc<Entry>>), ControlError> {
+    pub(crate) fn reconcile_toxics(&self, shell: &Shell, wanted: &[ToxicSpec]) -> Result<bool, ControlError> {
         let mut state = self.lock();
         let next = self.registry.accepted() + 1;
         let mut changed = state.toxics.len() != wanted.len();
@@ -332,14 +353,9 @@ impl Proxy {
             toxics.push(entry);
         }
         if changed {
-            self.set_toxics(&mut state, toxics.clone());
+            self.set_toxics(&mut state, toxics);
         }
-        Ok((changed, toxics))
-    }
-
-    /// Its toxics now.
-    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
-        self.lock().toxics.clone()
+        Ok(changed)
     }
 
     fn remove(&self, state: &mut State, entry: &Arc<Entry>, expired: bool) {
@@ -361,8 +377,7 @@ impl Proxy {
         }
     }
 
-    fn tell_update(&self) {
-        let state = self.lock();
+    fn tell_update(&self, state: &State) {
         self.events.tell(|| What::ProxyUpdated {
             listen: state.listen.clone(),
             upstream: state.upstream.clone(),
@@ -406,11 +421,15 @@ fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, Cont
         .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
 }
 
+/// When the server is to remove it.
+fn lease_end(entry: &Entry) -> Option<Time> {
+    Some(entry.added + entry.spec.when.expires_after?.get())
+}
+
 /// How a toxic looks now.
 pub(crate) fn view(entry: &Entry) -> ToxicView {
     let spec = entry.spec.clone();
-    let left =
-        spec.when.expires_after.map(|span| (entry.added + span.get()).saturating_since(monotonic_now()));
+    let left = lease_end(entry).map(|end| end.saturating_since(monotonic_now()));
     ToxicView {
         name: spec.name,
         kind: spec.kind,

@@ -10,9 +10,13 @@ use tokio::sync::Notify;
 
 use crate::relay::ConnShared;
 
-/// Bytes of a proxy, per direction.
+/// Bytes of a proxy, per direction, and what there is now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bytes {
+    /// Connections alive.
+    pub(crate) connections: usize,
+    /// Held by toxics.
+    pub(crate) held: usize,
     /// Read from the sources.
     pub(crate) received: [u64; 2],
     /// Written to the sinks.
@@ -34,8 +38,8 @@ pub(crate) struct Registry {
     inner: Mutex<Inner>,
     /// Connections accepted so far; the last one's number.
     accepted: AtomicU64,
-    /// Told when the last connection has gone.
-    empty: Notify,
+    /// Told when a connection has gone.
+    gone: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -80,23 +84,43 @@ impl Registry {
     /// connection is counted twice or not at all.
     pub(crate) fn bytes(&self) -> Bytes {
         let inner = self.lock();
-        let mut bytes = inner.ended;
-        inner.live.values().for_each(|connection| bytes.add(connection));
+        let mut bytes = Bytes { connections: inner.live.len(), ..inner.ended };
+        for connection in inner.live.values() {
+            bytes.add(connection);
+            bytes.held += connection.held();
+        }
         bytes
     }
 
     /// Waits until no connection is alive; false if some are after `limit`.
     pub(crate) async fn wait_empty(&self, limit: Duration) -> bool {
-        let empty = async {
-            loop {
-                let told = self.empty.notified();
-                if self.len() == 0 {
-                    return;
-                }
-                told.await;
+        tokio::time::timeout(limit, self.wait_until(|live| live.is_empty())).await.is_ok()
+    }
+
+    /// Waits until none of `ending` is alive, whoever came since; false if some are
+    /// after `limit`.
+    pub(crate) async fn wait_for(&self, ending: &[Arc<ConnShared>], limit: Duration) -> bool {
+        let mut rest = ending;
+        let all = self.wait_until(|live| {
+            while let Some((first, others)) = rest.split_first()
+                && !live.contains_key(&first.id)
+            {
+                rest = others;
             }
-        };
-        tokio::time::timeout(limit, empty).await.is_ok()
+            rest.is_empty()
+        });
+        tokio::time::timeout(limit, all).await.is_ok()
+    }
+
+    async fn wait_until(&self, mut done: impl FnMut(&BTreeMap<u64, Arc<ConnShared>>) -> bool) {
+        loop {
+            // Made before the look: what goes in between is told to it.
+            let told = self.gone.notified();
+            if done(&self.lock().live) {
+                return;
+            }
+            told.await;
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -117,8 +141,7 @@ impl Drop for Entered {
         let mut inner = self.registry.lock();
         inner.ended.add(&self.connection);
         inner.live.remove(&self.connection.id);
-        if inner.live.is_empty() {
-            self.registry.empty.notify_waiters();
-        }
+        drop(inner);
+        self.registry.gone.notify_waiters();
     }
 }

@@ -1,8 +1,8 @@
 //! Putting proxies in place, all or none.
 //!
 //! First everything is checked and every listener opened; only then is anything
-//! changed. An address that is in use may be held by a proxy that is about to be
-//! replaced: its listener is closed for the try, and opened again if it fails.
+//! changed. An address that is in use may be held by a proxy that is about to go or
+//! to be replaced: its listener is closed for the try, and opened again if it fails.
 
 use std::io;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sabot_toxics::{Entry, Invalid};
 
 use super::{Controller, bind};
+use crate::metrics;
 use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec};
 use crate::net::Bound;
 use crate::net::timers::monotonic_now;
@@ -58,15 +59,17 @@ impl Step {
 }
 
 impl Controller {
-    /// Puts proxies in place. The caller holds the right to change.
+    /// Puts proxies in place; those that are `leaving` give up their addresses. The
+    /// caller holds the right to change.
     pub(super) async fn install(
         &self,
         specs: &[ProxySpec],
         toxics: Toxics,
+        leaving: &[Arc<Proxy>],
     ) -> Result<ApplySummary, ControlError> {
         let mut steps = self.plan(specs)?;
         if let Err(error) = open(&mut steps, toxics).await {
-            let replaced: Vec<_> = steps.iter().filter_map(Step::replaced).cloned().collect();
+            let replaced: Vec<_> = steps.iter().filter_map(Step::replaced).chain(leaving).cloned().collect();
             let in_use = matches!(&error, ControlError::Bind { source, .. }
                 if source.kind() == io::ErrorKind::AddrInUse);
             if !in_use || replaced.is_empty() {
@@ -134,8 +137,8 @@ impl Controller {
             }
             old => {
                 if let Some(old) = old {
-                    drop(old.stop_listening());
-                    old.end_connections().await;
+                    old.stop().await;
+                    metrics::publish_proxy(old);
                     summary.changed.push(old.name.clone());
                 } else {
                     summary.created.push(step.spec.name.clone());
@@ -147,7 +150,7 @@ impl Controller {
                 if let Some(bound) = step.bound {
                     proxy.start(shell, bound);
                 }
-                proxy.entries().iter().for_each(|entry| self.watch_expiry(&proxy, entry));
+                self.inner.expiry.changed();
                 proxy
             }
         };
@@ -164,8 +167,8 @@ impl Controller {
         spec: ProxySpec,
         bound: Option<Bound>,
     ) -> Result<bool, ControlError> {
-        let (mut changed, entries) = proxy.reconcile_toxics(&self.inner.shell, &spec.toxics)?;
-        entries.iter().for_each(|entry| self.watch_expiry(proxy, entry));
+        let mut changed = proxy.reconcile_toxics(&self.inner.shell, &spec.toxics)?;
+        self.inner.expiry.changed();
         if let Some(bound) = bound {
             proxy.start(&self.inner.shell, bound);
             changed = true;

@@ -12,17 +12,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sabot_toxics::{Entry, Invalid, ToxicSpec};
+use sabot_toxics::{Invalid, ToxicSpec};
 use tokio::sync::broadcast;
 
 use crate::connection;
 use crate::event::Event;
+use crate::expiry::{Expiry, Watch};
 use crate::metrics;
 use crate::model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyView, ToxicPatch, ToxicView,
+    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, ToxicPatch,
+    ToxicView,
 };
-use crate::net::timers::{monotonic_now, sleep_until};
-use crate::net::{Address, Bound, Monotonic, Workers};
+use crate::net::timers::monotonic_now;
+use crate::net::{Address, Bound, Workers};
 use crate::options::Options;
 use crate::proxy::{self, Proxy};
 use crate::relay::ConnShared;
@@ -45,7 +47,19 @@ struct Inner {
     proxies: RwLock<BTreeMap<String, Arc<Proxy>>>,
     /// Held by whoever creates, moves or removes proxies: one at a time.
     changing: tokio::sync::Mutex<()>,
+    expiry: Expiry,
     stopping: AtomicBool,
+}
+
+impl Inner {
+    /// Removes the toxics whose lease has ended; says when to look again.
+    fn expire(&self) -> Watch {
+        let proxies: Vec<_> =
+            self.proxies.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let now = monotonic_now();
+        let next = proxies.iter().filter_map(|proxy| proxy.expire(now)).min();
+        next.map_or(Watch::Idle, Watch::Until)
+    }
 }
 
 impl Drop for Inner {
@@ -71,9 +85,15 @@ impl Controller {
             seed: options.seed,
             proxies: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
+            expiry: Expiry::default(),
             stopping: AtomicBool::new(false),
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        let watched = Arc::downgrade(&inner);
+        let watch =
+            inner.expiry.clone().watch(move || watched.upgrade().map_or(Watch::Over, |it| it.expire()));
+        inner.shell.workers.spawn_on(0, watch);
+        Ok(Self { inner })
     }
 
     /// The run's seed: with it, every decision comes again.
@@ -91,7 +111,7 @@ impl Controller {
         if self.find(&spec.name).is_ok() {
             return Err(ControlError::ProxyExists { name: spec.name });
         }
-        self.install(std::slice::from_ref(&spec), Toxics::Given).await?;
+        self.install(std::slice::from_ref(&spec), Toxics::Given, &[]).await?;
         self.proxy(&spec.name)
     }
 
@@ -103,7 +123,7 @@ impl Controller {
     /// on one of the addresses.
     pub async fn populate(&self, specs: Vec<ProxySpec>) -> Result<Vec<ProxyView>, ControlError> {
         let _changing = self.change().await?;
-        self.install(&specs, Toxics::Given).await?;
+        self.install(&specs, Toxics::Given, &[]).await?;
         specs.iter().map(|spec| self.proxy(&spec.name)).collect()
     }
 
@@ -115,15 +135,14 @@ impl Controller {
     /// As [`Self::populate`].
     pub async fn apply(&self, specs: Vec<ProxySpec>) -> Result<ApplySummary, ControlError> {
         let _changing = self.change().await?;
-        let mut summary = self.install(&specs, Toxics::Configured).await?;
         let gone: Vec<_> = self
             .all()
             .into_iter()
             .filter(|proxy| proxy.is_configured() && !specs.iter().any(|spec| spec.name == proxy.name))
             .collect();
+        let mut summary = self.install(&specs, Toxics::Configured, &gone).await?;
         for proxy in gone {
-            self.write().remove(&proxy.name);
-            proxy.stop().await;
+            self.remove(&proxy).await;
             summary.removed.push(proxy.name.clone());
         }
         Ok(summary)
@@ -164,8 +183,7 @@ impl Controller {
     pub async fn delete(&self, name: &str) -> Result<(), ControlError> {
         let _changing = self.change().await?;
         let proxy = self.find(name)?;
-        self.write().remove(name);
-        proxy.stop().await;
+        self.remove(&proxy).await;
         Ok(())
     }
 
@@ -194,7 +212,7 @@ impl Controller {
     pub fn add_toxic(&self, proxy: &str, spec: ToxicSpec) -> Result<ToxicView, ControlError> {
         let proxy = self.find(proxy)?;
         let entry = proxy.add_toxic(&self.inner.shell, spec)?;
-        self.watch_expiry(&proxy, &entry);
+        self.inner.expiry.changed();
         Ok(proxy::view(&entry))
     }
 
@@ -218,7 +236,7 @@ impl Controller {
     ) -> Result<ToxicView, ControlError> {
         let proxy = self.find(proxy)?;
         let entry = proxy.update_toxic(toxic, patch)?;
-        self.watch_expiry(&proxy, &entry);
+        self.inner.expiry.changed();
         Ok(proxy::view(&entry))
     }
 
@@ -265,10 +283,15 @@ impl Controller {
         Ok(self.find(proxy)?.events.subscribe())
     }
 
-    /// Copies what the data plane counted into the metrics; see [`crate::metrics`].
+    /// What each proxy has counted, sorted by name; live.
+    #[must_use]
+    pub fn totals(&self) -> Vec<ProxyTotals> {
+        self.all().iter().map(|proxy| proxy.totals()).collect()
+    }
+
+    /// Hands what was counted to the metrics; see [`crate::metrics`].
     pub fn publish(&self) {
-        let shell = &self.inner.shell;
-        metrics::publish(self.all().iter().map(AsRef::as_ref), &shell.workers, &shell.budget);
+        metrics::publish(self.all().iter().map(AsRef::as_ref), &self.inner.shell);
     }
 
     /// Stops accepting, lets connections end by themselves until `drain` is over,
@@ -295,25 +318,42 @@ impl Controller {
         }
     }
 
+    /// Runs a change on a worker and blocks until it is done: for callers that
+    /// cannot await it, on whatever thread they are.
+    pub(crate) fn wait<T, F>(&self, change: impl FnOnce(Self) -> F) -> Result<T, ControlError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, ControlError>> + Send + 'static,
+    {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let change = change(self.clone());
+        self.inner.shell.workers.spawn_on(0, async move {
+            // Refused only if nobody waits any more.
+            let _ = tell.send(change.await);
+        });
+        // The sender is dropped only with the worker.
+        told.recv().unwrap_or(Err(ControlError::ShuttingDown))
+    }
+
     async fn change(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, ControlError> {
+        self.unless_stopping()?;
         let guard = self.inner.changing.lock().await;
-        if self.inner.stopping.load(Ordering::Acquire) {
-            return Err(ControlError::ShuttingDown);
-        }
+        self.unless_stopping()?;
         Ok(guard)
     }
 
-    /// Has the server remove the toxic when its time is over. An update makes
-    /// another watch; the older one finds that the time has moved.
-    fn watch_expiry(&self, proxy: &Arc<Proxy>, entry: &Entry) {
-        let Some(span) = entry.spec.when.expires_after else { return };
-        let (proxy, id, at) = (Arc::downgrade(proxy), entry.id, entry.added + span.get());
-        self.inner.shell.workers.spawn_on(0, async move {
-            sleep_until(&mut Monotonic::default(), at).await;
-            if let Some(proxy) = proxy.upgrade() {
-                proxy.expire(id);
-            }
-        });
+    fn unless_stopping(&self) -> Result<(), ControlError> {
+        if self.inner.stopping.load(Ordering::Acquire) {
+            return Err(ControlError::ShuttingDown);
+        }
+        Ok(())
+    }
+
+    /// Takes a proxy out, and ends all that it has.
+    async fn remove(&self, proxy: &Proxy) {
+        self.write().remove(&proxy.name);
+        proxy.stop().await;
+        metrics::publish_proxy(proxy);
     }
 
     fn find(&self, name: &str) -> Result<Arc<Proxy>, ControlError> {

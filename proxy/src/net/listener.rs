@@ -32,7 +32,7 @@ pub(crate) struct Bound {
     socket: OwnedFd,
     local: Address,
     /// The socket's file, removed when the listener goes.
-    _file: Option<SocketFile>,
+    file: Option<SocketFile>,
 }
 
 impl Bound {
@@ -76,6 +76,9 @@ impl Bound {
     /// here on, and each `accept` fails. The port can be bound again at once.
     pub(crate) fn close(&self) {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        if let Some(file) = &self.file {
+            file.remove();
+        }
     }
 }
 
@@ -177,7 +180,7 @@ fn bind_tcp(addr: SocketAddr) -> io::Result<Bound> {
     socket.bind(&addr.into())?;
     socket.listen(BACKLOG)?;
     let local = socket.local_addr()?.as_socket().unwrap_or(addr).into();
-    Ok(Bound { socket: socket.into(), local, _file: None })
+    Ok(Bound { socket: socket.into(), local, file: None })
 }
 
 fn bind_unix(path: &Path) -> io::Result<Bound> {
@@ -187,7 +190,7 @@ fn bind_unix(path: &Path) -> io::Result<Bound> {
     socket.bind(&address)?;
     socket.listen(BACKLOG)?;
     let file = SocketFile::of(path)?;
-    Ok(Bound { socket: socket.into(), local: Address::Unix(path.to_owned()), _file: Some(file) })
+    Ok(Bound { socket: socket.into(), local: Address::Unix(path.to_owned()), file: Some(file) })
 }
 
 /// Removes a socket file whose listener is gone. Anything else at `path` is left
@@ -218,8 +221,8 @@ impl SocketFile {
     }
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
+impl SocketFile {
+    fn remove(&self) {
         if identity(&self.path).is_ok_and(|now| now == self.identity) {
             let _ = std::fs::remove_file(&self.path);
         }

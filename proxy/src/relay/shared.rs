@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
-use futures_util::task::AtomicWaker;
 use sabot_toxics::{ConnKey, Direction, Entry, Plan, Time};
 
 use super::budget::Budget;
@@ -126,7 +125,8 @@ pub(crate) struct ConnShared {
     killed: AtomicU8,
     /// The toxics that have acted on it; a handful at most.
     applied: Mutex<Vec<u64>>,
-    waker: AtomicWaker,
+    /// Stays when it is used: the task registers once, and is woken many times.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl ConnShared {
@@ -152,7 +152,7 @@ impl ConnShared {
             state: AtomicU8::new(State::Accepting as u8),
             killed: AtomicU8::new(0),
             applied: Mutex::default(),
-            waker: AtomicWaker::new(),
+            waker: Mutex::default(),
         }
     }
 
@@ -216,13 +216,19 @@ impl ConnShared {
 
     /// Lets the connection look at its plan and kill flag.
     pub(crate) fn wake(&self) {
-        self.waker.wake();
+        let waker = self.waker.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// The task that [`Self::wake`], [`Self::close`] and [`Self::reset`] wake; the last one counts.
     /// Look at the flags after registering.
     pub(crate) fn register(&self, waker: &Waker) {
-        self.waker.register(waker);
+        let mut registered = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+        if !registered.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *registered = Some(waker.clone());
+        }
     }
 
     pub(super) fn add_received(&self, direction: Direction, bytes: usize) {

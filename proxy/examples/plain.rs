@@ -1,4 +1,6 @@
-//! The data path alone, for measuring: `plain LISTEN UPSTREAM [WORKERS] [MODE]`.
+//! The data path alone, for measuring: `plain LISTEN UPSTREAM [WORKERS] [MODE] [TOXICS]`.
+//! MODE says who accepts: `shared` (all workers, placed by load), `local` (all, no
+//! placing), `one` (a single one). TOXICS is a JSON array.
 #![allow(dead_code, unreachable_pub, reason = "the modules are included for a part of what they offer")]
 
 #[path = "../src/net/mod.rs"]
@@ -12,7 +14,7 @@ use std::time::Duration;
 
 use net::{Address, Bound, Clock, Monotonic, Workers};
 use relay::{ConnShared, Policy, budget::Budget};
-use sabot_toxics::{ConnKey, Plan, Seed};
+use sabot_toxics::{ConnKey, Entry, Plan, Seed, Time, ToxicSpec};
 
 struct App {
     workers: Workers,
@@ -29,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mode = args.get(4).map_or("shared", String::as_str);
     let workers = Workers::start(count)?;
     let budget = Arc::new(Budget::new(1 << 32));
-    let policy = Policy::new(Arc::new(Plan::empty()), 1 << 26, budget, Box::new(|_, _| {}));
+    let policy = Policy::new(Arc::new(toxics(args.get(5))?), 1 << 26, budget, Box::new(|_, _| {}));
     let app = Arc::new(App {
         workers: workers.clone(),
         upstream: args[2].parse()?,
@@ -48,6 +50,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     main.block_on(std::future::pending::<()>());
     Ok(())
+}
+
+fn toxics(text: Option<&String>) -> Result<Plan, Box<dyn std::error::Error>> {
+    let Some(text) = text else { return Ok(Plan::empty()) };
+    let specs: Vec<ToxicSpec> = serde_json::from_str(text)?;
+    let entries =
+        specs.into_iter().zip(1..).map(|(spec, id)| Entry::new(spec, id, Time::ZERO, 1).map(Arc::new));
+    Ok(Plan::new(entries.collect::<Result<_, _>>()?))
 }
 
 async fn accept(app: Arc<App>, bound: Arc<Bound>, here: usize) {

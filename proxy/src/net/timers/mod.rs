@@ -109,7 +109,7 @@ impl Monotonic {
             Some(due) => {
                 let key = timers.heap.borrow_mut().insert(due, waker.clone());
                 self.armed = Some((due, key));
-                timers.arm_by(due);
+                timers.arm_by(now, due);
             }
         }
     }
@@ -145,11 +145,22 @@ pub(crate) struct Timers {
     fd: OwnedFd,
     heap: RefCell<Heap>,
     /// When the timerfd fires; never after the heap's first deadline. It may fire
-    /// early, for a deadline that was taken back: that is cheaper than a system
-    /// call for each one taken back.
+    /// for a deadline that was taken back: that is cheaper than a system call for
+    /// each one taken back.
     armed: Cell<Time>,
+    /// How long a thread that slept takes to wake up, as seen lately.
+    lead: Cell<Duration>,
     lateness: Arc<Lateness>,
 }
+
+/// A core without work for this long has gone to sleep, and takes its time to wake
+/// up: 50 to 100 µs in a virtual machine. The timer of such a worker is set earlier
+/// by what waking took lately, and the few microseconds that may be left are spun.
+/// A busy worker is awake anyway and never spins.
+const ASLEEP: Duration = Duration::from_millis(1);
+
+/// More is never spun: what is later than this is late for another reason.
+const LEAD_LIMIT: Duration = Duration::from_micros(100);
 
 /// The end of time: no deadline.
 const NEVER: Time = Time::from_nanos(u64::MAX);
@@ -158,7 +169,7 @@ impl Timers {
     /// Makes this thread a worker with timers on `fd`.
     pub(crate) fn install(fd: OwnedFd, lateness: Arc<Lateness>) -> Rc<Self> {
         let heap = RefCell::new(Heap::default());
-        let timers = Rc::new(Self { fd, heap, armed: Cell::new(NEVER), lateness });
+        let timers = Rc::new(Self { fd, heap, armed: Cell::new(NEVER), lead: Cell::default(), lateness });
         TIMERS.set(Some(Rc::clone(&timers)));
         timers
     }
@@ -182,8 +193,14 @@ impl Timers {
     }
 
     fn fire(&self) {
-        let now = monotonic_now();
+        let mut now = monotonic_now();
+        self.learn(now);
         let mut heap = self.heap.borrow_mut();
+        // Awake a little early, as planned: the rest is too short to sleep.
+        while heap.first().is_some_and(|due| due > now && due.saturating_since(now) <= self.lead.get()) {
+            std::hint::spin_loop();
+            now = monotonic_now();
+        }
         while let Some(waker) = heap.pop_due(now) {
             waker.wake();
         }
@@ -191,16 +208,27 @@ impl Timers {
         drop(heap);
         self.armed.set(NEVER);
         if let Some(next) = next {
-            self.arm_by(next);
+            self.arm_by(now, next);
         }
     }
 
-    fn arm_by(&self, deadline: Time) {
+    /// Follows how late the thread wakes up: upwards slowly, so that a worker that
+    /// is late now and then because it is busy does not take it for sleep.
+    fn learn(&self, now: Time) {
+        let late = now.saturating_since(self.armed.get()).min(LEAD_LIMIT);
+        let lead = self.lead.get();
+        let weight = if late > lead { 16 } else { 4 };
+        self.lead.set(lead - lead / weight + late / weight);
+    }
+
+    fn arm_by(&self, now: Time, deadline: Time) {
         if deadline >= self.armed.get() {
             return;
         }
-        self.armed.set(deadline);
-        let at = Duration::from_nanos(deadline.as_nanos());
+        let asleep = deadline.saturating_since(now) >= ASLEEP;
+        let at = if asleep { deadline.saturating_sub(self.lead.get()) } else { deadline };
+        self.armed.set(at);
+        let at = Duration::from_nanos(at.as_nanos());
         let spec = Itimerspec {
             it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
             it_value: Timespec {

@@ -25,6 +25,8 @@
 //! Not here: verdicts about a machine. Times on a shared or small machine are
 //! noisy; compare the columns of one run, not runs.
 
+pub mod api;
+pub mod exact;
 pub mod figures;
 pub mod load;
 pub mod machine;

@@ -11,7 +11,6 @@ const LISTEN: &str = "0A";
 #[must_use]
 pub fn cpu_seconds(pid: u32) -> f64 {
     let ticks: u64 = family(pid).iter().map(|each| each.ticks).sum();
-    #[expect(clippy::cast_precision_loss, reason = "ticks of a benchmark are few")]
     let ticks = ticks as f64;
     ticks / TICKS_PER_SECOND
 }

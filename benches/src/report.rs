@@ -1,4 +1,4 @@
-//! A run of `compare` as JSON and as a table, and a page that holds the latest.
+//! Runs as JSON and as tables, and a page that holds the latest.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::exact::Row;
 use crate::figures::{FIGURES, Judged, Need, judge};
 use crate::machine::Machine;
 use crate::peers::{DIRECT, PEERS, SABOT};
@@ -116,6 +117,47 @@ impl Comparison {
             ),
         }
     }
+}
+
+/// A run of `fidelity`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Fidelity {
+    /// Where.
+    pub machine: Machine,
+    /// The day, as `date` writes it.
+    pub day: String,
+    /// What was measured.
+    pub target: String,
+    /// The results.
+    pub rows: Vec<Row>,
+    /// What failed, if anything.
+    pub failures: Vec<String>,
+}
+
+impl Fidelity {
+    /// The table and what must be known to read it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let rows: Vec<Vec<String>> = self.rows.iter().map(exactness).collect();
+        let head = ["asked", "figure", "measured", "required", "Toxiproxy, earlier", ""];
+        let mut text = table::render(&head, &rows);
+        text.push_str(&format!("\n{} Measured on {}: {}.\n", self.machine.sentence(), self.day, self.target));
+        for failure in &self.failures {
+            text.push_str(&format!("\nFailed: {failure}\n"));
+        }
+        text
+    }
+}
+
+fn exactness(row: &Row) -> Vec<String> {
+    let required = match row.required {
+        None => "–".into(),
+        Some((least, most)) if least < -1e6 => format!("≤ {most}"),
+        Some((least, most)) => format!("{least:.2}–{most:.2}"),
+    };
+    let verdict = row.met().map_or("", |met| if met { "met" } else { "MISSED" });
+    let measured = number(row.measured, row.decimals);
+    vec![row.asked.clone(), row.figure.clone(), measured, required, row.toxiproxy.clone(), verdict.into()]
 }
 
 /// Writes JSON that people can read too.

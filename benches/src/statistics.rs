@@ -6,12 +6,6 @@
 pub fn percentile(samples: &[f64], p: f64) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a rank among samples that fit in memory"
-    )]
     let rank = (p * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
 }
@@ -31,7 +25,6 @@ pub fn median(samples: &[f64]) -> f64 {
 /// The mean and the standard deviation.
 #[must_use]
 pub fn moments(samples: &[f64]) -> (f64, f64) {
-    #[expect(clippy::cast_precision_loss, reason = "samples fit in memory")]
     let count = samples.len() as f64;
     let mean = samples.iter().sum::<f64>() / count;
     let variance = samples.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;

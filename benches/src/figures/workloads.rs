@@ -187,7 +187,6 @@ fn memory(stand: &Stand, who: &Contender) -> Result<Values> {
     let _held = idle::open(listen, count)?;
     thread::sleep(SETTLE);
     let grown = running.resident_kib().saturating_sub(before);
-    #[expect(clippy::cast_precision_loss, reason = "KiB and connections are few")]
     let each = grown as f64 / count as f64;
     Ok(vec![("memory", each)])
 }

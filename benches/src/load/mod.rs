@@ -6,5 +6,6 @@ pub mod clients;
 pub mod connections;
 pub mod echo;
 pub mod idle;
+pub mod paced;
 pub mod ping;
 pub mod redis;

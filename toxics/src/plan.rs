@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::catalog::Settings;
+use crate::catalog::{Phase, Settings};
 use crate::connect::{ConnectCx, ConnectPlan};
 use crate::spec::ToxicSpec;
 use crate::toxic::Shared;
@@ -88,7 +88,7 @@ impl Entry {
     /// Whether it has a stage in that direction.
     #[must_use]
     pub fn acts_on(&self, direction: Direction) -> bool {
-        self.spec.kind.both || self.spec.stream == direction
+        self.spec.kind.phase == Phase::Stream && (self.spec.kind.both || self.spec.stream == direction)
     }
 
     /// Whether the connection is one that this toxic was drawn for: a pure

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! The rooms: [`site`] and [`server`] start programs in a temporary place and end
-//! them; [`process`] reads what they cost; [`services`] is what lies behind the
+//! them; [`process`] reads what they cost, [`quiet`] waits until nobody else does; [`services`] is what lies behind the
 //! proxies, [`peers`] are the proxies, [`load`] the generators, [`figures`] the
 //! rows of `compare`, [`exact`] those of `fidelity`; [`table`] and [`report`]
 //! show them. [`scenarios`] drive the pure core.
@@ -32,7 +32,9 @@ pub mod load;
 pub mod machine;
 pub mod peers;
 pub mod process;
+pub mod quiet;
 pub mod report;
+pub mod scenarios;
 pub mod server;
 pub mod services;
 pub mod site;

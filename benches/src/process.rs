@@ -5,6 +5,8 @@ use std::fs;
 
 /// Units of /proc/PID/stat: the kernel's interface says 1/100 s everywhere but on Alpha and Itanium.
 const TICKS_PER_SECOND: f64 = 100.0;
+/// kthreadd, the parent of all threads of the kernel.
+const KERNEL: u32 = 2;
 const LISTEN: &str = "0A";
 
 /// CPU time that a process and its descendants have used so far, in seconds.
@@ -13,6 +15,17 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     let ticks: u64 = family(pid).iter().map(|each| each.ticks).sum();
     let ticks = ticks as f64;
     ticks / TICKS_PER_SECOND
+}
+
+/// CPU time that everybody but this process and its descendants has used so far,
+/// in seconds. A child that was waited for counts with its parent, so programs
+/// that come and go in between are not missed. Threads of the kernel
+/// are left out: they work for us too.
+#[must_use]
+pub fn others_cpu_seconds() -> f64 {
+    let own: Vec<u32> = family(std::process::id()).iter().map(|each| each.pid).collect();
+    let others = all().into_iter().filter(|each| !own.contains(&each.pid) && each.parent != KERNEL);
+    others.map(|each| each.ticks + each.children_ticks).sum::<u64>() as f64 / TICKS_PER_SECOND
 }
 
 /// Resident memory of a process and its descendants, in KiB.
@@ -39,6 +52,8 @@ struct Process {
     pid: u32,
     parent: u32,
     ticks: u64,
+    /// Of children that ended and were waited for.
+    children_ticks: u64,
 }
 
 fn family(root: u32) -> Vec<Process> {
@@ -62,12 +77,14 @@ fn all() -> Vec<Process> {
 }
 
 /// proc(5): after the name in parentheses, which may hold spaces, come the state,
-/// the parent, and as 12th and 13th the time in user and in kernel mode.
+/// the parent, and from the 12th on the times in user and in kernel mode, first
+/// the process' own, then those of its children that ended.
 fn stat(pid: u32) -> Option<Process> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
-    Some(Process { pid, parent: fields.get(1)?.parse().ok()?, ticks: number(11)? + number(12)? })
+    let parent = fields.get(1)?.parse().ok()?;
+    Some(Process { pid, parent, ticks: number(11)? + number(12)?, children_ticks: number(13)? + number(14)? })
 }
 
 fn resident(pid: u32) -> u64 {

@@ -28,6 +28,8 @@ pub struct Comparison {
     pub versions: BTreeMap<String, String>,
     /// Row id → column → one value a round.
     pub samples: BTreeMap<String, BTreeMap<String, Vec<f64>>>,
+    /// How quiet the machine was.
+    pub quiet: String,
     /// What failed, if anything.
     pub failures: Vec<String>,
 }
@@ -62,12 +64,14 @@ impl Comparison {
         let versions: Vec<String> =
             self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         let mut text = format!(
-            "{}\n\n{} Measured on {}: medians of {} rounds, {} s a measurement, contenders interleaved. Versions: {}.\n",
+            "{}\n\n{} Measured on {}: medians of {} rounds, {} s a measurement, contenders interleaved. {} \
+             Versions: {}.\n",
             table::render(&head, &rows),
             self.machine.sentence(),
             self.day,
             self.rounds,
             self.seconds,
+            self.quiet,
             versions.join(", ")
         );
         for failure in &self.failures {
@@ -130,6 +134,8 @@ pub struct Fidelity {
     pub target: String,
     /// The results.
     pub rows: Vec<Row>,
+    /// How quiet the machine was.
+    pub quiet: String,
     /// What failed, if anything.
     pub failures: Vec<String>,
 }
@@ -141,7 +147,13 @@ impl Fidelity {
         let rows: Vec<Vec<String>> = self.rows.iter().map(exactness).collect();
         let head = ["asked", "figure", "measured", "required", "Toxiproxy, earlier", ""];
         let mut text = table::render(&head, &rows);
-        text.push_str(&format!("\n{} Measured on {}: {}.\n", self.machine.sentence(), self.day, self.target));
+        text.push_str(&format!(
+            "\n{} Measured on {}: {}. {}\n",
+            self.machine.sentence(),
+            self.day,
+            self.target,
+            self.quiet
+        ));
         for failure in &self.failures {
             text.push_str(&format!("\nFailed: {failure}\n"));
         }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -14,6 +13,7 @@ use clap::Parser;
 use sabot_benches::figures::{Contender, Stand, WORKLOADS, Workload};
 use sabot_benches::machine::Machine;
 use sabot_benches::peers::{DIRECT, PEERS};
+use sabot_benches::quiet::Quiet;
 use sabot_benches::report::{self, Comparison};
 use sabot_benches::services::Services;
 use sabot_benches::{server, site};
@@ -42,6 +42,9 @@ struct Options {
     /// Sabot's binary [default: the release build]
     #[arg(long, env = "SABOT")]
     sabot: Option<PathBuf>,
+    /// Seconds that may be spent on waiting until other programs are quiet, and on repeating what they disturbed
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    patience: u64,
     /// Where the result goes
     #[arg(long, value_name = "FILE", default_value = "target/bench/compare.json")]
     json: PathBuf,
@@ -99,6 +102,7 @@ fn measure(options: &Options) -> Result<Comparison> {
         contenders.push(Contender::start(&stand, peer)?);
     }
     let day = server::run(&site::program("date")?, &["-u", "+%F"], Duration::from_secs(5))?.trim().to_owned();
+    let quiet = Quiet::new(Duration::from_secs(options.patience));
     let mut comparison = Comparison {
         machine,
         day,
@@ -106,13 +110,15 @@ fn measure(options: &Options) -> Result<Comparison> {
         seconds,
         versions,
         samples: BTreeMap::new(),
+        quiet: String::new(),
         failures: Vec::new(),
     };
     for round in 0..rounds {
         for workload in &workloads {
-            run_round(&stand, workload, &mut contenders, &mut comparison, round)?;
+            run_round(&stand, workload, &mut contenders, &mut comparison, round, &quiet)?;
         }
     }
+    comparison.quiet = quiet.sentence();
     comparison.write(&options.json)?;
     Ok(comparison)
 }
@@ -125,13 +131,13 @@ fn run_round(
     contenders: &mut [Contender],
     comparison: &mut Comparison,
     round: u32,
+    quiet: &Quiet,
 ) -> Result<()> {
     contenders.rotate_left(usize::from(round > 0 && workload.id == WORKLOADS[0].id));
     for contender in contenders.iter().filter(|contender| (workload.applies)(contender.name)) {
-        thread::sleep(Duration::from_millis(100));
         let mut progress = io::stderr();
         write!(progress, "round {}: {} {}:", round + 1, workload.id, contender.name)?;
-        match (workload.run)(stand, contender) {
+        match quiet.measure(|| (workload.run)(stand, contender)) {
             Ok(values) => {
                 for (id, value) in values {
                     write!(progress, " {id} {value:.3}")?;

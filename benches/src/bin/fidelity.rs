@@ -13,6 +13,7 @@ use sabot_benches::api::Api;
 use sabot_benches::exact::{Bench, MEASUREMENTS};
 use sabot_benches::machine::Machine;
 use sabot_benches::peers::sabot;
+use sabot_benches::quiet::Quiet;
 use sabot_benches::report::{self, Fidelity};
 use sabot_benches::server::{self, Server};
 use sabot_benches::site::{self, Site};
@@ -32,6 +33,9 @@ struct Options {
     /// Only these measurements: latency, busy, bandwidth, slicer, closing, jitter, toxicity
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Seconds that may be spent on waiting until other programs are quiet, and on repeating what they disturbed
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    patience: u64,
     /// Where the result goes
     #[arg(long, value_name = "FILE", default_value = "target/bench/fidelity.json")]
     json: PathBuf,
@@ -83,8 +87,10 @@ fn measure(options: &Options) -> Result<Fidelity> {
         None => format!("a server with the API of Toxiproxy {}", version["version"].as_str().unwrap_or("?")),
     };
     let day = server::run(&site::program("date")?, &["-u", "+%F"], Duration::from_secs(5))?.trim().to_owned();
-    let mut fidelity = Fidelity { machine, day, target, rows: Vec::new(), failures: Vec::new() };
-    let bench = Bench { api: &api, quick: options.quick };
+    let mut fidelity =
+        Fidelity { machine, day, target, rows: Vec::new(), quiet: String::new(), failures: Vec::new() };
+    let quiet = Quiet::new(Duration::from_secs(options.patience));
+    let bench = Bench { api: &api, quiet: &quiet, quick: options.quick };
     let wanted = |id: &str| options.only.is_empty() || options.only.iter().any(|only| only == id);
     for measurement in MEASUREMENTS.iter().filter(|measurement| wanted(measurement.id)) {
         writeln!(io::stderr(), "{} …", measurement.id)?;
@@ -96,6 +102,7 @@ fn measure(options: &Options) -> Result<Fidelity> {
             }
         }
     }
+    fidelity.quiet = quiet.sentence();
     report::write_json(&options.json, &fidelity)?;
     Ok(fidelity)
 }

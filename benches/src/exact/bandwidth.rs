@@ -23,7 +23,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Row>> {
     for rate in RATES_KB_PER_S {
         let proxy = bench.api.proxy("bandwidth", source)?;
         proxy.toxic("bandwidth", 1.0, &json!({ "rate": rate }))?;
-        let reads = reads(proxy.listen, bench.seconds(4.0))?;
+        let reads = bench.quiet.measure(|| reads(proxy.listen, bench.seconds(4.0)))?;
         let asked = format!("bandwidth {rate} KB/s");
         let share = bytes_per_s(&reads) / (f64::from(rate) * 1e3);
         rows.push(

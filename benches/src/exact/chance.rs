@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Bench, Row};
 use crate::load::echo;
-use crate::load::paced::{Pace, round_trips};
+use crate::load::paced::Pace;
 use crate::statistics::{moments, percentile};
 
 const LATENCY_MS: f64 = 20.0;
@@ -25,10 +25,10 @@ pub(super) fn jitter(bench: &Bench<'_>) -> Result<Vec<Row>> {
         time: bench.seconds(5.0),
         patience: Duration::from_secs(2),
     };
-    let direct = percentile(&round_trips(echo, pace)?, 0.5);
+    let direct = percentile(&bench.round_trips(echo, pace)?, 0.5);
     let proxy = bench.api.proxy("jitter", echo)?;
     proxy.toxic("latency", 1.0, &json!({ "latency": LATENCY_MS as u32, "jitter": JITTER_MS as u32 }))?;
-    let delays: Vec<f64> = round_trips(proxy.listen, pace)?.iter().map(|trip| trip - direct).collect();
+    let delays: Vec<f64> = bench.round_trips(proxy.listen, pace)?.iter().map(|trip| trip - direct).collect();
     let samples = delays.len() as f64;
     let (mean, deviation) = moments(&delays);
     let ideal = JITTER_MS / 3f64.sqrt();
@@ -54,7 +54,7 @@ pub(super) fn toxicity(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let time = Duration::from_millis(connections.into());
     let pace =
         Pace { connections: connections as usize, interval: time, time, patience: Duration::from_secs(2) };
-    let trips = round_trips(proxy.listen, pace)?;
+    let trips = bench.round_trips(proxy.listen, pace)?;
     let count = f64::from(connections);
     let share = trips.iter().filter(|trip| **trip > 15.0).count() as f64 / trips.len() as f64;
     let error = 4.0 * (TOXICITY * (1.0 - TOXICITY) / count).sqrt();

@@ -31,15 +31,15 @@ fn ended_by(
 ) -> Result<Vec<Row>> {
     let proxy = bench.api.proxy(kind, echo::start()?)?;
     proxy.toxic(kind, 1.0, &json!({ attribute: AFTER_MS }))?;
-    let mut lateness = Vec::new();
-    for _ in 0..bench.times(40) {
+    let one = || {
         let mut stream = ping::connect(proxy.listen)?;
         let start = Instant::now();
         // Toxiproxy does not look at a connection that says nothing.
         stream.write_all(b"?")?;
         wait(&mut stream).with_context(|| format!("failed to see {kind}"))?;
-        lateness.push(start.elapsed().as_secs_f64() * 1e3 - f64::from(AFTER_MS));
-    }
+        Ok(start.elapsed().as_secs_f64() * 1e3 - f64::from(AFTER_MS))
+    };
+    let lateness = several(bench, one)?;
     Ok(late(format!("{kind} after {AFTER_MS} ms"), &lateness))
 }
 
@@ -47,16 +47,20 @@ fn slow_close(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let (upstream, closed_at) = leaving()?;
     let proxy = bench.api.proxy("slow_close", upstream)?;
     proxy.toxic("slow_close", 1.0, &json!({ "delay": AFTER_MS }))?;
-    let mut lateness = Vec::new();
-    for _ in 0..bench.times(40) {
+    let one = || {
         let mut stream = ping::connect(proxy.listen)?;
         stream.write_all(b"?")?;
         closed(&mut stream)?;
         let now = Instant::now();
         let left = closed_at.recv_timeout(Duration::from_secs(5))?;
-        lateness.push((now - left).as_secs_f64() * 1e3 - f64::from(AFTER_MS));
-    }
+        Ok((now - left).as_secs_f64() * 1e3 - f64::from(AFTER_MS))
+    };
+    let lateness = several(bench, one)?;
     Ok(late(format!("slow_close {AFTER_MS} ms"), &lateness))
+}
+
+fn several(bench: &Bench<'_>, one: impl Fn() -> Result<f64>) -> Result<Vec<f64>> {
+    bench.quiet.measure(|| (0..bench.times(40)).map(|_| one()).collect())
 }
 
 /// A server that closes at the first byte and tells when; it lives as long as the process.

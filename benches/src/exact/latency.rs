@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Bench, Row};
 use crate::load::echo;
-use crate::load::paced::{Pace, round_trips};
+use crate::load::paced::Pace;
 use crate::statistics::percentile;
 
 const DELAYS_MS: [u32; 7] = [1, 2, 5, 10, 20, 50, 100];
@@ -23,8 +23,8 @@ pub(super) fn alone(bench: &Bench<'_>) -> Result<Vec<Row>> {
         time: bench.seconds(3.0),
         patience: Duration::from_secs(2),
     };
-    let direct = percentile(&round_trips(echo, pace)?, 0.5);
-    let idle = percentile(&round_trips(bench.api.proxy("idle", echo)?.listen, pace)?, 0.5);
+    let direct = percentile(&bench.round_trips(echo, pace)?, 0.5);
+    let idle = percentile(&bench.round_trips(bench.api.proxy("idle", echo)?.listen, pace)?, 0.5);
     let mut rows = vec![
         Row::new("nothing, without a proxy", "round trip p50, ms", direct, 3),
         Row::new("nothing, through the proxy", "round trip p50, ms", idle, 3),
@@ -32,7 +32,7 @@ pub(super) fn alone(bench: &Bench<'_>) -> Result<Vec<Row>> {
     for delay in DELAYS_MS {
         let proxy = bench.api.proxy("latency", echo)?;
         proxy.toxic("latency", 1.0, &json!({ "latency": delay }))?;
-        let errors = errors(&round_trips(proxy.listen, pace)?, direct, delay);
+        let errors = errors(&bench.round_trips(proxy.listen, pace)?, direct, delay);
         let asked = format!("latency {delay} ms");
         rows.push(
             Row::new(&*asked, "error p50, ms", percentile(&errors, 0.5), 3)
@@ -57,10 +57,10 @@ pub(super) fn busy(bench: &Bench<'_>) -> Result<Vec<Row>> {
         time: bench.seconds(5.0),
         patience: Duration::from_secs(2),
     };
-    let direct = percentile(&round_trips(echo, pace)?, 0.5);
+    let direct = percentile(&bench.round_trips(echo, pace)?, 0.5);
     let proxy = bench.api.proxy("busy", echo)?;
     proxy.toxic("latency", 1.0, &json!({ "latency": DELAY_MS }))?;
-    let errors = errors(&round_trips(proxy.listen, pace)?, direct, DELAY_MS);
+    let errors = errors(&bench.round_trips(proxy.listen, pace)?, direct, DELAY_MS);
     let asked = "latency 50 ms, 300 busy connections";
     Ok(vec![
         Row::new(asked, "error p50, ms", percentile(&errors, 0.5), 3).at_most(0.3).toxiproxy("1.1"),

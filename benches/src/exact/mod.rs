@@ -6,17 +6,22 @@ mod closing;
 mod latency;
 mod slicer;
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use crate::api::Api;
+use crate::load::paced::{self, Pace};
+use crate::quiet::Quiet;
 
 /// What a measurement needs.
 pub struct Bench<'a> {
     /// The server that is measured.
     pub api: &'a Api,
+    /// Waits for quiet moments.
+    pub quiet: &'a Quiet,
     /// Shorter, with fewer samples.
     pub quick: bool,
 }
@@ -25,6 +30,11 @@ impl Bench<'_> {
     /// As many seconds, or a quarter of them.
     fn seconds(&self, full: f64) -> Duration {
         Duration::from_secs_f64(if self.quick { full / 4.0 } else { full })
+    }
+
+    /// Round trips in ms, measured in a quiet moment.
+    fn round_trips(&self, echo: SocketAddr, pace: Pace) -> Result<Vec<f64>> {
+        self.quiet.measure(|| paced::round_trips(echo, pace))
     }
 
     fn times(&self, full: u32) -> u32 {

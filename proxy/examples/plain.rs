@@ -1,7 +1,12 @@
 //! The data path alone, for measuring: `plain LISTEN UPSTREAM [WORKERS] [MODE] [TOXICS]`.
 //! MODE says who accepts: `shared` (all workers, placed by load), `local` (all, no
 //! placing), `one` (a single one). TOXICS is a JSON array.
-#![allow(dead_code, unreachable_pub, reason = "the modules are included for a part of what they offer")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "the modules are included for a part of what they offer"
+)]
 
 #[path = "../src/net/mod.rs"]
 mod net;

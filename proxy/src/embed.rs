@@ -65,6 +65,7 @@ impl Proxy {
     ///
     /// # Errors
     /// As [`Self::start`].
+    #[allow(clippy::needless_pass_by_value, reason = "an address or a text, as in `start`")]
     pub fn with(upstream: impl ToString, options: &Options) -> Result<Self, ControlError> {
         let upstream = upstream.to_string();
         crate::check_upstream(&upstream)?;

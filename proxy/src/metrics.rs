@@ -41,6 +41,8 @@ pub const FAULTS: &str = "sabot_faults_applied_total";
 pub const HELD: &str = "sabot_held_bytes";
 /// Bytes that toxics may hold in all.
 pub const HELD_LIMIT: &str = "sabot_held_bytes_limit";
+/// Tasks alive on the workers; see [`crate::Controller::tasks`].
+pub const TASKS: &str = "sabot_worker_tasks";
 /// How late timers fired (s): a cumulative histogram as `_bucket`, `_sum`, `_count`.
 pub const LATENESS_BUCKET: &str = "sabot_timer_lateness_seconds_bucket";
 /// Sum of [`LATENESS_BUCKET`], in microseconds since counters are whole numbers.
@@ -56,6 +58,7 @@ pub(crate) fn dialled(proxy: &str, took: Duration) {
 pub(crate) fn publish<'a>(proxies: impl Iterator<Item = &'a Proxy>, shell: &Shell) {
     proxies.for_each(publish_proxy);
     gauge!(HELD_LIMIT).set(shell.budget.limit() as f64);
+    gauge!(TASKS).set(shell.workers.tasks() as f64);
     let (counts, sum) = shell.workers.lateness();
     let mut below = 0;
     for (index, count) in counts.iter().enumerate() {

@@ -94,7 +94,7 @@ impl Registry {
 
     /// Waits until no connection is alive; false if some are after `limit`.
     pub(crate) async fn wait_empty(&self, limit: Duration) -> bool {
-        tokio::time::timeout(limit, self.wait_until(|live| live.is_empty())).await.is_ok()
+        tokio::time::timeout(limit, self.wait_until(BTreeMap::is_empty)).await.is_ok()
     }
 
     /// Waits until none of `ending` is alive, whoever came since; false if some are

@@ -289,6 +289,13 @@ impl Controller {
         self.all().iter().map(|proxy| proxy.totals()).collect()
     }
 
+    /// Tasks alive on the workers: one for each connection, one for each worker and
+    /// enabled proxy, one for the leases. Anything else is a leak.
+    #[must_use]
+    pub fn tasks(&self) -> usize {
+        self.inner.shell.workers.tasks()
+    }
+
     /// Hands what was counted to the metrics; see [`crate::metrics`].
     pub fn publish(&self) {
         metrics::publish(self.all().iter().map(AsRef::as_ref), &self.inner.shell);

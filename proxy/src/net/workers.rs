@@ -83,13 +83,18 @@ impl Workers {
     }
 
     /// Where a connection accepted on `here` should live: here, unless another
-    /// worker has clearly less to do. A socket that stays costs no wake-up of
+    /// worker has a quarter less to do. A socket that stays costs no wake-up of
     /// another thread, while eight bulk streams on one of two cores would leave
     /// the other idle.
     pub(crate) fn place(&self, here: WorkerId) -> WorkerId {
         let load = |id: WorkerId| self.inner.workers[id].load.load(Relaxed);
         let least = (0..self.len()).min_by_key(|id| load(*id)).unwrap_or(here);
-        if load(here) > load(least) + load(least) / 8 { least } else { here }
+        if load(here) > load(least) + load(least) / 4 { least } else { here }
+    }
+
+    /// Tasks alive on all workers.
+    pub(crate) fn tasks(&self) -> usize {
+        self.inner.workers.iter().map(|worker| worker.handle.metrics().num_alive_tasks()).sum()
     }
 
     /// Lateness of all timers so far: counts per bucket of [`BOUNDS_US`] and the sum.
@@ -126,13 +131,18 @@ impl Worker {
         let lateness = Arc::<Lateness>::default();
         let of_thread = Arc::clone(&lateness);
         let timerfd = timers::timerfd()?;
+        // Here, where a lack of descriptors can still be told.
+        let watch = {
+            let _runtime = runtime.enter();
+            super::watch_readable(timerfd.try_clone()?)?
+        };
         let body = move || {
             let timers = Timers::install(timerfd, of_thread);
             // The runtime polls this future before any task, so timers come first.
             runtime.block_on(async {
                 tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => {}
-                    Err(error) = timers.drive() => {
+                    Err(error) = timers.drive(watch) => {
                         tracing::error!(%error, "failed to drive the timers");
                     }
                 }

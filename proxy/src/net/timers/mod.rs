@@ -27,9 +27,9 @@ use rustix::time::{
 };
 use sabot_toxics::Time;
 
-use super::watch_readable;
 use heap::{Heap, Key};
 use lateness::Lateness;
+use tokio::io::unix::AsyncFd;
 
 /// Tells the time and wakes one task at one deadline.
 pub(crate) trait Clock: Send + 'static {
@@ -175,13 +175,12 @@ impl Timers {
     }
 
     /// Wakes tasks at their deadlines for as long as it is polled, on the thread
-    /// that installed the timers. Cancel safe.
+    /// that installed the timers. `watch` is a second descriptor of the same timer.
+    /// Cancel safe.
     ///
     /// # Errors
-    /// The runtime cannot watch the timerfd.
-    pub(crate) async fn drive(&self) -> io::Result<()> {
-        // A second descriptor of the same timer, for `AsyncFd` to own.
-        let watch = watch_readable(self.fd.try_clone()?)?;
+    /// The runtime is going.
+    pub(crate) async fn drive(&self, watch: AsyncFd<OwnedFd>) -> io::Result<()> {
         std::future::poll_fn(|cx| {
             loop {
                 // Setting the timerfd again clears what it would have to be read for.

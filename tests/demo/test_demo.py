@@ -1,0 +1,57 @@
+"""The demo shows what it says it shows, ends by itself, and leaves nothing running."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.server import BINARY
+
+LIMIT_S = 60
+
+
+@pytest.fixture
+def demo(root):
+    command = [sys.executable, "-u", str(root / "scripts" / "demo.py"), "--sabot", BINARY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        yield process
+        process.kill()
+
+
+def children(process):
+    """The processes that it has started and that still run."""
+    pid = process.pid
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def assert_gone(started):
+    assert len(started) >= 2, "redis-server and sabot serve"
+    assert [pid for pid in started if Path("/proc", pid).exists()] == []
+
+
+def test_it_shows_what_was_asked_and_what_came(demo):
+    text = demo.stdout.readline() + demo.stdout.readline()
+    started = children(demo)
+    text += demo.communicate(timeout=LIMIT_S)[0]
+    assert demo.returncode == 0, text
+    measured = dict(re.findall(r"^  (\S.*?)  +.*?  +(\S.*)$", text, re.M))
+    assert 30 - 4 < float(measured["latency, toxicity 0.3"].split()[0]) < 30 + 4, text
+    assert 9.5 < float(measured["bandwidth"].split()[0]) < 10.1, text
+    assert 5 <= float(measured["latency"].split()[1]) < 8, text
+    assert 500 <= float(measured["reset_peer"].split()[2]) < 1000, text
+    assert_gone(started)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
+def test_nothing_is_left_when_it_is_stopped(demo, how):
+    for line in demo.stdout:
+        if "idle proxy" in line:
+            break
+    started = children(demo)
+    demo.send_signal(how)
+    demo.communicate(timeout=20)
+    assert demo.returncode == 1
+    assert_gone(started)

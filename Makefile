@@ -7,7 +7,7 @@ export PATH := $(TOOLS):$(PATH)
 export SABOT := $(CURDIR)/target/debug/sabot
 
 .PHONY: help check test demo docs bench format setup
-.PHONY: lint rust end-to-end instructions fuzz
+.PHONY: lint rust end-to-end churn instructions fuzz
 
 help:
 	@echo 'make check         the gate: format, lints, docs, tests, licences, unused dependencies'
@@ -18,7 +18,7 @@ help:
 
 check: setup lint rust
 
-test: setup lint rust end-to-end instructions fuzz
+test: setup lint rust end-to-end churn instructions fuzz
 	@echo 'make test: everything passed'
 
 setup:
@@ -50,8 +50,12 @@ end-to-end:
 	cargo build --workspace --quiet
 	python -m pytest tests
 
+# `rust` has run it for a few seconds already; this is the minute with 10,000 connections.
+churn:
+	SABOT_CHURN_CONNECTIONS=10000 SABOT_CHURN_SECONDS=60 cargo nextest run -p sabot-proxy --test churn
+
 instructions:
-	scripts/instructions.sh
+	cargo run --release --quiet -p sabot-benches --bin instructions
 
 fuzz:
 	scripts/fuzz.sh

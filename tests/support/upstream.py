@@ -121,6 +121,13 @@ def was_reset(client):
     return False
 
 
+def wait_until(condition, limit_s=10):
+    """Waits for what a server will say soon; each look asks it again."""
+    ends = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < ends, "it did not come true"
+
+
 def elapsed_ms(action):
     """What `action` answers, and how long it took in milliseconds."""
     began = time.monotonic()

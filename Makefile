@@ -6,6 +6,9 @@ export PATH := $(TOOLS):$(PATH)
 # One binary for every end-to-end test: the dev profile's, which `check` has built already.
 export SABOT := $(CURDIR)/target/debug/sabot
 
+# One thing after another, also under -j: cargo would only wait for itself.
+.NOTPARALLEL:
+
 .PHONY: help check test demo docs bench format setup
 .PHONY: lint rust end-to-end churn instructions fuzz
 
@@ -55,7 +58,7 @@ churn:
 	SABOT_CHURN_CONNECTIONS=10000 SABOT_CHURN_SECONDS=60 cargo nextest run -p sabot-proxy --test churn
 
 instructions:
-	cargo run --release --quiet -p sabot-benches --bin instructions
+	scripts/instructions.sh
 
 fuzz:
 	scripts/fuzz.sh

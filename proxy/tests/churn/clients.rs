@@ -9,9 +9,14 @@ use std::time::{Duration, Instant};
 use sabot_toxics::Seed;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 
 /// No step of a conversation takes this long, on however slow a machine.
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// Clients that connect at the same time: more than a listener's queue holds would
+/// test the kernel, which drops and resets what does not fit.
+const CONNECTING: usize = 500;
 
 /// What came of all of them.
 #[derive(Default)]
@@ -36,16 +41,18 @@ impl fmt::Display for Outcome {
 pub(crate) fn run(targets: &[SocketAddr], connections: u64, seed: u64, end: Instant) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let door = Arc::new(Semaphore::new(CONNECTING));
     runtime.block_on(async {
         let mut clients = tokio::task::JoinSet::new();
         for number in 0..connections {
             let target = targets[number as usize % targets.len()];
             let seed = Seed::new(seed).split_n(number);
-            let outcome = Arc::clone(&outcome);
+            let (outcome, door) = (Arc::clone(&outcome), Arc::clone(&door));
             clients.spawn(async move {
                 let mut turn = 0;
                 while Instant::now() < end {
-                    let told = tokio::time::timeout(LIMIT, converse(target, &seed.split_n(turn))).await;
+                    let told =
+                        tokio::time::timeout(LIMIT, converse(target, &door, &seed.split_n(turn))).await;
                     let told = told.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
                     note(&outcome, told, number, turn);
                     turn += 1;
@@ -72,10 +79,11 @@ fn note(outcome: &Mutex<Outcome>, told: io::Result<Option<u64>>, client: u64, tu
 }
 
 /// One connection. How many bytes came back, or nothing if it was cut off.
-async fn converse(target: SocketAddr, seed: &Seed) -> io::Result<Option<u64>> {
+async fn converse(target: SocketAddr, door: &Semaphore, seed: &Seed) -> io::Result<Option<u64>> {
     let mut draws = seed.at(0);
     let messages = 1 + draws.below(8);
     let cut = draws.chance(0.15).then(|| draws.below(messages));
+    let mut entering = Some(door.acquire().await.map_err(io::Error::other)?);
     let mut stream = TcpStream::connect(target).await?;
     stream.set_nodelay(true)?;
     let mut offset = 0;
@@ -96,6 +104,7 @@ async fn converse(target: SocketAddr, seed: &Seed) -> io::Result<Option<u64>> {
             return Err(io::Error::other(format!("other bytes came back in the {len} from {offset}")));
         }
         offset += len as u64;
+        drop(entering.take());
     }
     // The last message overlaps the half-close: its answer must arrive all the same.
     let sent: Vec<u8> = (offset..offset + 777).map(pattern).collect();

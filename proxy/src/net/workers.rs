@@ -16,8 +16,9 @@ use super::timers::lateness::{BOUNDS_US, Lateness};
 use super::timers::{self, Timers};
 
 /// After so many tasks the runtime looks for I/O and due timers. The default of 61
-/// makes a timer wait for 61 busy connections; a look costs about 0.3 µs.
-const TASKS_BETWEEN_EVENTS: u32 = 16;
+/// makes a timer wait for 61 busy connections, about 0.6 ms; at 16 busy workers call
+/// epoll twice as often as nginx does.
+const TASKS_BETWEEN_EVENTS: u32 = 32;
 
 /// A worker's number, from 0.
 pub(crate) type WorkerId = usize;

@@ -103,6 +103,9 @@ impl Monotonic {
             }
             timers.heap.borrow_mut().remove(key);
         }
+        // A busy worker looks at the timerfd only now and then; while it has the time
+        // in hand, it costs nothing to wake whoever else is due.
+        timers.wake_due(now);
         match deadline {
             None => {}
             Some(due) if due <= now => waker.wake_by_ref(),
@@ -194,20 +197,27 @@ impl Timers {
     fn fire(&self) {
         let mut now = monotonic_now();
         self.learn(now);
-        let mut heap = self.heap.borrow_mut();
+        let heap = self.heap.borrow();
         // Awake a little early, as planned: the rest is too short to sleep.
         while heap.first().is_some_and(|due| due > now && due.saturating_since(now) <= self.lead.get()) {
             std::hint::spin_loop();
             now = monotonic_now();
         }
-        while let Some(waker) = heap.pop_due(now) {
-            waker.wake();
-        }
-        let next = heap.first();
         drop(heap);
+        self.wake_due(now);
+        let next = self.heap.borrow().first();
         self.armed.set(NEVER);
         if let Some(next) = next {
             self.arm_by(now, next);
+        }
+    }
+
+    fn wake_due(&self, now: Time) {
+        loop {
+            // Not borrowed while waking: what is woken may end, and take back a timer.
+            let due = self.heap.borrow_mut().pop_due(now);
+            let Some(waker) = due else { return };
+            waker.wake();
         }
     }
 

@@ -1,6 +1,7 @@
 //! How a controller is set up.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Settings of a [`crate::Controller`].
@@ -39,12 +40,33 @@ impl Options {
 }
 
 /// Bytes of memory that this process may use: the machine's, or less if its
-/// control group (version 2 or 1) says so. 1 GiB where neither can be read.
+/// control groups (version 2 or 1) say so. 1 GiB where neither can be read.
 fn memory() -> u64 {
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let limit = |path| fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| total(&text));
-    limits.into_iter().filter_map(limit).chain(machine).min().unwrap_or(1 << 30)
+    limit_files(&groups).into_iter().filter_map(limit).chain(machine).min().unwrap_or(1 << 30)
+}
+
+/// Where the limits stand of the groups that `/proc/self/cgroup` names, and of all
+/// groups around them. A container often sees its own group as the root.
+fn limit_files(groups: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in groups.lines() {
+        // hierarchy:controllers:path, the first two 0 and empty for version 2.
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (root, file) = match fields.next() {
+            Some("") => ("/sys/fs/cgroup", "memory.max"),
+            Some(all) if all.split(',').any(|one| one == "memory") => {
+                ("/sys/fs/cgroup/memory", "memory.limit_in_bytes")
+            }
+            _ => continue,
+        };
+        let group = Path::new(fields.next().unwrap_or_default());
+        let around = group.ancestors().filter_map(|group| group.strip_prefix("/").ok());
+        files.extend(around.map(|group| Path::new(root).join(group).join(file)));
+    }
+    files
 }
 
 fn total(meminfo: &str) -> Option<u64> {
@@ -55,6 +77,18 @@ fn total(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_stand_in_every_group_around_the_process() {
+        let shown =
+            |groups| limit_files(groups).iter().map(|path| path.display().to_string()).collect::<Vec<_>>();
+        let v1 = shown("4:cpu,cpuacct:/x\n3:memory:/a/b\n");
+        assert_eq!(v1.len(), 3);
+        assert_eq!(v1[0], "/sys/fs/cgroup/memory/a/b/memory.limit_in_bytes");
+        assert_eq!(v1[2], "/sys/fs/cgroup/memory/memory.limit_in_bytes");
+        assert_eq!(shown("0::/\n"), ["/sys/fs/cgroup/memory.max"]);
+        assert!(shown("").is_empty());
+    }
 
     #[test]
     fn reads_the_memory_of_the_machine() {

@@ -8,6 +8,7 @@
 mod install;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -30,6 +31,10 @@ use crate::proxy::{self, Proxy};
 use crate::relay::ConnShared;
 use crate::shell::Shell;
 use install::Toxics;
+
+/// How long a listener's name may take to resolve: other changes wait meanwhile, and
+/// clients of the API for no longer than 5 s.
+const BIND_LIMIT: Duration = Duration::from_secs(3);
 
 /// How long [`Controller::shutdown`] waits for the threads, connections ended.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
@@ -389,7 +394,8 @@ async fn bind(listen: &str) -> Result<Bound, ControlError> {
         .parse()
         .map_err(|error: crate::net::AddressError| Invalid::new("listen", error.to_string()))?;
     let failed = |source| ControlError::Bind { address: listen.to_owned(), source };
-    Bound::bind(&address).await.map_err(failed)
+    let bound = tokio::time::timeout(BIND_LIMIT, Bound::bind(&address)).await;
+    bound.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)
 }
 
 fn connection_view(proxy: &str, shared: &ConnShared) -> ConnectionView {

@@ -11,6 +11,7 @@ mod connect;
 mod embed;
 mod events;
 mod lifecycle;
+mod metrics;
 mod populate;
 mod relaying;
 mod scarcity;

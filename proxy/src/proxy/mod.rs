@@ -1,21 +1,25 @@
-//! One proxy: its addresses, its toxics, its listener, its connections.
+//! One proxy: its addresses, its listener, its connections; its toxics in
+//! `toxics`.
+
+mod toxics;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sabot_toxics::{Entry, Invalid, Plan, Seed, Time, ToxicSpec};
+use sabot_toxics::{Entry, Invalid, Plan, Seed};
 
 use crate::accept;
 use crate::event::{Events, What};
 use crate::metrics;
-use crate::model::{ControlError, ProxyTotals, ProxyView, ToxicPatch, ToxicView};
-use crate::net::timers::monotonic_now;
+use crate::model::{ProxyTotals, ProxyView};
 use crate::net::{Address, AddressError, Bound};
 use crate::registry::Registry;
 use crate::relay::Policy;
 use crate::shell::Shell;
 use crate::tally::Tally;
+use toxics::in_order;
+pub(crate) use toxics::view;
 
 /// How long closing waits for connections that were told to end. They need one
 /// turn of their worker; a worker that takes longer is stuck, and goes on by itself.
@@ -253,130 +257,6 @@ impl Proxy {
         }
     }
 
-    pub(crate) fn toxic(&self, name: &str) -> Result<ToxicView, ControlError> {
-        let state = self.lock();
-        Ok(view(find(&state.toxics, name)?))
-    }
-
-    /// Adds a toxic at the end of its chain.
-    pub(crate) fn add_toxic(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, ControlError> {
-        spec.validate()?;
-        let mut state = self.lock();
-        if state.toxics.iter().any(|entry| entry.spec.name == spec.name) {
-            return Err(ControlError::ToxicExists { name: spec.name });
-        }
-        let next = self.registry.accepted() + 1;
-        let entry = Arc::new(Entry::new(spec, shell.next_id(), monotonic_now(), next)?);
-        let mut toxics = state.toxics.clone();
-        toxics.push(Arc::clone(&entry));
-        self.set_toxics(&mut state, toxics);
-        self.events.tell(|| What::ToxicAdded { toxic: entry.spec.name.clone(), kind: entry.spec.kind.name });
-        Ok(entry)
-    }
-
-    /// Changes a toxic, or nothing.
-    pub(crate) fn update_toxic(&self, name: &str, patch: ToxicPatch) -> Result<Arc<Entry>, ControlError> {
-        let mut state = self.lock();
-        let old = find(&state.toxics, name)?;
-        let mut spec = match &patch.attributes {
-            Some(attributes) => old.spec.with_attributes(attributes)?,
-            None => old.spec.clone(),
-        };
-        spec.toxicity = patch.toxicity.unwrap_or(spec.toxicity);
-        let anew = patch.when.is_some();
-        spec.when = patch.when.unwrap_or(spec.when);
-        spec.validate()?;
-        let mut entry = old.with_update(spec)?;
-        if anew {
-            entry.added = monotonic_now();
-            entry.first_connection = self.registry.accepted() + 1;
-        }
-        let entry = Arc::new(entry);
-        let replace =
-            |held: &Arc<Entry>| if held.id == entry.id { Arc::clone(&entry) } else { Arc::clone(held) };
-        let toxics = state.toxics.iter().map(replace).collect();
-        self.set_toxics(&mut state, toxics);
-        self.events
-            .tell(|| What::ToxicUpdated { toxic: entry.spec.name.clone(), kind: entry.spec.kind.name });
-        Ok(entry)
-    }
-
-    pub(crate) fn remove_toxic(&self, name: &str) -> Result<(), ControlError> {
-        let mut state = self.lock();
-        let entry = Arc::clone(find(&state.toxics, name)?);
-        self.remove(&mut state, &entry, false);
-        Ok(())
-    }
-
-    pub(crate) fn remove_all_toxics(&self) {
-        let mut state = self.lock();
-        for entry in state.toxics.clone() {
-            self.remove(&mut state, &entry, false);
-        }
-    }
-
-    /// Removes the toxics whose lease has ended, and says when the next one ends.
-    pub(crate) fn expire(&self, now: Time) -> Option<Time> {
-        let mut state = self.lock();
-        let over: Vec<_> = state
-            .toxics
-            .iter()
-            .filter(|entry| lease_end(entry).is_some_and(|end| end <= now))
-            .cloned()
-            .collect();
-        for entry in over {
-            tracing::info!(proxy = %self.name, toxic = %entry.spec.name, "toxic expired");
-            self.remove(&mut state, &entry, true);
-        }
-        state.toxics.iter().filter_map(|entry| lease_end(entry)).min()
-    }
-
-    /// Makes its toxics what `wanted` says: those that are the same stay
-    /// untouched, those of the same name and kind are updated. True if anything
-    /// changed.
-    pub(crate) fn reconcile_toxics(&self, shell: &Shell, wanted: &[ToxicSpec]) -> Result<bool, ControlError> {
-        let mut state = self.lock();
-        let next = self.registry.accepted() + 1;
-        let mut changed = state.toxics.len() != wanted.len();
-        let mut toxics = Vec::with_capacity(wanted.len());
-        for (index, spec) in wanted.iter().enumerate() {
-            let old = state.toxics.iter().find(|entry| {
-                let held = &entry.spec;
-                held.name == spec.name && held.kind == spec.kind && held.stream == spec.stream
-            });
-            let entry = match old {
-                Some(entry) if entry.spec == *spec => Arc::clone(entry),
-                Some(entry) => Arc::new(entry.with_update(spec.clone())?),
-                None => Arc::new(Entry::new(spec.clone(), shell.next_id(), monotonic_now(), next)?),
-            };
-            changed |= state.toxics.get(index).is_none_or(|held| !Arc::ptr_eq(held, &entry));
-            toxics.push(entry);
-        }
-        if changed {
-            self.set_toxics(&mut state, toxics);
-        }
-        Ok(changed)
-    }
-
-    fn remove(&self, state: &mut State, entry: &Arc<Entry>, expired: bool) {
-        let toxics = state.toxics.iter().filter(|held| held.id != entry.id).cloned().collect();
-        self.set_toxics(state, toxics);
-        self.events.tell(|| What::ToxicRemoved {
-            toxic: entry.spec.name.clone(),
-            kind: entry.spec.kind.name,
-            expired,
-        });
-    }
-
-    /// Puts the plan into force for all connections, and waits for none of them.
-    fn set_toxics(&self, state: &mut State, toxics: Vec<Arc<Entry>>) {
-        state.toxics = toxics;
-        self.policy.set_plan(Arc::new(Plan::new(state.toxics.clone())));
-        for connection in self.registry.live() {
-            connection.wake();
-        }
-    }
-
     fn tell_update(&self, state: &State) {
         self.events.tell(|| What::ProxyUpdated {
             listen: state.listen.clone(),
@@ -405,39 +285,4 @@ fn same(a: &str, b: &str) -> bool {
 
 fn upstream(text: &str) -> Upstream {
     Upstream { text: text.into(), address: text.parse() }
-}
-
-/// The upstream chain first, then the downstream one.
-fn in_order(toxics: &[Arc<Entry>]) -> impl Iterator<Item = &Arc<Entry>> {
-    sabot_toxics::Direction::BOTH
-        .into_iter()
-        .flat_map(|direction| toxics.iter().filter(move |entry| entry.spec.stream == direction))
-}
-
-fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, ControlError> {
-    toxics
-        .iter()
-        .find(|entry| entry.spec.name == name)
-        .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
-}
-
-/// When the server is to remove it.
-fn lease_end(entry: &Entry) -> Option<Time> {
-    Some(entry.added + entry.spec.when.expires_after?.get())
-}
-
-/// How a toxic looks now.
-pub(crate) fn view(entry: &Entry) -> ToxicView {
-    let spec = entry.spec.clone();
-    let left = lease_end(entry).map(|end| end.saturating_since(monotonic_now()));
-    ToxicView {
-        name: spec.name,
-        kind: spec.kind,
-        stream: spec.stream,
-        toxicity: spec.toxicity,
-        attributes: spec.attributes,
-        when: spec.when,
-        applied: entry.applied(),
-        expires_in_ms: left.map(|left| (left.as_secs_f64() * 1e6).round() / 1e3),
-    }
 }

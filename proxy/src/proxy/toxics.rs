@@ -1,0 +1,184 @@
+//! The toxics of one proxy: added, changed, removed, expired. Every change is a new
+//! plan, put into force for all connections without waiting for any of them.
+
+use std::sync::Arc;
+
+use sabot_toxics::{Direction, Entry, Invalid, Plan, Time, ToxicSpec};
+
+use super::{Proxy, State};
+use crate::event::What;
+use crate::model::{ControlError, ToxicPatch, ToxicView};
+use crate::net::timers::monotonic_now;
+use crate::shell::Shell;
+
+impl Proxy {
+    pub(crate) fn toxic(&self, name: &str) -> Result<ToxicView, ControlError> {
+        let state = self.lock();
+        Ok(view(find(&state.toxics, name)?))
+    }
+
+    /// Adds a toxic at the end of its chain.
+    pub(crate) fn add_toxic(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, ControlError> {
+        spec.validate()?;
+        let mut state = self.lock();
+        if state.toxics.iter().any(|entry| entry.spec.name == spec.name) {
+            return Err(ControlError::ToxicExists { name: spec.name });
+        }
+        let entry = self.new_entry(shell, spec)?;
+        let mut toxics = state.toxics.clone();
+        toxics.push(Arc::clone(&entry));
+        self.set_toxics(&mut state, toxics, false);
+        Ok(entry)
+    }
+
+    /// Changes a toxic, or nothing.
+    pub(crate) fn update_toxic(&self, name: &str, patch: ToxicPatch) -> Result<Arc<Entry>, ControlError> {
+        let mut state = self.lock();
+        let old = find(&state.toxics, name)?;
+        let mut spec = match &patch.attributes {
+            Some(attributes) => old.spec.with_attributes(attributes)?,
+            None => old.spec.clone(),
+        };
+        spec.toxicity = patch.toxicity.unwrap_or(spec.toxicity);
+        let anew = patch.when.is_some();
+        spec.when = patch.when.unwrap_or(spec.when);
+        spec.validate()?;
+        let entry = self.updated(old, spec, anew)?;
+        let mut toxics = state.toxics.clone();
+        toxics.iter_mut().filter(|held| held.id == entry.id).for_each(|held| *held = Arc::clone(&entry));
+        self.set_toxics(&mut state, toxics, false);
+        Ok(entry)
+    }
+
+    pub(crate) fn remove_toxic(&self, name: &str) -> Result<(), ControlError> {
+        let mut state = self.lock();
+        let id = find(&state.toxics, name)?.id;
+        let toxics = state.toxics.iter().filter(|held| held.id != id).cloned().collect();
+        self.set_toxics(&mut state, toxics, false);
+        Ok(())
+    }
+
+    pub(crate) fn remove_all_toxics(&self) {
+        let mut state = self.lock();
+        if !state.toxics.is_empty() {
+            self.set_toxics(&mut state, Vec::new(), false);
+        }
+    }
+
+    /// Removes the toxics whose lease has ended, and says when the next one ends.
+    pub(crate) fn expire(&self, now: Time) -> Option<Time> {
+        let mut state = self.lock();
+        let is_over = |entry: &Entry| lease_end(entry).is_some_and(|end| end <= now);
+        let (over, rest): (Vec<_>, Vec<_>) = state.toxics.iter().cloned().partition(|entry| is_over(entry));
+        for entry in &over {
+            tracing::info!(proxy = %self.name, toxic = %entry.spec.name, "toxic expired");
+        }
+        if !over.is_empty() {
+            self.set_toxics(&mut state, rest, true);
+        }
+        state.toxics.iter().filter_map(|entry| lease_end(entry)).min()
+    }
+
+    /// Makes its toxics what `wanted` says: those that are the same stay
+    /// untouched, those of the same name and kind are updated. True if anything
+    /// changed.
+    pub(crate) fn reconcile_toxics(&self, shell: &Shell, wanted: &[ToxicSpec]) -> Result<bool, ControlError> {
+        let mut state = self.lock();
+        let entry = |spec: &ToxicSpec| {
+            let old = state.toxics.iter().find(|entry| {
+                let held = &entry.spec;
+                held.name == spec.name && held.kind == spec.kind && held.stream == spec.stream
+            });
+            match old {
+                Some(old) if old.spec == *spec => Ok(Arc::clone(old)),
+                Some(old) => self.updated(old, spec.clone(), old.spec.when != spec.when),
+                None => self.new_entry(shell, spec.clone()),
+            }
+        };
+        let toxics = wanted.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let same = |(a, b): (&Arc<Entry>, &Arc<Entry>)| Arc::ptr_eq(a, b);
+        if toxics.len() == state.toxics.len() && toxics.iter().zip(&state.toxics).all(same) {
+            return Ok(false);
+        }
+        self.set_toxics(&mut state, toxics, false);
+        Ok(true)
+    }
+
+    fn new_entry(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, Invalid> {
+        Entry::new(spec, shell.next_id(), monotonic_now(), self.registry.accepted() + 1).map(Arc::new)
+    }
+
+    /// The same toxic with other settings; `anew` lets its times and counts begin
+    /// again, its lease too.
+    fn updated(&self, old: &Entry, spec: ToxicSpec, anew: bool) -> Result<Arc<Entry>, Invalid> {
+        let mut entry = old.with_update(spec)?;
+        if anew {
+            entry.added = monotonic_now();
+            entry.first_connection = self.registry.accepted() + 1;
+        }
+        Ok(Arc::new(entry))
+    }
+
+    /// Puts the plan into force for all connections, and waits for none of them.
+    fn set_toxics(&self, state: &mut State, toxics: Vec<Arc<Entry>>, expired: bool) {
+        // Told first: that a toxic acted must not be heard before that it came.
+        self.tell_changes(&state.toxics, &toxics, expired);
+        state.toxics = toxics;
+        self.policy.set_plan(Arc::new(Plan::new(state.toxics.clone())));
+        for connection in self.registry.live() {
+            connection.wake();
+        }
+    }
+
+    fn tell_changes(&self, old: &[Arc<Entry>], new: &[Arc<Entry>], expired: bool) {
+        let of = |toxics: &[Arc<Entry>], id: u64| toxics.iter().find(|entry| entry.id == id).cloned();
+        let names = |entry: &Entry| (entry.spec.name.clone(), entry.spec.kind.name);
+        for entry in old.iter().filter(|entry| of(new, entry.id).is_none()) {
+            let (toxic, kind) = names(entry);
+            self.events.tell(|| What::ToxicRemoved { toxic, kind, expired });
+        }
+        for entry in new {
+            let (toxic, kind) = names(entry);
+            match of(old, entry.id) {
+                None => self.events.tell(|| What::ToxicAdded { toxic, kind }),
+                Some(held) if Arc::ptr_eq(&held, entry) => {}
+                Some(_) => self.events.tell(|| What::ToxicUpdated { toxic, kind }),
+            }
+        }
+    }
+}
+
+/// The upstream chain first, then the downstream one.
+pub(super) fn in_order(toxics: &[Arc<Entry>]) -> impl Iterator<Item = &Arc<Entry>> {
+    Direction::BOTH
+        .into_iter()
+        .flat_map(|direction| toxics.iter().filter(move |entry| entry.spec.stream == direction))
+}
+
+fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, ControlError> {
+    toxics
+        .iter()
+        .find(|entry| entry.spec.name == name)
+        .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
+}
+
+/// When the server is to remove it.
+fn lease_end(entry: &Entry) -> Option<Time> {
+    Some(entry.added + entry.spec.when.expires_after?.get())
+}
+
+/// How a toxic looks now.
+pub(crate) fn view(entry: &Entry) -> ToxicView {
+    let spec = entry.spec.clone();
+    let left = lease_end(entry).map(|end| end.saturating_since(monotonic_now()));
+    ToxicView {
+        name: spec.name,
+        kind: spec.kind,
+        stream: spec.stream,
+        toxicity: spec.toxicity,
+        attributes: spec.attributes,
+        when: spec.when,
+        applied: entry.applied(),
+        expires_in_ms: left.map(|left| (left.as_secs_f64() * 1e6).round() / 1e3),
+    }
+}

@@ -1,6 +1,7 @@
 //! The names of all metrics, and how they get their values.
 //!
-//! What a proxy counts lies in its own atomics; [`publish`] hands on what has come
+//! What a proxy counts lies in its own atomics;
+//! [`Controller::publish`](crate::Controller::publish) hands on what has come
 //! since the last time when somebody scrapes, so that counting costs nothing and
 //! figures are live. Only differences are handed on: a proxy that is created again
 //! under the same name and addresses continues its series, as a counter must.
@@ -8,7 +9,7 @@
 //! The facade cannot take a series back. That of a deleted proxy is not touched
 //! any more, so an exporter that drops what was idle for longer than a scrape
 //! interval keeps their number bounded; every other series is touched by each
-//! [`publish`].
+//! `publish`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

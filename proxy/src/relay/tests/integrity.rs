@@ -88,7 +88,7 @@ async fn no_byte_is_lost_while_plans_change() {
     let plans = plans();
     let changes = AtomicUsize::new(0);
     let change = |done: usize| {
-        if done / 524_288 % 3 == 0 {
+        if (done / 524_288).is_multiple_of(3) {
             let next = changes.fetch_add(1, Ordering::Relaxed) % plans.len();
             shared.policy.set_plan(Arc::clone(&plans[next]));
             shared.wake();

@@ -89,6 +89,7 @@ pub(super) fn plan(toxics: &[Value]) -> Arc<Plan> {
 }
 
 /// A toxic with its attributes.
+#[allow(clippy::needless_pass_by_value, reason = "the argument is `json!({…})`, made on the spot")]
 pub(super) fn toxic(kind: &str, stream: &str, attributes: Value) -> Value {
     json!({"type": kind, "stream": stream, "attributes": attributes})
 }

@@ -224,14 +224,14 @@ def test_7_toxicity_zero_resets_nobody(proxy):
 
 
 def test_8_a_drawn_toxic_stays_drawn(server, proxy):
-    add(proxy, "latency", name="half", toxicity=0.5, latency=40)
+    add(proxy, "latency", name="half", toxicity=0.5, latency=80)
     with_clients = [connect(proxy.address) for _ in range(16)]
-    slow = lambda: [round_trip(client) >= 40 for client in with_clients]
+    slow = lambda: [round_trip(client) >= 80 for client in with_clients]
     before = slow()
     assert 0 < sum(before) < 16
     for change in range(3):
         add(proxy, "noop", name=f"other-{change}")
-        server.patch(f"{proxy.classic}/toxics/half", {"attributes": {"latency": 41 + change}})
+        server.patch(f"{proxy.classic}/toxics/half", {"attributes": {"latency": 81 + change}})
         assert slow() == before
     for client in with_clients:
         client.close()

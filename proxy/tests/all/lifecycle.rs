@@ -313,3 +313,21 @@ async fn clients_that_wait_in_the_backlog_are_not_left_hanging() {
         }
     }
 }
+
+#[tokio::test]
+async fn nothing_is_left_of_proxies_that_came_and_went() {
+    let (controller, kept) = echo_proxy().await;
+    let before = controller.tasks();
+    for turn in 0..30 {
+        let name = format!("p{turn}");
+        let proxy = controller.create(spec(&name, Some("127.0.0.1:0"), &kept.upstream)).await.unwrap();
+        let lease = json!({"type": "noop", "when": {"expires_after": "1h"}});
+        controller.add_toxic(&name, toxic(lease)).unwrap();
+        let _client = open(&proxy).await;
+        for on in [false, true] {
+            controller.update(&name, enabled(on)).await.unwrap();
+        }
+        controller.delete(&name).await.unwrap();
+    }
+    until(|| controller.tasks() == before).await;
+}

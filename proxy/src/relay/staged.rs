@@ -14,7 +14,7 @@ use crate::net::Stream;
 /// Bytes that a flow may read in one turn, as on the fast way.
 const TURN: usize = 1 << 20;
 
-/// Frames in one write: 16 of 64 KiB are more than a socket takes at once.
+/// Frames in one write: 16 large ones are more than a socket takes at once.
 const GATHERED: usize = 16;
 
 /// What came of writing.

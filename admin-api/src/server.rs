@@ -23,6 +23,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Then no connection is accepted any more, event streams end, and answers that
 /// are under way get [`ApiOptions::drain`] to finish. Dropping the future closes
 /// everything at once.
+///
+/// ```
+/// use sabot_admin_api::{ApiOptions, serve};
+/// use sabot_proxy::{Controller, Options};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let controller = Controller::start(&Options::default())?;
+/// let listener = tokio::net::TcpListener::bind("localhost:8474").await?;
+/// serve(listener, controller, ApiOptions::default(), std::future::pending()).await;
+/// # Ok(())
+/// # }
+/// ```
 pub async fn serve(
     listener: TcpListener,
     controller: Controller,

@@ -94,4 +94,14 @@ mod tests {
             assert!(error.message.starts_with("bad request body: attributes.latency: "), "{}", error.message);
         }
     }
+
+    #[test]
+    fn only_shares_may_have_fractions() {
+        for kind in sabot_toxics::kinds() {
+            for name in kind.classic.into_iter().flatten() {
+                let share = matches!(*name, "loss_rate" | "correlation");
+                assert_eq!(is_whole(kind, name), !share, "{name} of {}", kind.name);
+            }
+        }
+    }
 }

@@ -36,10 +36,7 @@ pub(super) async fn stream(
     })?;
     let events = app.controller.events(&proxy).map_err(refused)?;
     let subscriber = Subscriber { events, stopping: app.stopping.clone(), _permit: permit };
-    let messages = stream::unfold(subscriber, |mut subscriber| async move {
-        Some((Ok(subscriber.next().await?), subscriber))
-    });
-    Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(app.options.keep_alive)))
+    Ok(Sse::new(subscriber.messages()).keep_alive(KeepAlive::new().interval(app.options.keep_alive)))
 }
 
 /// Gives its permit back when the stream is dropped.
@@ -50,6 +47,10 @@ struct Subscriber {
 }
 
 impl Subscriber {
+    fn messages(self) -> impl Stream<Item = Result<Message, Infallible>> {
+        stream::unfold(self, |mut this| async move { Some((Ok(this.next().await?), this)) })
+    }
+
     /// The next message; none when the proxy is gone or the server stops.
     async fn next(&mut self) -> Option<Message> {
         // A router without a server never stops: then the sender is gone.
@@ -73,4 +74,56 @@ impl Subscriber {
 fn message(event: &Value) -> Message {
     let kind = event["type"].as_str().unwrap_or("message");
     Message::default().event(kind).data(event.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::response::IntoResponse;
+    use http_body_util::BodyExt;
+    use sabot_proxy::event::What;
+    use tokio::sync::{Semaphore, broadcast};
+
+    use super::*;
+
+    /// What a reader sees that comes only after `sent` events, of which the
+    /// server keeps two.
+    async fn late_reader(sent: u64, stop: bool) -> String {
+        let (sender, events) = broadcast::channel(2);
+        let (stopper, stopping) = watch::channel(stop);
+        let places = Arc::new(Semaphore::new(1));
+        let subscriber =
+            Subscriber { events, stopping, _permit: places.clone().try_acquire_owned().unwrap() };
+        for connection in 0..sent {
+            let toxic = "slow".to_owned();
+            let what = What::ToxicApplied { connection, toxic, kind: "latency" };
+            sender.send(Event { at_ms: 1, what }).unwrap();
+        }
+        drop(sender);
+        let body = Sse::new(subscriber.messages()).into_response().into_body();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        assert_eq!(places.available_permits(), 1);
+        drop(stopper);
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    fn event(connection: u64) -> String {
+        let data = format!(
+            r#"{{"at_ms":1,"type":"toxic_applied","connection":{connection},"toxic":"slow","kind":"latency"}}"#
+        );
+        format!("event: toxic_applied\ndata: {data}\n\n")
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_what_it_missed() {
+        assert_eq!(late_reader(2, false).await, event(0) + &event(1));
+        let lagged = "event: lagged\ndata: {\"type\":\"lagged\",\"missed\":3}\n\n";
+        assert_eq!(late_reader(5, false).await, lagged.to_owned() + &event(3) + &event(4));
+    }
+
+    #[tokio::test]
+    async fn a_stop_ends_the_stream() {
+        assert_eq!(late_reader(0, true).await, "");
+    }
 }

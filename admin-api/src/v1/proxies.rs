@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
+use sabot_proxy::{ProxyPatch, ProxySpec, check_upstream};
 
 use super::refuse::refused;
 use super::strict;
@@ -26,8 +27,9 @@ pub(super) async fn create(
     State(app): State<App>,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<Proxy>), ApiError> {
-    let new: NewProxy = strict::read(&body)?;
-    let created = finish(async move { app.controller.create(new.into()).await }).await;
+    let new: ProxySpec = strict::read::<NewProxy>(&body)?.into();
+    check_upstream(&new.upstream)?;
+    let created = finish(async move { app.controller.create(new).await }).await;
     Ok((StatusCode::CREATED, Json(created.map_err(refused)?.into())))
 }
 
@@ -51,8 +53,10 @@ pub(super) async fn update(
     Names(name): Names<String>,
     Body(body): Body,
 ) -> Result<Json<Proxy>, ApiError> {
-    let patch: PatchProxy = strict::read(&body)?;
-    let updated = finish(async move { app.controller.update(&name, patch.into()).await }).await;
+    let patch: ProxyPatch = strict::read::<PatchProxy>(&body)?.into();
+    // Toxiproxy's routes take what its clients send; here a mistake is told at once.
+    patch.upstream.as_deref().map_or(Ok(()), check_upstream)?;
+    let updated = finish(async move { app.controller.update(&name, patch).await }).await;
     Ok(Json(updated.map_err(refused)?.into()))
 }
 

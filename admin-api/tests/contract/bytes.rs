@@ -85,3 +85,14 @@ fn every_request_has_an_id_of_its_own() {
     assert_eq!(ids.len(), 3);
     assert!(ids.iter().all(|id| id.len() == 20));
 }
+
+#[test]
+fn a_client_that_asks_first_is_told_to_go_on() {
+    let api = Api::start();
+    let mut socket = api.connect();
+    let head = "POST /populate HTTP/1.1\nHost: localhost\nContent-Length: 2\nExpect: 100-continue\n\n";
+    socket.write_all(&on_the_wire(head)).unwrap();
+    assert_eq!(read_answer(&mut socket).status, 100);
+    socket.write_all(b"[]").unwrap();
+    assert_eq!(read_answer(&mut socket).status, 201);
+}

@@ -42,6 +42,8 @@ fn values_that_do_not_fit_are_named() {
         (proxies, r#"{"upstream":"u:1"}"#, "name"),
         (proxies, r#"{"name":"","upstream":"u:1"}"#, "name"),
         (proxies, r#"{"name":"p"}"#, "upstream"),
+        (proxies, r#"{"name":"p","upstream":"no-port"}"#, "upstream"),
+        (proxy, r#"{"upstream":"no-port"}"#, "upstream"),
         (proxies, r#"{"name":5,"upstream":"u:1"}"#, "name"),
         (proxies, r#"{"name":"p","upstream":"u:1","enabled":"yes"}"#, "enabled"),
         (proxies, r#"{"name":"p","upstream":"u:1","toxics":{}}"#, "toxics"),

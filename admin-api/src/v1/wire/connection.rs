@@ -1,0 +1,75 @@
+//! Connections and what happens to them.
+
+use sabot_proxy::ConnectionView;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A live connection.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Connection {
+    /// Unique in this run.
+    id: u64,
+    /// The proxy that it goes through.
+    proxy: String,
+    /// Address of the client.
+    client: String,
+    /// Address of the server; empty before it was dialled.
+    upstream: String,
+    /// Its age.
+    opened_ms_ago: u64,
+    /// Bytes that went to the server.
+    bytes_upstream: u64,
+    /// Bytes that went to the client.
+    bytes_downstream: u64,
+    /// Bytes that toxics hold back now.
+    held_bytes: u64,
+    /// The toxics that have it.
+    toxics: Vec<String>,
+    /// `accepting`, `dialing`, `open` or `closing`.
+    state: String,
+}
+
+impl From<ConnectionView> for Connection {
+    fn from(connection: ConnectionView) -> Self {
+        Self {
+            id: connection.id,
+            proxy: connection.proxy,
+            client: connection.client,
+            upstream: connection.upstream,
+            opened_ms_ago: connection.opened_ms_ago,
+            bytes_upstream: connection.bytes_upstream,
+            bytes_downstream: connection.bytes_downstream,
+            held_bytes: connection.held_bytes,
+            toxics: connection.toxics,
+            state: connection.state.to_string(),
+        }
+    }
+}
+
+/// Live connections.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Connections {
+    pub(in crate::v1) connections: Vec<Connection>,
+}
+
+/// The data of a server-sent event: what they all have, and what some have.
+#[derive(ToSchema)]
+#[schema(as = Event)]
+#[expect(dead_code, reason = "describes events that the proxy writes")]
+pub(crate) struct EventData {
+    /// `connection_opened`, `connection_closed`, `connection_failed`, `toxic_applied`, `toxic_added`,
+    /// `toxic_updated`, `toxic_removed`, `proxy_updated`, or `lagged` when the reader was too slow.
+    r#type: String,
+    /// When, in milliseconds since the Unix epoch.
+    at_ms: Option<u64>,
+    /// The connection that it is about.
+    connection: Option<u64>,
+    /// The toxic that it is about.
+    toxic: Option<String>,
+    /// The kind of that toxic.
+    kind: Option<String>,
+    /// Why a connection ended.
+    reason: Option<String>,
+    /// How many events were missed.
+    missed: Option<u64>,
+}

@@ -1,0 +1,113 @@
+//! Proxies.
+
+use sabot_proxy::{ProxyPatch, ProxySpec, ProxyView};
+use sabot_toxics::ToxicSpec;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::Array;
+
+use super::Toxic;
+
+/// A proxy and what is on it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Proxy {
+    /// Unique name.
+    name: String,
+    /// Where it listens; the resolved address once it was bound.
+    listen: String,
+    /// Where it connects to.
+    upstream: String,
+    /// Whether it accepts connections.
+    enabled: bool,
+    /// Its toxics, the upstream chain first.
+    toxics: Vec<Toxic>,
+    /// How many connections it has and had.
+    connections: ConnectionCount,
+}
+
+/// Connections of a proxy.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConnectionCount {
+    /// Alive now.
+    open: u64,
+    /// Since the proxy was created.
+    total: u64,
+}
+
+impl From<ProxyView> for Proxy {
+    fn from(proxy: ProxyView) -> Self {
+        let (open, total) = (proxy.open_connections as u64, proxy.total_connections);
+        Self {
+            name: proxy.name,
+            listen: proxy.listen,
+            upstream: proxy.upstream,
+            enabled: proxy.enabled,
+            toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
+            connections: ConnectionCount { open, total },
+        }
+    }
+}
+
+/// All proxies, sorted by name.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Proxies {
+    pub(in crate::v1) proxies: Vec<Proxy>,
+}
+
+/// A proxy to be created.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewProxy {
+    /// Unique name.
+    #[schema(min_length = 1)]
+    name: String,
+    /// Where to listen: `host:port`, `[v6]:port`, `:port` or `unix:/path`. Absent
+    /// or empty is a free port on all interfaces; port 0 is a free port.
+    listen: Option<String>,
+    /// Where to connect to, in the same forms.
+    #[schema(min_length = 1)]
+    upstream: String,
+    /// Whether to accept connections at once.
+    #[schema(default = true)]
+    enabled: Option<bool>,
+    /// Toxics from the start.
+    #[schema(schema_with = new_toxics)]
+    toxics: Option<Vec<ToxicSpec>>,
+}
+
+impl From<NewProxy> for ProxySpec {
+    fn from(new: NewProxy) -> Self {
+        Self {
+            name: new.name,
+            listen: new.listen,
+            upstream: new.upstream,
+            enabled: new.enabled.unwrap_or(true),
+            toxics: new.toxics.unwrap_or_default(),
+        }
+    }
+}
+
+/// What of a proxy is to change; what is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = ProxyPatch)]
+pub(crate) struct PatchProxy {
+    /// Listen there. A changed address drops the proxy's connections.
+    listen: Option<String>,
+    /// Connect to there. A changed address drops the proxy's connections.
+    upstream: Option<String>,
+    /// Accept connections or not; `false` drops those it has.
+    enabled: Option<bool>,
+}
+
+impl From<PatchProxy> for ProxyPatch {
+    fn from(patch: PatchProxy) -> Self {
+        Self { listen: patch.listen, upstream: patch.upstream, enabled: patch.enabled }
+    }
+}
+
+/// The catalog describes a toxic; see `openapi`.
+fn new_toxics() -> Array {
+    Array::new(Ref::from_schema_name("NewToxic"))
+}

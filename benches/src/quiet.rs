@@ -72,11 +72,11 @@ impl Quiet {
                 thread::sleep(WATCH);
                 Ok(())
             })?;
-            self.spend(WATCH);
-            // Two in a row: a compiler pauses between two crates.
+            // After a disturbance it has to be quiet twice: a compiler pauses between two crates.
             if share.max(last) <= BEARABLE {
                 break;
             }
+            self.spend(WATCH);
             last = share;
         }
         Ok(())

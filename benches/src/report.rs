@@ -64,7 +64,7 @@ impl Comparison {
         let versions: Vec<String> =
             self.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
         let mut text = format!(
-            "{}\n\n{} Measured on {}: medians of {} rounds, {} s a measurement, contenders interleaved. {} \
+            "{}\n{} Measured on {}: medians of {} rounds, {} s a measurement, contenders interleaved. {} \
              Versions: {}.\n",
             table::render(&head, &rows),
             self.machine.sentence(),
@@ -196,4 +196,21 @@ pub fn update_page(page: &Path, name: &str, text: &str) -> Result<()> {
         parts.with_context(|| format!("failed to find {} in {}", begin.trim(), page.display()))?;
     fs::write(page, format!("{before}{begin}{text}{end}{after}"))
         .with_context(|| format!("failed to write {}", page.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_keeps_what_is_around_the_table() {
+        let place = tempfile::tempdir().unwrap();
+        let page = place.path().join("page.md");
+        fs::write(&page, "before\n<!-- x -->\nold\n<!-- end of x -->\nafter\n").unwrap();
+        update_page(&page, "x", "new\n").unwrap();
+        update_page(&page, "x", "newer\n").unwrap();
+        let text = fs::read_to_string(&page).unwrap();
+        assert_eq!(text, "before\n<!-- x -->\nnewer\n<!-- end of x -->\nafter\n");
+        assert!(update_page(&page, "y", "").is_err());
+    }
 }

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`toxic`] | the trait that a fault of a stream implements |
 //! | [`connect`] | the trait that a fault of the connect phase implements |
-//! | [`kinds`] | every fault: one file each, one list |
+//! | [`mod@kinds`] | every fault: one file each, one list |
 //! | [`catalog`] | what derives from that list: schema, validation, docs |
 //! | [`spec`], [`when`], [`units`] | a toxic as people ask for it |
 //! | [`plan`] | the toxics of a proxy, and which connection draws which |

@@ -13,7 +13,7 @@ use tokio::io::ReadBuf;
 
 use crate::event::What;
 use crate::metrics;
-use crate::net::timers::monotonic_now;
+use crate::net::timers::{monotonic_now, within};
 use crate::net::{Accepted, Address, AddressError, Clock, Monotonic, Stream, dial};
 use crate::proxy::Proxy;
 use crate::registry::Entered;
@@ -204,7 +204,8 @@ async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared)
         .upstream
         .as_ref()
         .map_err(|error| Failure { reason: "address", error: Some(error.to_string()) })?;
-    let mut dialling = pin!(tokio::time::timeout(context.dial_timeout, dial(address)));
+    let mut clock = Monotonic::default();
+    let mut dialling = pin!(within(&mut clock, began + context.dial_timeout, dial(address)));
     let mut gone = pin!(client.broken());
     let dialled = poll_fn(|cx| {
         shared.register(cx.waker());
@@ -218,12 +219,12 @@ async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared)
     })
     .await?;
     match dialled {
-        Ok(Ok(upstream)) => {
+        Some(Ok(upstream)) => {
             metrics::dialled(&context.proxy.name, monotonic_now().saturating_since(began));
             Ok(upstream)
         }
-        Ok(Err(error)) => Err(failure(&error)),
-        Err(_) => Err(Failure::new("timeout")),
+        Some(Err(error)) => Err(failure(&error)),
+        None => Err(Failure::new("timeout")),
     }
 }
 

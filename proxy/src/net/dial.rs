@@ -4,22 +4,23 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use sabot_toxics::Time;
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
-use tokio::time::Instant;
 
 use super::address::{Address, Host};
 use super::stream::Stream;
+use super::timers::{Clock, Monotonic};
 
 /// How long an address has before the next one is tried beside it.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Connects to `address`, trying its addresses in the resolver's order
 /// (RFC 6724) until one answers. There is no limit of time here: the caller puts
-/// one around the whole. Cancel safe: dropped, it leaves nothing behind.
+/// one around the whole. It must run on a worker. Cancel safe: dropped, it leaves nothing behind.
 ///
 /// # Errors
 /// What the last address tried said, or the resolver.
@@ -51,7 +52,8 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<Stream> {
     let mut waiting = addresses.into_iter();
     let mut dialling: Vec<Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>> = Vec::new();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut head_start = pin!(tokio::time::sleep(HEAD_START));
+    let mut clock = Monotonic::default();
+    let mut head_start = Time::ZERO;
     let mut start_next = true;
     poll_fn(|cx| {
         loop {
@@ -59,7 +61,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<Stream> {
                 && let Some(addr) = waiting.next()
             {
                 dialling.push(Box::pin(dial_tcp(addr)));
-                head_start.as_mut().reset(Instant::now() + HEAD_START);
+                head_start = clock.now() + HEAD_START;
             }
             let mut index = 0;
             while let Some(dial) = dialling.get_mut(index) {
@@ -80,7 +82,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<Stream> {
                 }
                 return Poll::Pending;
             }
-            start_next |= head_start.as_mut().poll(cx).is_ready();
+            start_next |= clock.poll_until(cx, head_start).is_ready();
             if !start_next {
                 return Poll::Pending;
             }

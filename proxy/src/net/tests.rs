@@ -6,11 +6,22 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::timers::{monotonic_now, sleep_until};
+use super::timers::{monotonic_now, sleep_until, within};
 use super::{Address, Bound, Monotonic, Stream, Workers, dial};
 
 fn address(text: &str) -> Address {
     text.parse().unwrap()
+}
+
+/// Runs a test's body on a worker, where timers are.
+async fn on_worker(body: impl Future<Output = ()> + Send + 'static) {
+    let workers = Workers::start(Some(1)).unwrap();
+    let (tell, done) = oneshot::channel();
+    workers.spawn_on(0, async move {
+        body.await;
+        tell.send(()).unwrap();
+    });
+    done.await.expect("the body panicked");
 }
 
 #[tokio::test]
@@ -24,15 +35,18 @@ async fn localhost_is_bound_on_ipv4_and_reports_its_port() {
 
 #[tokio::test]
 async fn nothing_given_means_a_free_port_on_all_interfaces() {
-    let bound = Bound::bind(&address("")).await.unwrap();
-    let Address::Tcp { port, .. } = *bound.local() else { panic!("{:?}", bound.local()) };
-    let listener = bound.attach().unwrap();
-    for host in ["127.0.0.1", "localhost"] {
-        let (dialled, accepted) =
-            tokio::join!(async { dial(&address(&format!("{host}:{port}"))).await }, listener.accept());
-        dialled.unwrap();
-        assert!(accepted.unwrap().peer.is_some());
-    }
+    on_worker(async {
+        let bound = Bound::bind(&address("")).await.unwrap();
+        let Address::Tcp { port, .. } = *bound.local() else { panic!("{:?}", bound.local()) };
+        let listener = bound.attach().unwrap();
+        for host in ["127.0.0.1", "localhost"] {
+            let (dialled, accepted) =
+                tokio::join!(async { dial(&address(&format!("{host}:{port}"))).await }, listener.accept());
+            dialled.unwrap();
+            assert!(accepted.unwrap().peer.is_some());
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -74,10 +88,25 @@ async fn a_stale_socket_file_is_replaced_a_live_one_refused() {
 
 #[tokio::test]
 async fn every_address_of_a_name_is_tried() {
-    // Only the second address of `localhost` listens.
-    let Ok(bound) = Bound::bind(&address("[::1]:0")).await else { return };
-    let Address::Tcp { port, .. } = *bound.local() else { panic!("{:?}", bound.local()) };
-    dial(&address(&format!("localhost:{port}"))).await.unwrap();
+    on_worker(async {
+        // Only the second address of `localhost` listens.
+        let Ok(bound) = Bound::bind(&address("[::1]:0")).await else { return };
+        let Address::Tcp { port, .. } = *bound.local() else { panic!("{:?}", bound.local()) };
+        dial(&address(&format!("localhost:{port}"))).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_done_within_its_time_is_given_up() {
+    on_worker(async {
+        let mut clock = Monotonic::default();
+        let soon = monotonic_now() + Duration::from_millis(1);
+        assert_eq!(within(&mut clock, soon, std::future::pending::<()>()).await, None);
+        let later = monotonic_now() + Duration::from_secs(60);
+        assert_eq!(within(&mut clock, later, async { 7 }).await, Some(7));
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -180,7 +180,9 @@ def main():
     sabot = options.parse_args().sabot.resolve()
     for needed in ["redis-server", "redis-benchmark", str(sabot)]:
         shutil.which(needed) or sys.exit(f"{needed} is missing: `make demo` installs and builds what it needs")
-    # Whatever asks it to end, the servers end with it.
+    # Whatever asks it to end, the servers end with it. A shell that started it in the background made
+    # it deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for how in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(how, lambda *_: sys.exit(1))
     began = time.monotonic()

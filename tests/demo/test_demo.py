@@ -39,9 +39,10 @@ def test_it_shows_what_was_asked_and_what_came(demo):
     assert demo.returncode == 0, text
     measured = dict(re.findall(r"^  (\S.*?)  +.*?  +(\S.*)$", text, re.M))
     assert 30 - 4 < float(measured["latency, toxicity 0.3"].split()[0]) < 30 + 4, text
-    assert 9.5 < float(measured["bandwidth"].split()[0]) < 10.1, text
-    assert 5 <= float(measured["latency"].split()[1]) < 8, text
-    assert 500 <= float(measured["reset_peer"].split()[2]) < 1000, text
+    # Upper bounds leave room for a busy machine: how exact faults are is measured by `fidelity`.
+    assert 7 < float(measured["bandwidth"].split()[0]) < 10.1, text
+    assert 5 <= float(measured["latency"].split()[1]) < 15, text
+    assert 500 <= float(measured["reset_peer"].split()[2]) < 2000, text
     assert_gone(started)
 
 

@@ -8,6 +8,7 @@ happens, Ctrl-C included. Changes nothing else on the machine. Takes about half 
 """
 
 import argparse
+import ctypes
 import json
 import os
 import re
@@ -27,6 +28,15 @@ BULK_BYTES = 100_000
 SEED = 42
 
 
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent():
+    """For a child just forked: whatever becomes of the demo, also between the fork and the moment at
+    which it knows its child, the child does not outlive it."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 class Demo:
     """The two servers, and what is measured through them."""
 
@@ -39,7 +49,7 @@ class Demo:
         self.proxy = int(self.call("POST", "/v1/proxies", spec)["listen"].rsplit(":", 1)[1])
 
     def start(self, *command, **more):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, **more)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=end_with_parent, **more)
         self.stack.callback(lambda: (process.kill(), process.wait()))
         return process
 
@@ -85,7 +95,9 @@ class Demo:
         command = ["redis-benchmark", "-h", "127.0.0.1", "-p", str(port), "-n", str(requests), *more]
         # Nothing here takes that long; a defect must not make the demo hang.
         try:
-            run = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=15)
+            run = subprocess.run(
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=15, preexec_fn=end_with_parent
+            )
         except subprocess.TimeoutExpired as late:
             sys.exit(f"{' '.join(command)} was not done after {late.timeout:.0f} s")
         return run.stdout + run.stderr

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,11 +49,31 @@ def test_it_shows_what_was_asked_and_what_came(demo):
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
 def test_nothing_is_left_when_it_is_stopped(demo, how):
+    ports = []
     for line in demo.stdout:
+        ports += re.findall(r"on port (\d+)", line)
         if "idle proxy" in line:
             break
     started = children(demo)
+    # The next redis-benchmark is just being started.
     demo.send_signal(how)
     demo.communicate(timeout=20)
     assert demo.returncode == 1
     assert_gone(started)
+    assert len(ports) == 2
+    deadline = time.monotonic() + 5
+    while loads(ports):
+        assert time.monotonic() < deadline, f"still running: {loads(ports)}"
+
+
+def loads(ports):
+    """The load generators that run against one of the ports."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        if words[0].endswith("redis-benchmark") and any(port in words for port in ports):
+            found.append(process.name)
+    return found

@@ -33,10 +33,10 @@ fn without_any_runtime() {
     let proxy = Proxy::start(threads()).unwrap();
     let mut client = TcpStream::connect(proxy.addr()).unwrap();
     round_trip(&mut client);
-    let toxic = proxy.toxic("latency", json!({"latency": "30ms"})).unwrap();
-    assert!(round_trip(&mut client) >= Duration::from_millis(30));
+    let toxic = proxy.toxic("latency", json!({"latency": "150ms"})).unwrap();
+    assert!(round_trip(&mut client) >= Duration::from_millis(150));
     proxy.remove_toxic(&toxic.name).unwrap();
-    assert!(round_trip(&mut client) < Duration::from_millis(30));
+    assert!(round_trip(&mut client) < Duration::from_millis(150));
     proxy.disable().unwrap();
     assert!(TcpStream::connect(proxy.addr()).is_err());
     proxy.enable().unwrap();

@@ -82,7 +82,7 @@ mod tests {
 
     use axum::response::IntoResponse;
     use http_body_util::BodyExt;
-    use sabot_proxy::event::What;
+    use sabot_proxy::What;
     use tokio::sync::{Semaphore, broadcast};
 
     use super::*;

@@ -84,13 +84,15 @@ impl Workers {
     }
 
     /// Where a connection accepted on `here` should live: here, unless another
-    /// worker has a quarter less to do. A socket that stays costs no wake-up of
-    /// another thread, while eight bulk streams on one of two cores would leave
-    /// the other idle.
+    /// worker has clearly less to do: a quarter for few connections, since eight bulk
+    /// streams should share the cores evenly, half for many, since handing over costs
+    /// a wake-up of another thread, and short connections come in bursts.
     pub(crate) fn place(&self, here: WorkerId) -> WorkerId {
         let load = |id: WorkerId| self.inner.workers[id].load.load(Relaxed);
         let least = (0..self.len()).min_by_key(|id| load(*id)).unwrap_or(here);
-        if load(here) > load(least) + load(least) / 4 { least } else { here }
+        let fewest = load(least);
+        let slack = if fewest < 8 { fewest / 4 } else { fewest / 2 };
+        if load(here) > fewest + slack { least } else { here }
     }
 
     /// Tasks alive on all workers.

@@ -127,6 +127,19 @@ async fn a_reset_found_while_writing_ends_the_connection_as_a_reset() {
 }
 
 #[tokio::test]
+async fn a_reset_that_a_write_has_swallowed_is_still_a_reset() {
+    let mut rig = Rig::new(&[]).await;
+    rig.client.write_all(b"x").await.unwrap();
+    assert_eq!(rig.upstream.read_u8().await.unwrap(), b'x');
+    // Both before the relay's next turn: its write takes the socket's error, after
+    // which the kernel tells its read of an end of file.
+    rig.client.try_write(b"y").unwrap();
+    reset(rig.upstream);
+    assert_eq!(read_all(&mut rig.client).await, (vec![], Some(ErrorKind::ConnectionReset)));
+    assert_eq!(rig.relay.await.unwrap(), Reason::UpstreamReset);
+}
+
+#[tokio::test]
 async fn reset_peer_resets_both_on_time() {
     for streams in ["upstream", "downstream"] {
         let mut rig = Rig::new(&[toxic("reset_peer", streams, json!({"timeout": 30}))]).await;

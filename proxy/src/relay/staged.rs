@@ -140,6 +140,8 @@ fn write(
             to.poll_write_vectored(cx, &parts[..count])
         };
         match written {
+            // A reset does not wait for a peer that does not read.
+            Poll::Pending if ready.ended() == Some(End::Reset) => return Written::End(End::Reset),
             Poll::Pending => return Written::Done,
             Poll::Ready(Err(_)) => return Written::Failed,
             Poll::Ready(Ok(bytes)) => {

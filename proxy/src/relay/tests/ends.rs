@@ -162,6 +162,23 @@ async fn reset_peer_added_to_an_open_and_silent_connection_resets_it() {
 }
 
 #[tokio::test]
+async fn reset_peer_does_not_wait_for_a_client_that_does_not_read() {
+    let rig = Rig::new(&[toxic("reset_peer", "downstream", json!({"timeout": 30}))]).await;
+    let mut refused = 0;
+    while refused < 500 {
+        // Every buffer on the way is full once nothing moves any more.
+        refused = if rig.upstream.try_write(&[7; 65_536]).is_err() { refused + 1 } else { 0 };
+        tokio::task::yield_now().await;
+    }
+    rig.clock.advance(Duration::from_millis(30));
+    for _ in 0..10_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(rig.relay.is_finished(), "the reset waits for the client to read");
+    assert_eq!(rig.relay.await.unwrap(), Reason::ToxicReset);
+}
+
+#[tokio::test]
 async fn limit_data_passes_exactly_so_much_and_closes_in_good_order() {
     let rig = Rig::new(&[toxic("limit_data", "downstream", json!({"bytes": 100_000}))]).await;
     let clock = rig.clock.clone();

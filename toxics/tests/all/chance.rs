@@ -4,7 +4,7 @@ use sabot_toxics::distribution::Distribution;
 use sabot_toxics::{Direction, Seed};
 use serde_json::json;
 
-use crate::support::{Rig, entry, key, plan, stream, toxic};
+use crate::support::{MS, Rig, entry, key, plan, stream, toxic};
 
 /// A new version of a generator that gives other values would make every seed
 /// that somebody wrote down worthless.
@@ -215,6 +215,29 @@ fn corruption_does_not_hang_on_where_it_began() {
     late.update(&plan);
     late.push_cut(10_000, &[333]);
     assert_eq!(whole.bytes()[10_000..], late.bytes()[10_000..]);
+}
+
+/// The offsets of a stage count what came to it, not what came to the pipeline.
+#[test]
+fn a_toxic_added_behind_one_that_holds_knows_its_offset() {
+    let (slow, hit) =
+        (toxic("latency", json!({"latency": 10})), toxic("corrupt", json!({"probability": 0.1})));
+    let both = plan([slow.clone(), hit]);
+    let run = |first: &sabot_toxics::Plan| {
+        let mut rig = Rig::new(first);
+        rig.push(5000);
+        rig.run_for(5 * MS);
+        rig.push(5000);
+        rig.run_for(7 * MS);
+        assert_eq!(rig.left, 5000);
+        rig.update(&both);
+        rig.run_out();
+        rig.bytes()
+    };
+    let only_slow = sabot_toxics::Plan::new(both.entries()[..1].to_vec());
+    let (late, whole) = (run(&only_slow), run(&both));
+    assert_eq!(late[..5000], stream(0..5000), "corrupted before its time");
+    assert_eq!(late[5000..], whole[5000..]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use sabot_toxics::Time;
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host};
 
 use super::address::{Address, Host};
+use super::pacing;
 use super::stream::Stream;
 use super::timers::{Clock, Monotonic};
 
@@ -93,6 +94,7 @@ async fn race(addresses: Vec<SocketAddr>) -> io::Result<Stream> {
 
 async fn dial_tcp(addr: SocketAddr) -> io::Result<Stream> {
     let socket = if addr.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    pacing::spare_loopback(&socket, addr.ip());
     socket.set_nodelay(true)?;
     socket.set_keepalive(true)?;
     let stream: TcpStream = socket.connect(addr).await?;

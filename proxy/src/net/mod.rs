@@ -3,6 +3,7 @@
 //! - [`address`]: what people write for a listener or an upstream
 //! - [`listener`]: bound sockets, which every worker accepts from
 //! - [`dial`]: from an upstream's address to a connected stream
+//! - [`pacing`]: none over loopback
 //! - [`stream`]: TCP or Unix, with the few calls that a relay needs
 //! - [`workers`]: one thread with one runtime per core
 //! - [`timers`]: deadlines exact to tens of microseconds, and the clock that tests replace
@@ -18,6 +19,7 @@ use tokio::io::unix::AsyncFd;
 pub(crate) mod address;
 pub(crate) mod dial;
 pub(crate) mod listener;
+mod pacing;
 pub(crate) mod stream;
 #[cfg(test)]
 mod tests;

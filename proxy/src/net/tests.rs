@@ -50,6 +50,25 @@ async fn nothing_given_means_a_free_port_on_all_interfaces() {
 }
 
 #[tokio::test]
+async fn loopback_is_not_paced() {
+    on_worker(async {
+        for listen in ["127.0.0.1:0", "[::1]:0", ""] {
+            let bound = Bound::bind(&address(listen)).await.unwrap();
+            let Address::Tcp { port, .. } = *bound.local() else { panic!("{:?}", bound.local()) };
+            let listener = bound.attach().unwrap();
+            let host = if listen.starts_with('[') { "[::1]" } else { "127.0.0.1" };
+            let (dialled, accepted) =
+                tokio::join!(async { dial(&address(&format!("{host}:{port}"))).await }, listener.accept());
+            for stream in [dialled.unwrap(), accepted.unwrap().attach().unwrap()] {
+                let congestion = rustix::net::sockopt::tcp_congestion(&stream).unwrap();
+                assert!(!congestion.starts_with("bbr"), "{listen}: {congestion}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_closed_listener_refuses_at_once_and_frees_its_port() {
     let bound = Bound::bind(&address("127.0.0.1:0")).await.unwrap();
     let listeners = [bound.attach().unwrap(), bound.attach().unwrap()];

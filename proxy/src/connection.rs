@@ -119,10 +119,11 @@ async fn reach(
     }
     let mut client = accepted.attach().map_err(|error| failure(&error))?;
     loop {
-        // A fault that is changed or removed while it holds a connection back is
-        // judged anew, from the moment of the accept.
+        // A fault that is changed or removed, or whose window opens or closes, while
+        // it holds a connection back is judged anew, from the moment of the accept.
         let began = shared.opened + fate.accept_delay;
-        let over = match pause(&client, shared, version, began).await {
+        let watch = Watch { shared, version, changes: fate.changes };
+        let over = match pause(&client, &watch, began).await {
             Pause::Over => None,
             changed => Some(changed),
         };
@@ -130,7 +131,7 @@ async fn reach(
             (Some(early), _) => early,
             (None, Dial::After(delay)) => {
                 shared.set_state(State::Dialing);
-                match pause(&client, shared, version, began + *delay).await {
+                match pause(&client, &watch, began + *delay).await {
                     Pause::Over => {
                         let upstream = reach_upstream(&client, context, shared).await?;
                         return Ok((client, upstream));
@@ -140,12 +141,12 @@ async fn reach(
             }
             (None, Dial::Swallow(limit)) => {
                 shared.set_state(State::Dialing);
-                match pause(&client, shared, version, began + *limit).await {
+                match pause(&client, &watch, began + *limit).await {
                     Pause::Over => return Err(Failure::new("timeout")),
                     early => early,
                 }
             }
-            (None, Dial::Nothing) => swallow(&mut client, shared, version).await,
+            (None, Dial::Nothing) => swallow(&mut client, &watch).await,
         };
         match over {
             Pause::Changed => (version, fate) = context.fate(shared),
@@ -159,7 +160,7 @@ async fn reach(
 enum Pause {
     /// The time has come.
     Over,
-    /// There is another plan.
+    /// The faults may have something else in store now.
     Changed,
     /// The controller ended the connection.
     Killed,
@@ -167,32 +168,46 @@ enum Pause {
     Gone,
 }
 
+/// What may interrupt a connection that waits.
+struct Watch<'a> {
+    shared: &'a ConnShared,
+    /// Of the plan that it was judged by.
+    version: u64,
+    /// When a window of a fault opens or closes.
+    changes: Option<Time>,
+}
+
+impl Watch<'_> {
+    fn poll(&self, cx: &mut std::task::Context<'_>, clock: &Monotonic) -> Option<Pause> {
+        self.shared.register(cx.waker());
+        if self.shared.is_killed() {
+            return Some(Pause::Killed);
+        }
+        let changed = self.shared.policy.version() != self.version
+            || self.changes.is_some_and(|changes| clock.now() >= changes);
+        changed.then_some(Pause::Changed)
+    }
+}
+
 /// Waits until `until`, unless something happens before.
-async fn pause(client: &Stream, shared: &ConnShared, version: u64, until: Time) -> Pause {
+async fn pause(client: &Stream, watch: &Watch<'_>, until: Time) -> Pause {
     let mut clock = Monotonic::default();
     let mut gone = pin!(client.broken());
     poll_fn(|cx| {
         if clock.now() >= until {
             return Poll::Ready(Pause::Over);
         }
-        if let Some(early) = interrupted(cx, shared, version) {
+        if let Some(early) = watch.poll(cx, &clock) {
             return Poll::Ready(early);
         }
         if gone.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Pause::Gone);
         }
-        clock.poll_until(cx, until).map(|()| Pause::Over)
+        let wake = watch.changes.map_or(until, |changes| changes.min(until));
+        clock.wake_at(cx, clock.now(), Some(wake));
+        Poll::Pending
     })
     .await
-}
-
-/// What the controller wants of a connection that waits.
-fn interrupted(cx: &mut std::task::Context<'_>, shared: &ConnShared, version: u64) -> Option<Pause> {
-    shared.register(cx.waker());
-    if shared.is_killed() {
-        return Some(Pause::Killed);
-    }
-    (shared.policy.version() != version).then_some(Pause::Changed)
 }
 
 /// Dials, within the limit of time, unless the client leaves or the controller
@@ -231,12 +246,13 @@ async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared)
 /// Reads and throws away what the client sends, until it ends. When the plan
 /// changes, a client that has sent nothing may still be connected; one that has
 /// is closed, since what it sent is lost.
-async fn swallow(client: &mut Stream, shared: &ConnShared, version: u64) -> Pause {
-    shared.set_state(State::Open);
+async fn swallow(client: &mut Stream, watch: &Watch<'_>) -> Pause {
+    watch.shared.set_state(State::Open);
+    let mut clock = Monotonic::default();
     let mut swallowed = 0;
     let mut room = vec![0; 4096];
     poll_fn(|cx| {
-        match interrupted(cx, shared, version) {
+        match watch.poll(cx, &clock) {
             Some(Pause::Changed) if swallowed > 0 => return Poll::Ready(Pause::Gone),
             Some(early) => return Poll::Ready(early),
             None => {}
@@ -245,7 +261,10 @@ async fn swallow(client: &mut Stream, shared: &ConnShared, version: u64) -> Paus
         for _ in 0..16 {
             let mut buf = ReadBuf::new(&mut room);
             match client.poll_read(cx, &mut buf) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    clock.wake_at(cx, clock.now(), watch.changes);
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(())) if !buf.filled().is_empty() => swallowed += buf.filled().len(),
                 Poll::Ready(_) => return Poll::Ready(Pause::Gone),
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Invalid, Seed};
+use crate::{Invalid, Seed, Time};
 
 /// A fault of accepting and dialling.
 ///
@@ -44,11 +44,14 @@ pub struct ConnectPlan {
     pub accept_delay: Duration,
     /// How the upstream is reached.
     pub dial: Dial,
+    /// When a fault's window opens or closes next: a connection that still waits
+    /// then is judged anew.
+    pub changes: Option<Time>,
 }
 
 impl Default for ConnectPlan {
     fn default() -> Self {
-        Self { refuse: false, accept_delay: Duration::ZERO, dial: Dial::After(Duration::ZERO) }
+        Self { refuse: false, accept_delay: Duration::ZERO, dial: Dial::After(Duration::ZERO), changes: None }
     }
 }
 

@@ -149,7 +149,12 @@ impl Plan {
         let mut plan = ConnectPlan::default();
         for entry in &self.0 {
             let Settings::Connect(settings) = &entry.settings else { continue };
-            if !entry.drawn(key) || !entry.spec.when.window(entry.added, now).open {
+            if !entry.drawn(key) {
+                continue;
+            }
+            let window = entry.spec.when.window(entry.added, now);
+            plan.changes = plan.changes.into_iter().chain(window.changes).min();
+            if !window.open {
                 continue;
             }
             let before = plan.clone();

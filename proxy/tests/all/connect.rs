@@ -90,6 +90,25 @@ async fn a_mistaken_delay_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn a_window_that_closes_lets_go_what_the_fault_holds() {
+    let hour = [("accept_delay", "delay"), ("connect_delay", "delay"), ("connect_timeout", "timeout")];
+    let hour = hour.map(|(kind, attribute)| (kind, json!({attribute: "1h"})));
+    for (kind, attributes) in hour.into_iter().chain([("no_upstream", json!({}))]) {
+        let (controller, proxy) = echo_proxy().await;
+        let when = json!({"duration": 300});
+        let before = Instant::now();
+        controller
+            .add_toxic("p", toxic(json!({"type": kind, "attributes": attributes, "when": when})))
+            .unwrap();
+        let mut client = connect(&proxy).await;
+        // Silent until then: what no_upstream has swallowed cannot be delivered.
+        until(|| before.elapsed() >= Duration::from_millis(300)).await;
+        assert_eq!(ping(&mut client, b"let go").await.unwrap(), b"let go", "{kind}");
+        assert_eq!(controller.toxic("p", &format!("{kind}_downstream")).unwrap().applied, 1, "{kind}");
+    }
+}
+
+#[tokio::test]
 async fn connect_timeout_closes_as_a_dial_that_timed_out() {
     let (controller, proxy) = faulty("connect_timeout", json!({"timeout": 120})).await;
     let mut events = controller.events("p").unwrap();

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sabot_proxy::{Controller, Options, ProxySpec};
@@ -46,14 +46,16 @@ fn run_out_of_descriptors() {
     let mut taken = Vec::new();
     taken.extend(std::iter::from_fn(|| std::fs::File::open("/dev/null").ok()));
     let mut client = loop {
-        // A worker that has only just come to the listener may take one too.
-        taken.pop();
+        // A thread that has only just come to a listener may take one too.
+        assert!(taken.pop().is_some(), "64 descriptors were free and the client got none");
         if let Ok(client) = TcpStream::connect(&proxy.listen) {
             break client;
         }
     };
     let refused = || controller.totals()[0].accept_errors.get("descriptors").copied().unwrap_or(0);
+    let before = Instant::now();
     while refused() < 3 {
+        assert!(before.elapsed() < LIMIT, "the proxy still accepts: {:?}", controller.totals());
         std::thread::yield_now();
     }
     assert_eq!(controller.totals()[0].total_connections, 0);

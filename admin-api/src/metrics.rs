@@ -8,7 +8,8 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use metrics_util::MetricKindMask;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -26,6 +27,12 @@ const BUCKETS_S: [f64; 18] = [
 /// would grow without bound.
 const UPKEEP: Duration = Duration::from_secs(5);
 
+/// A series that nobody has touched for so long is dropped: what a deleted proxy
+/// left behind. Every scrape touches those of the proxies that are there. Dials are
+/// the exception, touched when one succeeds: a proxy without any for so long starts
+/// its histogram anew, as after a restart.
+const FORGOTTEN: Duration = Duration::from_secs(600);
+
 static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Makes this process record metrics; once, further calls change nothing.
@@ -34,16 +41,20 @@ static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
 /// counts before that calls it first.
 pub fn install() {
     HANDLE.get_or_init(|| {
-        let builder = PrometheusBuilder::new();
-        // Refused only if there were no buckets.
-        let builder = builder.set_buckets(&BUCKETS_S).unwrap_or_else(|_| PrometheusBuilder::new());
-        let recorder = builder.build_recorder();
+        let recorder = recorder(FORGOTTEN);
         let handle = recorder.handle();
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another recorder of metrics is installed: /metrics stays empty");
         }
         handle
     });
+}
+
+fn recorder(forgotten: Duration) -> PrometheusRecorder {
+    let builder = PrometheusBuilder::new();
+    // Refused only if there were no buckets.
+    let builder = builder.set_buckets(&BUCKETS_S).unwrap_or_else(|_| PrometheusBuilder::new());
+    builder.idle_timeout(MetricKindMask::ALL, Some(forgotten)).build_recorder()
 }
 
 /// Keeps histograms small for as long as it is polled.
@@ -68,4 +79,29 @@ async fn scrape(State(app): State<App>) -> Response {
     app.controller.publish();
     let text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    /// A test suite that creates a proxy per test would grow the answer for ever.
+    #[test]
+    fn a_series_that_nobody_touches_is_dropped() {
+        let recorder = recorder(Duration::from_millis(20));
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            metrics::counter!("gone_total").increment(1);
+            assert!(handle.render().contains("gone_total 1"));
+            let before = Instant::now();
+            while handle.render().contains("gone_total") {
+                metrics::counter!("stays_total").increment(1);
+                assert!(before.elapsed() < Duration::from_secs(20), "{}", handle.render());
+            }
+            metrics::counter!("stays_total").increment(0);
+            assert!(handle.render().contains("stays_total"));
+        });
+    }
 }

@@ -64,7 +64,7 @@ fuzz:
 	scripts/fuzz.sh
 
 docs:
-	SABOT_BLESS=1 cargo nextest run --workspace -E 'test(/reference|openapi/)'
+	SABOT_BLESS=1 cargo nextest run --workspace -E 'test(/reference|openapi|generated/)'
 
 demo:
 	@scripts/setup.sh demo

@@ -65,6 +65,9 @@ pub struct Proxy {
     pub listen: String,
     /// Where it connects to.
     pub upstream: String,
+    /// What it speaks: `tcp` or `http`.
+    #[serde(default)]
+    pub protocol: String,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -122,6 +125,9 @@ pub struct NewProxy {
     pub listen: Option<String>,
     /// Where to connect to.
     pub upstream: String,
+    /// What it speaks: `tcp` (as without it) or `http`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
     /// Whether to accept connections at once.
     pub enabled: bool,
     /// Toxics from the start.
@@ -132,13 +138,27 @@ pub struct NewProxy {
 impl NewProxy {
     /// An enabled proxy on a free port without toxics.
     pub fn new(name: impl Into<String>, upstream: impl Into<String>) -> Self {
-        Self { name: name.into(), listen: None, upstream: upstream.into(), enabled: true, toxics: Vec::new() }
+        Self {
+            name: name.into(),
+            listen: None,
+            upstream: upstream.into(),
+            protocol: None,
+            enabled: true,
+            toxics: Vec::new(),
+        }
     }
 
     /// Listen there instead.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(address.into());
+        self
+    }
+
+    /// Speak that instead of `tcp`: `http`.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocol = Some(protocol.into());
         self
     }
 

@@ -12,8 +12,11 @@ use sabot_toxics::{ConnectPlan, Dial, Time};
 use tokio::io::ReadBuf;
 
 use crate::event::What;
+use crate::http;
 use crate::metrics;
+use crate::model::Protocol;
 use crate::net::timers::{monotonic_now, within};
+use crate::net::workers::WorkerId;
 use crate::net::{Accepted, Address, AddressError, Clock, Monotonic, Stream, dial};
 use crate::proxy::Proxy;
 use crate::registry::Entered;
@@ -25,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) upstream: Result<Address, AddressError>,
     pub(crate) dial_timeout: Duration,
+    /// The worker that it lives on.
+    pub(crate) worker: WorkerId,
 }
 
 /// Why a connection never reached its upstream.
@@ -50,15 +55,26 @@ pub(crate) async fn run(accepted: Accepted, context: Context) {
     // Boxed: dialling needs more room than relaying, and is over after a moment.
     let reached = Box::pin(reach(accepted, &context, &shared)).await;
     match reached {
-        Ok((client, upstream)) => {
+        Ok(Reached::Both(client, upstream)) => {
             let reason = relay(client, upstream, Arc::clone(&shared), Monotonic::default()).await;
             context.closed(reason);
+        }
+        Ok(Reached::Client(client, upstream)) => {
+            let (proxy, limit) = (Arc::clone(&context.proxy), context.dial_timeout);
+            // Boxed: a plain connection need not make room for all of hyper.
+            let served = http::serve(client, shared, proxy, context.worker, upstream, limit);
+            context.closed(Box::pin(served).await);
         }
         Err(failure) => context.failed(failure),
     }
 }
 
 impl Context {
+    fn address(&self) -> Result<&Address, Failure> {
+        let named = |error: &AddressError| Failure { reason: "address", error: Some(error.to_string()) };
+        self.upstream.as_ref().map_err(named)
+    }
+
     fn closed(&self, reason: Reason) {
         let shared = &self.entered.connection;
         self.proxy.events.tell(|| {
@@ -106,12 +122,16 @@ impl Context {
     }
 }
 
+/// Whom a connection has reached.
+enum Reached {
+    /// The client and the upstream.
+    Both(Stream, Stream),
+    /// The client; the upstream at this address is dialled when a request needs it.
+    Client(Stream, Address),
+}
+
 /// Takes the client and reaches the upstream, as far as the toxics let it.
-async fn reach(
-    accepted: Accepted,
-    context: &Context,
-    shared: &Arc<ConnShared>,
-) -> Result<(Stream, Stream), Failure> {
+async fn reach(accepted: Accepted, context: &Context, shared: &Arc<ConnShared>) -> Result<Reached, Failure> {
     let (mut version, mut fate) = context.fate(shared);
     if fate.refuse {
         accepted.reset();
@@ -133,8 +153,11 @@ async fn reach(
                 shared.set_state(State::Dialing);
                 match pause(&client, &watch, began + *delay).await {
                     Pause::Over => {
+                        if context.proxy.protocol == Protocol::Http {
+                            return Ok(Reached::Client(client, context.address()?.clone()));
+                        }
                         let upstream = reach_upstream(&client, context, shared).await?;
-                        return Ok((client, upstream));
+                        return Ok(Reached::Both(client, upstream));
                     }
                     early => early,
                 }
@@ -215,10 +238,7 @@ async fn pause(client: &Stream, watch: &Watch<'_>, until: Time) -> Pause {
 async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared) -> Result<Stream, Failure> {
     shared.set_state(State::Dialing);
     let began = monotonic_now();
-    let address = context
-        .upstream
-        .as_ref()
-        .map_err(|error| Failure { reason: "address", error: Some(error.to_string()) })?;
+    let address = context.address()?;
     let mut clock = Monotonic::default();
     let mut dialling = pin!(within(&mut clock, began + context.dial_timeout, dial(address)));
     let mut gone = pin!(client.broken());
@@ -282,9 +302,13 @@ fn killed(client: Stream, shared: &ConnShared) -> Failure {
     Failure::new("closed")
 }
 
-/// Names the reason of a failed dial, as the metric does.
 fn failure(error: &io::Error) -> Failure {
-    let reason = match Errno::from_io_error(error) {
+    Failure { reason: dial_reason(error), error: Some(error.to_string()) }
+}
+
+/// Names the reason of a failed dial, as the metric does.
+pub(crate) fn dial_reason(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => "refused",
         Some(Errno::CONNRESET) => "reset",
         Some(Errno::TIMEDOUT) => "timeout",
@@ -293,8 +317,7 @@ fn failure(error: &io::Error) -> Failure {
         Some(_) => "other",
         // The resolver's errors carry no number.
         None => "resolve",
-    };
-    Failure { reason, error: Some(error.to_string()) }
+    }
 }
 
 /// The client's address as people read it.

@@ -7,6 +7,7 @@
 //! | [`model`] | what goes in and what comes out |
 //! | `proxy`, `accept`, `connection`, `registry` | one proxy, from its listener to its live connections |
 //! | `expiry` | toxics that end by themselves |
+//! | `http` | proxies that speak HTTP, request by request |
 //! | `relay` | bytes from one peer to the other, through the toxics or by the shortest way |
 //! | `net` | sockets, worker threads, timers |
 //! | [`event`], [`metrics`] | what can be seen from outside |
@@ -19,6 +20,7 @@ mod controller;
 mod embed;
 pub mod event;
 mod expiry;
+mod http;
 pub mod metrics;
 pub mod model;
 pub(crate) mod net;
@@ -33,8 +35,8 @@ pub use controller::Controller;
 pub use embed::Proxy;
 pub use event::{Event, What};
 pub use model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, ToxicPatch,
-    ToxicView,
+    ApplySummary, ConnectionView, ControlError, Protocol, ProxyPatch, ProxySpec, ProxyTotals, ProxyView,
+    ToxicPatch, ToxicView,
 };
 pub use options::Options;
 pub use proxy::check_upstream;

@@ -19,12 +19,37 @@ pub struct ProxySpec {
     pub listen: Option<String>,
     /// Where to connect to, in the same forms; resolved at each connection.
     pub upstream: String,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Its toxics, in the order of their chains.
     #[serde(default)]
     pub toxics: Vec<ToxicSpec>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Bytes.
+    #[default]
+    Tcp,
+    /// HTTP/1.1 and HTTP/2, found out per connection.
+    Http,
+}
+
+impl Protocol {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -38,6 +63,7 @@ impl ProxySpec {
             name: name.into(),
             listen: Some("127.0.0.1:0".to_owned()),
             upstream: upstream.into(),
+            protocol: Protocol::Tcp,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -53,6 +79,8 @@ pub struct ProxyView {
     pub listen: String,
     /// Where it connects to, as it was asked for.
     pub upstream: String,
+    /// What it speaks.
+    pub protocol: Protocol,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// The upstream chain first, then the downstream one.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::Invalid;
 use crate::connect::{ConnectCx, ConnectPlan, ConnectToxic};
+use crate::http::{Answer, BoxFuture, Cx, HttpToxic, Match, Next, Request};
 use crate::kinds::LIST;
 use crate::stage::{Runner, Typed};
 use crate::toxic::{Changes, Toxic};
@@ -60,6 +61,8 @@ pub enum Phase {
     Connect,
     /// While bytes flow.
     Stream,
+    /// While a request is on its way, on proxies that speak HTTP.
+    Http,
 }
 
 impl Kind {
@@ -93,6 +96,32 @@ impl Kind {
                 let toxic: T = typed(value)?;
                 toxic.validate()?;
                 Ok(Settings::Connect(Arc::new(toxic)))
+            },
+        }
+    }
+
+    pub(crate) const fn http<T: HttpToxic>() -> Self {
+        Self {
+            name: T::KIND,
+            phase: Phase::Http,
+            classic: None,
+            changes: Changes::Content,
+            both: false,
+            separate_writes: false,
+            schema: LazyLock::new(with_match::<T>),
+            parse: |value| {
+                let (toxic, matcher) = match value {
+                    Value::Object(mut map) => {
+                        let matcher = map.remove("match");
+                        (
+                            typed::<T>(Value::Object(map))?,
+                            matcher.map_or_else(|| Ok(Match::default()), matching)?,
+                        )
+                    }
+                    other => (typed(other)?, Match::default()),
+                };
+                toxic.validate()?;
+                Ok(Settings::Http(Arc::new(toxic), Arc::new(matcher)))
             },
         }
     }
@@ -150,6 +179,39 @@ impl PartialEq for Kind {
     }
 }
 
+/// The schema of an HTTP fault: its own attributes, and `match`.
+fn with_match<T: HttpToxic>() -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
+    let mut matcher = schemars::generate::SchemaSettings::default()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<Match>()
+        .to_value();
+    for meta in ["$schema", "title"] {
+        matcher.as_object_mut().map(|map| map.remove(meta));
+    }
+    if let Some(root) = schema.as_object_mut()
+        && let Value::Object(properties) =
+            root.entry("properties").or_insert_with(|| Value::Object(Map::new()))
+    {
+        properties.insert("match".to_owned(), matcher);
+    }
+    schema
+}
+
+/// Reads a `match`, naming the nearest field for one that does not exist.
+fn matching(value: Value) -> Result<Match, Invalid> {
+    let read = |value: Value| {
+        if let Value::Object(map) = &value
+            && let Some(field) = map.keys().find(|field| !Match::FIELDS.contains(&field.as_str()))
+        {
+            return Err(Invalid::unknown("field of `match`", field, &Match::FIELDS));
+        }
+        typed::<Match>(value)
+    };
+    read(value).map_err(|error| error.within("match"))
+}
+
 fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
@@ -165,6 +227,8 @@ pub enum Settings {
     Stream(Arc<dyn StreamSettings>),
     /// Of a toxic that acts on accept and dial.
     Connect(Arc<dyn ConnectSettings>),
+    /// Of a toxic that acts on HTTP requests, and on which.
+    Http(Arc<dyn HttpSettings>, Arc<Match>),
 }
 
 impl Settings {
@@ -174,6 +238,13 @@ impl Settings {
         let value = match self {
             Self::Stream(settings) => settings.to_value(),
             Self::Connect(settings) => settings.to_value(),
+            Self::Http(settings, matcher) => {
+                let mut value = settings.to_value();
+                if **matcher != Match::default() {
+                    value["match"] = serde_json::to_value(&**matcher).unwrap_or_default();
+                }
+                value
+            }
         };
         match value {
             Value::Object(map) => map,
@@ -221,5 +292,23 @@ impl<T: ConnectToxic> ConnectSettings for T {
 
     fn apply(&self, cx: &ConnectCx<'_>, plan: &mut ConnectPlan) {
         self.on_connect(cx, plan);
+    }
+}
+
+/// An [`HttpToxic`] whose type was forgotten.
+pub trait HttpSettings: Send + Sync + 'static {
+    /// The attributes.
+    fn to_value(&self) -> Value;
+    #[doc(hidden)]
+    fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer>;
+}
+
+impl<T: HttpToxic> HttpSettings for T {
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer> {
+        Box::pin(HttpToxic::call(self, cx, request, next))
     }
 }

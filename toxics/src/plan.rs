@@ -44,6 +44,8 @@ pub struct Entry {
     pub first_connection: u64,
     pub(crate) shared: Arc<Shared>,
     applied: Arc<AtomicU64>,
+    /// Requests that an HTTP toxic was meant for so far.
+    matched: Arc<AtomicU64>,
 }
 
 impl Entry {
@@ -53,8 +55,8 @@ impl Entry {
     /// The attributes do not fit the kind.
     pub fn new(spec: ToxicSpec, id: u64, added: Time, first_connection: u64) -> Result<Self, Invalid> {
         let settings = spec.settings()?;
-        let (shared, applied) = (Arc::default(), Arc::default());
-        Ok(Self { spec, settings, id, added, first_connection, shared, applied })
+        let (shared, applied, matched) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { spec, settings, id, added, first_connection, shared, applied, matched })
     }
 
     /// The same toxic with other settings.
@@ -71,6 +73,7 @@ impl Entry {
             first_connection: self.first_connection,
             shared: Arc::clone(&self.shared),
             applied: Arc::clone(&self.applied),
+            matched: Arc::clone(&self.matched),
         })
     }
 
@@ -83,6 +86,18 @@ impl Entry {
     /// Counts a connection on which it acted.
     pub fn count(&self) {
         self.applied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets its times and counts begin anew.
+    pub fn restart(&mut self, now: Time, first_connection: u64) {
+        self.added = now;
+        self.first_connection = first_connection;
+        self.matched = Arc::default();
+    }
+
+    /// Counts a request that an HTTP toxic is meant for; its ordinal, from 1.
+    pub(crate) fn count_matched(&self) -> u64 {
+        self.matched.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether it has a stage in that direction.
@@ -129,6 +144,12 @@ impl Plan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether there is a toxic for HTTP requests.
+    #[must_use]
+    pub fn has_http(&self) -> bool {
+        self.0.iter().any(|entry| entry.spec.kind.phase == Phase::Http)
     }
 
     /// The toxics.

@@ -20,6 +20,9 @@ pub(crate) struct Create {
     /// Where it connects to
     #[arg(short, long, value_name = "ADDRESS")]
     upstream: String,
+    /// What it speaks: http proxies see every request, and take toxics that act on requests
+    #[arg(short, long, value_name = "PROTOCOL", value_parser = ["tcp", "http"])]
+    protocol: Option<String>,
     /// Create it disabled
     #[arg(long)]
     disabled: bool,
@@ -32,6 +35,7 @@ impl Run for Create {
         let client = cx.client(&self.api)?;
         let proxy = NewProxy {
             listen: self.listen,
+            protocol: self.protocol,
             enabled: !self.disabled,
             ..NewProxy::new(self.name, self.upstream)
         };

@@ -172,7 +172,7 @@ fn from_serde(path: &str, message: &str) -> Invalid {
         return Invalid::unknown(
             "field of a proxy",
             &field,
-            &["name", "listen", "upstream", "enabled", "toxics"],
+            &["name", "listen", "upstream", "protocol", "enabled", "toxics"],
         );
     }
     if let Some(field) = quoted("missing field `") {

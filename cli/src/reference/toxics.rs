@@ -20,7 +20,11 @@ pub(super) fn pages() -> Vec<Page> {
 fn index() -> Page {
     let mut text = format!("# Toxics\n\n{GENERATED}\n");
     text.push_str("Every kind of fault, and the [conditions](#when) that each of them can carry.\n");
-    for (phase, title) in [(Phase::Stream, "On the stream"), (Phase::Connect, "On new connections")] {
+    for (phase, title) in [
+        (Phase::Stream, "On the stream"),
+        (Phase::Connect, "On new connections"),
+        (Phase::Http, "On HTTP requests"),
+    ] {
         let _ = write!(text, "\n## {title}\n\n| kind | what it does | Toxiproxy |\n|---|---|---|\n");
         for kind in kinds().iter().filter(|kind| kind.phase == phase) {
             let classic = if kind.classic.is_some() { "yes" } else { "" };

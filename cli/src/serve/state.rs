@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sabot_proxy::{ProxySpec, ProxyView, ToxicView};
+use sabot_proxy::{Protocol, ProxySpec, ProxyView, ToxicView};
 use sabot_toxics::ToxicSpec;
 use sabot_toxics::units::Millis;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,8 @@ struct SavedProxy {
     name: String,
     listen: String,
     upstream: String,
+    #[serde(default)]
+    protocol: Protocol,
     enabled: bool,
     toxics: Vec<SavedToxic>,
 }
@@ -122,6 +124,7 @@ impl Saved {
             name: proxy.name,
             listen: proxy.listen,
             upstream: proxy.upstream,
+            protocol: proxy.protocol,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
@@ -145,6 +148,7 @@ impl Saved {
         };
         let same_proxy = |a: &SavedProxy, b: &SavedProxy| {
             (&a.name, &a.listen, &a.upstream, a.enabled) == (&b.name, &b.listen, &b.upstream, b.enabled)
+                && a.protocol == b.protocol
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
         };
@@ -161,6 +165,7 @@ impl Saved {
             name: proxy.name,
             listen: Some(proxy.listen),
             upstream: proxy.upstream,
+            protocol: proxy.protocol,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });

@@ -99,7 +99,9 @@ impl Controller {
             let entries = spec.toxics.iter().map(make).collect::<Result<_, _>>()?;
             let old = self.find(&spec.name).ok();
             let listen = spec.listen.as_deref().unwrap_or_default();
-            let stays = old.as_ref().is_some_and(|old| old.is_at(listen, &spec.upstream));
+            let stays = old
+                .as_ref()
+                .is_some_and(|old| old.protocol == spec.protocol && old.is_at(listen, &spec.upstream));
             steps.push(Step { spec: spec.clone(), entries, old, stays, bound: None });
         }
         Ok(steps)
@@ -143,10 +145,8 @@ impl Controller {
                 } else {
                     summary.created.push(step.spec.name.clone());
                 }
-                let listen = step.spec.listen.as_deref().unwrap_or_default();
-                let (name, upstream) = (&step.spec.name, &step.spec.upstream);
-                let proxy = Arc::new(Proxy::new(shell, name, listen, upstream, step.entries));
-                self.write().insert(name.clone(), Arc::clone(&proxy));
+                let proxy = Arc::new(Proxy::new(shell, &step.spec, step.entries));
+                self.write().insert(step.spec.name.clone(), Arc::clone(&proxy));
                 if let Some(bound) = step.bound {
                     proxy.start(shell, bound);
                 }
@@ -264,7 +264,8 @@ fn check(spec: &ProxySpec) -> Result<(), Invalid> {
         listen.parse::<crate::net::Address>().map_err(|error| Invalid::new("listen", error.to_string()))?;
     }
     for (index, toxic) in spec.toxics.iter().enumerate() {
-        toxic.validate().map_err(|error| error.within(&format!("toxics[{index}]")))?;
+        let valid = toxic.validate().and_then(|()| crate::proxy::check_protocol(spec.protocol, toxic.kind));
+        valid.map_err(|error| error.within(&format!("toxics[{index}]")))?;
         if spec.toxics[..index].iter().any(|other| other.name == toxic.name) {
             let message = format!("`{}` is given twice", toxic.name);
             return Err(Invalid::new(format!("toxics[{index}].name"), message));

@@ -3,23 +3,24 @@
 
 mod toxics;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sabot_toxics::{Entry, Invalid, Plan, Seed};
+use sabot_toxics::{Entry, Invalid, Phase, Plan, Seed};
 
 use crate::accept;
 use crate::event::{Events, What};
+use crate::http::Pools;
 use crate::metrics;
-use crate::model::{ProxyTotals, ProxyView};
+use crate::model::{Protocol, ProxySpec, ProxyTotals, ProxyView};
 use crate::net::{Address, AddressError, Bound};
 use crate::registry::Registry;
 use crate::relay::Policy;
 use crate::shell::Shell;
 use crate::tally::Tally;
 use toxics::in_order;
-pub(crate) use toxics::view;
+pub(crate) use toxics::{check_protocol, view};
 
 /// How long closing waits for connections that were told to end. They need one
 /// turn of their worker; a worker that takes longer is stuck, and goes on by itself.
@@ -29,6 +30,11 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Proxy {
     pub(crate) name: String,
     pub(crate) seed: Seed,
+    pub(crate) protocol: Protocol,
+    /// Connections to the upstream that wait for the next HTTP request.
+    pub(crate) pools: Pools,
+    /// HTTP requests so far; the last one's number.
+    requests: AtomicU64,
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
@@ -90,20 +96,20 @@ impl Running {
 
 impl Proxy {
     /// A proxy that does not listen yet.
-    pub(crate) fn new(
-        shell: &Shell,
-        name: &str,
-        listen: &str,
-        upstream: &str,
-        toxics: Vec<Arc<Entry>>,
-    ) -> Self {
+    pub(crate) fn new(shell: &Shell, spec: &ProxySpec, toxics: Vec<Arc<Entry>>) -> Self {
+        let (name, upstream) = (&spec.name, &spec.upstream);
+        let listen = spec.listen.as_deref().unwrap_or_default();
         let events = Arc::<Events>::default();
         let applied = Arc::<Tally>::default();
         let (told, counted) = (Arc::clone(&events), Arc::clone(&applied));
         let on_applied = Box::new(move |connection: &crate::relay::ConnShared, entry: &Arc<Entry>| {
-            if connection.first_application(entry.id) {
+            let first = connection.first_application(entry.id);
+            // What acts on requests is counted by the request, and told of once.
+            if first || entry.spec.kind.phase == Phase::Http {
                 entry.count();
                 counted.count(entry.spec.kind.name);
+            }
+            if first {
                 told.tell(|| What::ToxicApplied {
                     connection: connection.id,
                     toxic: entry.spec.name.clone(),
@@ -128,6 +134,9 @@ impl Proxy {
         Self {
             name: name.to_owned(),
             seed: shell.seed.split(name),
+            protocol: spec.protocol,
+            pools: Pools::new(shell.workers.len()),
+            requests: AtomicU64::new(0),
             policy: Arc::new(policy),
             registry: Arc::default(),
             events,
@@ -146,11 +155,17 @@ impl Proxy {
             name: self.name.clone(),
             listen: state.listen.clone(),
             upstream: state.upstream.clone(),
+            protocol: self.protocol,
             enabled: state.running.is_some(),
             toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
             open_connections: self.registry.len(),
             total_connections: self.registry.accepted(),
         }
+    }
+
+    /// The number of the HTTP request that has just come, from 1.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// What it has counted.
@@ -250,6 +265,7 @@ impl Proxy {
         }
         if let Some(text) = upstream_text {
             text.clone_into(&mut state.upstream);
+            self.pools.clear();
             if let Some(running) = &state.running {
                 *running.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream(text);
                 self.tell_update(&state);

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use sabot_toxics::{Direction, Entry, Invalid, Plan, Time, ToxicSpec};
+use sabot_toxics::{Direction, Entry, Invalid, Kind, Phase, Plan, Time, ToxicSpec};
 
 use super::{Proxy, State};
 use crate::event::What;
-use crate::model::{ControlError, ToxicPatch, ToxicView};
+use crate::model::{ControlError, Protocol, ToxicPatch, ToxicView};
 use crate::net::timers::monotonic_now;
 use crate::shell::Shell;
 
@@ -20,6 +20,7 @@ impl Proxy {
     /// Adds a toxic at the end of its chain.
     pub(crate) fn add_toxic(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, ControlError> {
         spec.validate()?;
+        check_protocol(self.protocol, spec.kind)?;
         let mut state = self.lock();
         if state.toxics.iter().any(|entry| entry.spec.name == spec.name) {
             return Err(ControlError::ToxicExists { name: spec.name });
@@ -113,8 +114,7 @@ impl Proxy {
     fn updated(&self, old: &Entry, spec: ToxicSpec, anew: bool) -> Result<Arc<Entry>, Invalid> {
         let mut entry = old.with_update(spec)?;
         if anew {
-            entry.added = monotonic_now();
-            entry.first_connection = self.registry.accepted() + 1;
+            entry.restart(monotonic_now(), self.registry.accepted() + 1);
         }
         Ok(Arc::new(entry))
     }
@@ -160,6 +160,19 @@ fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, Cont
         .iter()
         .find(|entry| entry.spec.name == name)
         .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
+}
+
+/// Refuses a toxic that could never act on a proxy that speaks something else.
+pub(crate) fn check_protocol(protocol: Protocol, kind: &Kind) -> Result<(), Invalid> {
+    if kind.phase != Phase::Http || protocol == Protocol::Http {
+        return Ok(());
+    }
+    let message = format!(
+        "{} acts on HTTP requests and this proxy relays {}: create the proxy with `protocol` http",
+        kind.name,
+        protocol.as_str()
+    );
+    Err(Invalid::new("type", message))
 }
 
 /// When the server is to remove it.

@@ -26,6 +26,8 @@ pub(crate) struct Policy {
     version: AtomicU64,
     plan: Mutex<Arc<Plan>>,
     on_applied: OnApplied,
+    /// Told of each new plan: faults of HTTP requests wait on it, many to a connection.
+    changed: tokio::sync::watch::Sender<()>,
     /// Bytes that one direction may hold.
     pub(crate) direction_budget: usize,
     /// Bytes that the process may hold.
@@ -41,7 +43,14 @@ impl Policy {
         on_applied: OnApplied,
     ) -> Self {
         let version = AtomicU64::new(1);
-        Self { version, plan: Mutex::new(plan), on_applied, direction_budget, budget }
+        Self {
+            version,
+            plan: Mutex::new(plan),
+            on_applied,
+            changed: tokio::sync::watch::Sender::new(()),
+            direction_budget,
+            budget,
+        }
     }
 
     /// Sets a new plan. The connections learn of it when they are woken
@@ -50,6 +59,13 @@ impl Policy {
         let mut current = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         *current = plan;
         self.version.fetch_add(1, Ordering::Release);
+        drop(current);
+        self.changed.send_replace(());
+    }
+
+    /// Tells of each plan that is set from now on.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// The plan and its version.
@@ -229,6 +245,13 @@ impl ConnShared {
         if !registered.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *registered = Some(waker.clone());
         }
+    }
+
+    /// Counts bytes that pass the client's side of an HTTP connection: received and
+    /// sent are one there.
+    pub(crate) fn count(&self, direction: Direction, bytes: usize) {
+        self.add_received(direction, bytes);
+        self.add_sent(direction, bytes);
     }
 
     pub(super) fn add_received(&self, direction: Direction, bytes: usize) {

@@ -1,6 +1,6 @@
 //! Proxies.
 
-use sabot_proxy::{ProxyPatch, ProxySpec, ProxyView};
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView};
 use sabot_toxics::ToxicSpec;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,9 @@ pub(crate) struct Proxy {
     listen: String,
     /// Where it connects to.
     upstream: String,
+    /// What it speaks: `tcp` or `http`.
+    #[schema(value_type = String, example = "tcp")]
+    protocol: Protocol,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -42,6 +45,7 @@ impl From<ProxyView> for Proxy {
             name: proxy.name,
             listen: proxy.listen,
             upstream: proxy.upstream,
+            protocol: proxy.protocol,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
             connections: ConnectionCount { open, total },
@@ -68,6 +72,10 @@ pub(crate) struct NewProxy {
     /// Where to connect to, in the same forms.
     #[schema(min_length = 1)]
     upstream: String,
+    /// What it speaks: `tcp` or `http`. HTTP proxies see every request, in HTTP/1.1 or
+    /// HTTP/2, and take toxics that act on requests.
+    #[schema(value_type = Option<String>, default = "tcp")]
+    protocol: Option<Protocol>,
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
@@ -82,6 +90,7 @@ impl From<NewProxy> for ProxySpec {
             name: new.name,
             listen: new.listen,
             upstream: new.upstream,
+            protocol: new.protocol.unwrap_or_default(),
             enabled: new.enabled.unwrap_or(true),
             toxics: new.toxics.unwrap_or_default(),
         }

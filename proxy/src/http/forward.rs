@@ -1,0 +1,193 @@
+//! A request to the upstream and its answer back.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderValue, StatusCode, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use sabot_toxics::http::matching::is_grpc;
+use sabot_toxics::http::{Body, Fault, Response};
+
+use super::body::{Answered, Up, reason};
+use super::headers;
+use super::pool::{self, Lease, Unreached};
+use super::session::Session;
+use crate::connection::dial_reason;
+use crate::net::Monotonic;
+use crate::net::timers::{monotonic_now, within};
+
+/// A change of protocol that the client asks for.
+#[derive(Clone)]
+pub(super) struct Upgrades {
+    pub(super) protocol: HeaderValue,
+    pub(super) client: OnUpgrade,
+}
+
+/// Sends a request up and waits for the head of its answer. What a fault has `touched`
+/// is sent over a connection of its own.
+///
+/// HTTP/1.1 to the upstream, but for gRPC, which there is over HTTP/2 only.
+pub(super) async fn forward(
+    session: &Arc<Session>,
+    request: http::Request<Up>,
+    upgrades: Option<Upgrades>,
+    touched: bool,
+) -> Result<http::Response<Answered>, Fault> {
+    let two = request.version() == Version::HTTP_2 && is_grpc(request.headers());
+    let (mut head, body) = request.into_parts();
+    headers::strip(&mut head.headers);
+    let mut response = if two {
+        head.version = Version::HTTP_2;
+        send_http2(session, http::Request::from_parts(head, body)).await?
+    } else {
+        to_origin(&mut head)?;
+        if let Some(upgrades) = &upgrades {
+            head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            head.headers.insert(UPGRADE, upgrades.protocol.clone());
+        }
+        send_http1(session, http::Request::from_parts(head, body), upgrades.is_some(), touched).await?
+    };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(upgrades) = upgrades
+    {
+        tunnel(session, upgrades.client, hyper::upgrade::on(&mut response));
+        return Ok(response);
+    }
+    headers::strip(response.headers_mut());
+    Ok(response)
+}
+
+/// Brings a request into the form that an origin server wants (RFC 9112, section 3.2.1).
+fn to_origin(head: &mut Parts) -> Result<(), Fault> {
+    head.version = Version::HTTP_11;
+    let malformed = |error: &dyn std::fmt::Display| Fault::Upstream {
+        reason: "request",
+        message: format!("the request cannot be passed on: {error}"),
+    };
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::try_from(authority.as_str()).map_err(|error| malformed(&error))?;
+        head.headers.insert(HOST, host);
+        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        head.uri = Uri::from(path);
+    }
+    Ok(())
+}
+
+async fn send_http1(
+    session: &Session,
+    mut request: http::Request<Up>,
+    upgrades: bool,
+    touched: bool,
+) -> Result<http::Response<Answered>, Fault> {
+    let sent = request.body().sent();
+    let fresh = upgrades || touched;
+    let mut reused = if fresh { None } else { session.pool.reused().await };
+    loop {
+        let again = reused.is_some();
+        let mut sender = match reused.take() {
+            Some(sender) => sender,
+            None => reach(session, pool::connect_http1(&session.upstream, upgrades)).await?,
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                let keep = !fresh && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                let lease = keep.then(|| Lease { pool: Arc::clone(&session.pool), sender, sent });
+                return Ok(response.map(|body| Answered { body, lease }));
+            }
+            Err(mut error) => match error.take_message().filter(|_| again) {
+                // The upstream had closed it meanwhile; nothing was sent.
+                Some(back) => {
+                    request = back;
+                    reused = session.pool.reused().await;
+                }
+                None => return Err(fault(&error.into_error())),
+            },
+        }
+    }
+}
+
+async fn send_http2(
+    session: &Session,
+    request: http::Request<Up>,
+) -> Result<http::Response<Answered>, Fault> {
+    let mut sender = match session.pool.shared() {
+        Some(sender) => sender,
+        None => {
+            let sender = reach(session, pool::connect_http2(&session.upstream)).await?;
+            session.pool.share(&sender);
+            sender
+        }
+    };
+    sender.ready().await.map_err(|error| fault(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| fault(&error))?;
+    Ok(response.map(|body: Incoming| Answered { body, lease: None }))
+}
+
+async fn reach<T>(
+    session: &Session,
+    connecting: impl Future<Output = Result<T, Unreached>>,
+) -> Result<T, Fault> {
+    let began = monotonic_now();
+    match within(&mut Monotonic::default(), began + session.dial_timeout, connecting).await {
+        Some(Ok(sender)) => {
+            crate::metrics::dialled(&session.proxy.name, monotonic_now().saturating_since(began));
+            Ok(sender)
+        }
+        Some(Err(Unreached::Dial(error))) => {
+            Err(Fault::Upstream { reason: dial_reason(&error), message: error.to_string() })
+        }
+        Some(Err(Unreached::Handshake(error))) => Err(fault(&error)),
+        None => Err(Fault::Upstream {
+            reason: "timeout",
+            message: "the upstream did not accept in time".to_owned(),
+        }),
+    }
+}
+
+fn fault(error: &hyper::Error) -> Fault {
+    if let Some(code) = reason(error) {
+        return Fault::Reset(code);
+    }
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    let reason = if error.is_parse() { "response" } else { "reset" };
+    Fault::Upstream { reason, message }
+}
+
+/// Passes bytes both ways once both sides have changed the protocol.
+fn tunnel(session: &Session, client: OnUpgrade, upstream: OnUpgrade) {
+    let passing = async move {
+        let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
+        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
+    };
+    session.tunnel(tokio::spawn(passing));
+}
+
+/// What the client gets when the upstream was not reached: 502, or 504 after a time
+/// limit; `x-sabot-error` tells it from an answer of the upstream.
+pub(super) fn failed(reason: &'static str, message: &str) -> Response {
+    let status = match reason {
+        "timeout" => StatusCode::GATEWAY_TIMEOUT,
+        "request" => StatusCode::BAD_REQUEST,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    let mut response = plain(status, &format!("sabot: {reason}: {message}"));
+    response.headers_mut().insert("x-sabot-error", HeaderValue::from_static(reason));
+    response
+}
+
+/// An answer of Sabot's own.
+pub(super) fn plain(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(Body::full(format!("{text}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

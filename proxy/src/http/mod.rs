@@ -1,0 +1,29 @@
+//! Proxies that speak HTTP: every request is seen, and can meet a fault.
+//!
+//! hyper reads and writes the messages; what is done with a request is here. The rooms:
+//!
+//! - [`leg`]: the client's socket as hyper wants it, with the stream toxics beneath
+//! - [`session`]: one client connection, request by request
+//! - [`forward`]: a request to the upstream and its answer back
+//! - [`pool`]: connections to the upstream, kept between requests
+//! - [`headers`]: what belongs to one hop only
+//! - [`body`]: bodies as they pass from one side to the other
+//! - [`shell`]: time and evidence for the faults
+//! - [`timer`]: hyper's timers, on those of the worker
+//!
+//! What a fault does is not known here: that is `sabot_toxics`.
+
+mod body;
+mod forward;
+mod headers;
+mod leg;
+mod pool;
+mod session;
+mod shell;
+mod timer;
+
+pub(crate) use pool::Pools;
+pub(crate) use session::serve;
+
+/// Any error that ends a message.
+type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -1,0 +1,229 @@
+//! The faults that one request meets, and its way through them.
+
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::request::Parts;
+
+use super::{Answer, Body, BoxFuture, Fault, Match, Request};
+use crate::catalog::{HttpSettings, Settings};
+use crate::plan::{Entry, Plan};
+use crate::seed::Draws;
+use crate::{Seed, Time};
+
+/// What the world around gives a fault: time, and word of what it did.
+pub trait Shell: Send + Sync + 'static {
+    /// Now.
+    fn now(&self) -> Time;
+
+    /// Ready at `until` (never, if there is none), or as soon as the toxic is taken
+    /// back or its window closes: no fault outlives its end.
+    fn wait(&self, toxic: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()>;
+
+    /// The toxic acted on this request.
+    fn acted(&self, toxic: &Arc<Entry>);
+}
+
+/// A request, as far as chance and selection are concerned.
+#[derive(Clone, Debug)]
+pub struct RequestKey {
+    /// Its number on the proxy, from 1.
+    pub number: u64,
+    /// The client's address; none on a Unix socket.
+    pub client: Option<IpAddr>,
+    /// The proxy's seed.
+    pub seed: Seed,
+}
+
+/// What a fault is told with a request. Clones are the same.
+#[derive(Clone)]
+pub struct Cx(Arc<Inner>);
+
+struct Inner {
+    shell: Arc<dyn Shell>,
+    entry: Arc<Entry>,
+    seed: Seed,
+    /// The request's number, or what stands for its sticky value.
+    position: u64,
+    acted: AtomicBool,
+}
+
+impl Cx {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.0.shell.now()
+    }
+
+    /// Waits that long, or until the toxic is taken back.
+    pub async fn wait(&self, span: Duration) {
+        self.wait_until(self.now() + span).await;
+    }
+
+    /// Waits until that moment, or until the toxic is taken back.
+    pub async fn wait_until(&self, moment: Time) {
+        self.0.shell.wait(&self.0.entry, Some(moment)).await;
+    }
+
+    /// Waits until the toxic is taken back, or its window closes.
+    pub async fn wait_for_end(&self) {
+        self.0.shell.wait(&self.0.entry, None).await;
+    }
+
+    /// The draws that belong to this request (or its sticky value), this toxic and
+    /// `what`: none moves another.
+    #[must_use]
+    pub fn draws(&self, what: &str) -> Draws {
+        self.0.seed.split(what).at(self.0.position)
+    }
+
+    /// The branch of the seed tree for draws along a body, keyed to its offsets.
+    #[must_use]
+    pub fn seed(&self, what: &str) -> Seed {
+        self.0.seed.split(what).split_n(self.0.position)
+    }
+
+    /// Says that the fault did something; once for a request, however often it is said.
+    pub fn acted(&self) {
+        if !self.0.acted.swap(true, Ordering::Relaxed) {
+            self.0.shell.acted(&self.0.entry);
+        }
+    }
+
+    /// What all requests share for this toxic; it survives updates.
+    #[must_use]
+    pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Option<&T> {
+        self.0.entry.shared.get()
+    }
+}
+
+/// One fault that a request meets.
+struct Link {
+    settings: Arc<dyn HttpSettings>,
+    matcher: Arc<Match>,
+    cx: Cx,
+    client: Option<IpAddr>,
+}
+
+impl Link {
+    /// Whether the fault takes this one of the requests it is meant for. Asked once
+    /// for each: it counts.
+    fn takes(&self) -> bool {
+        let (entry, mut toxicity) = (&self.cx.0.entry, self.cx.draws("toxicity"));
+        let ordinal = entry.count_matched();
+        entry.spec.when.selects(Some(ordinal), self.client) && toxicity.chance(entry.spec.toxicity)
+    }
+}
+
+/// The faults that a request meets.
+pub struct Chain {
+    links: Vec<Link>,
+    upstream: Box<dyn Fn(Request) -> BoxFuture<Answer> + Send + Sync>,
+}
+
+impl Chain {
+    /// The faults of `plan` that the request meets; `None` if there are none, which
+    /// costs no allocation.
+    #[must_use]
+    pub fn new(
+        plan: &Plan,
+        key: &RequestKey,
+        head: &Parts,
+        shell: &Arc<dyn Shell>,
+        upstream: impl Fn(Request) -> BoxFuture<Answer> + Send + Sync + 'static,
+    ) -> Option<Self> {
+        let mut links = Vec::new();
+        for entry in plan.entries() {
+            let Settings::Http(settings, matcher) = &entry.settings else { continue };
+            if !matcher.request(head) || !entry.spec.when.window(entry.added, shell.now()).open {
+                continue;
+            }
+            let seed = key.seed.split("http").split(&entry.spec.name);
+            let sticky = matcher.sticky.as_ref().and_then(|sticky| sticky.value(&head.headers));
+            let cx = Cx(Arc::new(Inner {
+                shell: Arc::clone(shell),
+                entry: Arc::clone(entry),
+                position: sticky.map_or(key.number, position),
+                seed,
+                acted: AtomicBool::new(false),
+            }));
+            let link = Link { settings: settings.clone(), matcher: matcher.clone(), cx, client: key.client };
+            if matcher.needs_answer() || link.takes() {
+                links.push(link);
+            }
+        }
+        (!links.is_empty()).then(|| Self { links, upstream: Box::new(upstream) })
+    }
+
+    /// Sends the request on its way.
+    pub async fn run(self, request: Request) -> Answer {
+        Next(Way::Chain { chain: Arc::new(self), index: 0 }).run(request).await
+    }
+}
+
+/// The number that stands for a value.
+fn position(value: &[u8]) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&blake3::hash(value).as_bytes()[..8]);
+    u64::from_le_bytes(first)
+}
+
+/// The rest of a request's way. It can be gone more than once.
+#[derive(Clone)]
+pub struct Next(Way);
+
+#[derive(Clone)]
+enum Way {
+    Chain {
+        chain: Arc<Chain>,
+        index: usize,
+    },
+    /// The answer has come already, to be taken once.
+    Answered(Arc<Mutex<Option<super::Response>>>),
+}
+
+impl Next {
+    /// Sends a request on, and waits for the head of its answer.
+    #[must_use]
+    pub fn run(&self, request: Request) -> BoxFuture<Answer> {
+        match &self.0 {
+            Way::Chain { chain, index } => run(Arc::clone(chain), *index, request),
+            Way::Answered(answer) => {
+                let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Box::pin(async { answer.ok_or(Fault::Close) })
+            }
+        }
+    }
+}
+
+fn run(chain: Arc<Chain>, index: usize, request: Request) -> BoxFuture<Answer> {
+    let Some(link) = chain.links.get(index) else { return (chain.upstream)(request) };
+    let next = Next(Way::Chain { chain: Arc::clone(&chain), index: index + 1 });
+    let (settings, cx) = (Arc::clone(&link.settings), link.cx.clone());
+    if !link.matcher.needs_answer() {
+        return settings.call(cx, request, next);
+    }
+    Box::pin(async move {
+        let head = clone_head(&request);
+        let answer = next.run(request).await?;
+        let Some(link) = chain.links.get(index) else { return Ok(answer) };
+        if !link.matcher.answer(answer.status()) || !link.takes() {
+            return Ok(answer);
+        }
+        let next = Next(Way::Answered(Arc::new(Mutex::new(Some(answer)))));
+        settings.call(cx, head, next).await
+    })
+}
+
+/// The same request without its body.
+#[must_use]
+pub(crate) fn clone_head(request: &Request) -> Request {
+    let mut head = http::Request::new(Body::empty());
+    *head.method_mut() = request.method().clone();
+    *head.uri_mut() = request.uri().clone();
+    *head.version_mut() = request.version();
+    *head.headers_mut() = request.headers().clone();
+    head
+}

@@ -1,0 +1,86 @@
+//! Faults of HTTP requests: what one is, what it is told, what it may answer.
+//!
+//! A fault is one async function around the rest of the request's way, as in tower:
+//! it may wait, answer by itself, change what goes up, change what comes back, or
+//! break off. Who it is meant for is said by a [`Match`], which is one for all kinds
+//! and never theirs to look at. The rooms:
+//!
+//! - [`matching`], [`pattern`]: which requests
+//! - [`chain`]: the faults that one request meets, and the way through them
+//! - [`values`]: what several faults take
+//! - [`body`]: bodies that stream, and the few ways to change one
+
+pub mod body;
+pub mod chain;
+pub mod matching;
+pub mod pattern;
+pub mod values;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::Invalid;
+
+pub use body::Body;
+pub use chain::{Chain, Cx, Next, RequestKey, Shell};
+pub use matching::Match;
+pub use pattern::Pattern;
+
+/// A request on its way up.
+pub type Request = http::Request<Body>;
+/// An answer on its way down.
+pub type Response = http::Response<Body>;
+/// A boxed future that may move between threads.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+/// What becomes of a request.
+pub type Answer = Result<Response, Fault>;
+
+/// A fault of HTTP requests.
+///
+/// As with [`crate::Toxic`] the implementing type is the settings: its fields are the
+/// attributes, its doc comment the documentation, its `Default` what an absent
+/// attribute means.
+pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send + Sync + 'static {
+    /// The `type` of the toxic on the wire.
+    const KIND: &'static str;
+
+    /// Refuses settings that types alone allow.
+    ///
+    /// # Errors
+    /// The first field that cannot be what it is.
+    fn validate(&self) -> Result<(), Invalid> {
+        Ok(())
+    }
+
+    /// Does to a request that was matched and drawn what the fault does. `next` is
+    /// the rest of its way. What acts says so ([`Cx::acted`]).
+    fn call(
+        self: Arc<Self>,
+        cx: Cx,
+        request: Request,
+        next: Next,
+    ) -> impl Future<Output = Answer> + Send + 'static;
+}
+
+/// An end of a request that is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// RST: of the stream with that code (HTTP/2), of the socket (HTTP/1).
+    #[error("reset with code {0}")]
+    Reset(u32),
+    /// The connection is closed before the answer is complete.
+    #[error("closed before the answer was complete")]
+    Close,
+    /// The upstream was not reached, or broke off.
+    #[error("{reason}: {message}")]
+    Upstream {
+        /// As in the metric of failed connections.
+        reason: &'static str,
+        /// What happened.
+        message: String,
+    },
+}

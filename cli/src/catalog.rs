@@ -48,6 +48,8 @@ pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
             ("us", _) => "100us",
             ("KB/s", _) => "100KB/s",
             ("B", _) => "1KiB",
+            // 10 would be no status.
+            (_, "integer") if attribute.range.contains("599") => "503",
             (_, "integer") => "10",
             (_, "number") if attribute.range.ends_with('1') => "0.01",
             (_, "boolean") => "true",
@@ -74,6 +76,8 @@ fn attribute(name: &str, property: &Value, schema: &Value) -> Attribute {
         Value::Null if optional => "none".to_owned(),
         Value::Null => "required".to_owned(),
         Value::String(text) if text.is_empty() => "empty".to_owned(),
+        Value::Array(list) if list.is_empty() => "none".to_owned(),
+        Value::Object(map) if map.is_empty() => "none".to_owned(),
         value => crate::words::scalar(value),
     };
     let docs = text(&property["description"]);
@@ -127,7 +131,7 @@ fn choices(inner: &Value) -> Option<String> {
     let of = |choice: &Value| -> Vec<String> {
         match (&choice["const"], &choice["enum"]) {
             (Value::String(name), _) => vec![name.clone()],
-            (_, Value::Array(names)) => names.iter().map(text).collect(),
+            (_, Value::Array(names)) => names.iter().filter(|name| name.is_string()).map(text).collect(),
             _ => Vec::new(),
         }
     };

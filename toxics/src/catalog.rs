@@ -190,6 +190,8 @@ fn with_match<T: HttpToxic>() -> Value {
     for meta in ["$schema", "title"] {
         matcher.as_object_mut().map(|map| map.remove(meta));
     }
+    matcher["description"] = "Which requests it is meant for; all of them unless given.".into();
+    matcher["default"] = Value::Object(Map::new());
     if let Some(root) = schema.as_object_mut()
         && let Value::Object(properties) =
             root.entry("properties").or_insert_with(|| Value::Object(Map::new()))

@@ -217,6 +217,8 @@ impl JsonSchema for GrpcStatus {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [{"enum": GRPC}, {"type": "integer", "minimum": 0, "maximum": 16}]})
+        let names = GRPC.map(serde_json::Value::from).into_iter();
+        let all: Vec<_> = names.chain((0..GRPC.len()).map(Value::from)).collect();
+        json_schema!({"enum": all})
     }
 }

@@ -30,9 +30,15 @@ pub(super) fn read(kind: &Kind, given: Map<String, Value>) -> Result<Map<String,
 pub(super) fn show(toxic: &ToxicView) -> Map<String, Value> {
     let Some(classic) = toxic.kind.classic else { return toxic.attributes.clone() };
     let shown = |name: &&str| {
-        let value = toxic.attributes.get(*name).and_then(Value::as_f64).unwrap_or_default();
-        let value = if is_whole(toxic.kind, name) { value.round() } else { value };
-        ((*name).to_owned(), Value::Number(number(value)))
+        let value = match toxic.attributes.get(*name) {
+            // Texts and maps, as the kinds for HTTP have them.
+            Some(value @ (Value::String(_) | Value::Object(_))) => value.clone(),
+            value => {
+                let value = value.and_then(Value::as_f64).unwrap_or_default();
+                Value::Number(number(if is_whole(toxic.kind, name) { value.round() } else { value }))
+            }
+        };
+        ((*name).to_owned(), value)
     };
     classic.iter().map(shown).collect()
 }
@@ -100,7 +106,9 @@ mod tests {
         for kind in sabot_toxics::kinds() {
             for name in kind.classic.into_iter().flatten() {
                 let share = matches!(*name, "loss_rate" | "correlation");
-                assert_eq!(is_whole(kind, name), !share, "{name} of {}", kind.name);
+                let defaults = kind.parse(&Map::new()).unwrap().attributes();
+                let number = defaults[*name].is_number();
+                assert_eq!(is_whole(kind, name), number && !share, "{name} of {}", kind.name);
             }
         }
     }

@@ -102,6 +102,33 @@ mod tests {
     }
 
     #[test]
+    fn texts_and_maps_are_shown_as_they_are() {
+        for (kind, given, expected) in [
+            (
+                "status_code",
+                r#"{"STATUS_CODE":503.0,"content_encoding":"gzip"}"#,
+                r#"{"status_code":503,"modify_response_body":0,"response_body":"","content_encoding":"gzip","content_type":""}"#,
+            ),
+            ("header", r#"{"headers":"{\"x-a\":\"b\"}"}"#, r#"{"mode":"response","headers":{"x-a":"b"}}"#),
+            ("modify_body", r#"{"body":"x"}"#, r#"{"body":"x","content_encoding":"","content_type":""}"#),
+        ] {
+            let kind = sabot_toxics::kind(kind).unwrap();
+            let given = read(kind, serde_json::from_str(given).unwrap()).unwrap();
+            let toxic = ToxicView {
+                name: String::new(),
+                kind,
+                stream: sabot_toxics::Direction::Downstream,
+                toxicity: 1.0,
+                attributes: kind.parse(&given).unwrap().attributes(),
+                when: sabot_toxics::When::default(),
+                applied: 0,
+                expires_in_ms: None,
+            };
+            assert_eq!(serde_json::to_string(&show(&toxic)).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn only_shares_may_have_fractions() {
         for kind in sabot_toxics::kinds() {
             for name in kind.classic.into_iter().flatten() {

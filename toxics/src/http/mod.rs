@@ -10,10 +10,13 @@
 //! - [`values`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
 //! - [`content`]: a body put in another's place, perhaps compressed
+//! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
 
 pub mod body;
 pub mod chain;
 pub mod content;
+pub(crate) mod events;
+pub(crate) mod limit;
 pub mod matching;
 pub(crate) mod pace;
 pub mod pattern;

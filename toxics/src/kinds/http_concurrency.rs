@@ -17,7 +17,7 @@ use crate::units::Millis;
 /// Refuses requests while `limit` others are in flight.
 ///
 /// Counted are the requests that the toxic lets through, from when they come until the
-/// body of their answer has ended or broken off. Refused ones do not go up. Requests
+/// body of their answer has ended or broken off (a WebSocket: until it is open). Refused ones do not go up. Requests
 /// that were under way before the toxic was added do not count.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

@@ -1,28 +1,22 @@
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::num::NonZeroU32;
-use std::ops::Add;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use governor::clock::{Clock, Reference};
-use governor::middleware::NoOpMiddleware;
-use governor::nanos::Nanos;
-use governor::state::StateStore;
-use governor::{Quota, RateLimiter};
+use governor::Quota;
 use http::{HeaderName, StatusCode};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Deserialize as Read, Serialize, Serializer};
 
 use super::http_abort::{refusal, retry_after};
+use crate::Invalid;
+use crate::http::limit::{Hash, Limit};
 use crate::http::values::Status;
 use crate::http::{Answer, Cx, HttpToxic, Next, Request};
 use crate::units::Millis;
-use crate::{Invalid, Time};
 
 /// Refuses requests above a rate, and says when to come again.
 ///
@@ -95,15 +89,16 @@ impl HttpRateLimit {
         let quota = self.quota()?;
         let Shared(limit) = cx.shared()?;
         let mut limit = limit.lock().unwrap_or_else(PoisonError::into_inner);
-        if limit.as_ref().is_none_or(|limit| limit.quota != quota) {
+        if limit.as_ref().is_none_or(|limit| *limit.quota() != quota) {
             *limit = Some(Limit::new(quota, cx.now()));
         }
-        let limit = limit.as_ref()?;
-        let now = limit.told.tell(cx.now());
-        let until = limit.limiter.check_key(&self.key.of(cx, request)).err()?;
-        Some(until.wait_time_from(now))
+        limit.as_ref()?.exceeded(cx.now(), &self.key.of(cx, request))
     }
 }
+
+/// The buckets, kept between requests.
+#[derive(Default)]
+struct Shared(Mutex<Option<Limit>>);
 
 /// What has a bucket of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,9 +112,6 @@ pub enum Key {
     /// A header's value.
     Header(HeaderName),
 }
-
-/// A key is kept as its hash: however long it is, it takes as much memory.
-type Hash = [u8; 32];
 
 impl Key {
     fn of(&self, cx: &Cx, request: &Request) -> Hash {
@@ -185,113 +177,5 @@ impl JsonSchema for Key {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "pattern": "^(proxy|client|path|header:.+)$"})
-    }
-}
-
-#[derive(Default)]
-struct Shared(Mutex<Option<Limit>>);
-
-/// Buckets of one quota. Asked under a lock, so that the time it was told is the
-/// caller's.
-struct Limit {
-    quota: Quota,
-    told: Told,
-    limiter: RateLimiter<Hash, Buckets, Told, NoOpMiddleware<Moment>>,
-}
-
-impl Limit {
-    fn new(quota: Quota, now: Time) -> Self {
-        let told = Told(Arc::new(AtomicU64::new(now.as_nanos())));
-        let limiter = RateLimiter::new(quota, Buckets::default(), told.clone());
-        Self { quota, told, limiter }
-    }
-}
-
-/// A clock for governor that knows what it is told.
-#[derive(Clone)]
-struct Told(Arc<AtomicU64>);
-
-impl Told {
-    fn tell(&self, now: Time) -> Moment {
-        self.0.store(now.as_nanos(), Ordering::Relaxed);
-        Moment(now.as_nanos())
-    }
-}
-
-impl Clock for Told {
-    type Instant = Moment;
-
-    fn now(&self) -> Moment {
-        Moment(self.0.load(Ordering::Relaxed))
-    }
-}
-
-/// A [`Time`] as governor wants it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(u64);
-
-impl Add<Nanos> for Moment {
-    type Output = Self;
-
-    fn add(self, span: Nanos) -> Self {
-        Self(self.0.saturating_add(span.as_u64()))
-    }
-}
-
-impl Reference for Moment {
-    fn duration_since(&self, earlier: Self) -> Nanos {
-        self.0.saturating_sub(earlier.0).into()
-    }
-
-    fn saturating_sub(&self, span: Nanos) -> Self {
-        Self(self.0.saturating_sub(span.as_u64()))
-    }
-}
-
-/// Keys that are remembered: some 2 MB, and whoever invents keys cannot take more.
-const MOST_KEYS: usize = 10_000;
-
-/// The buckets, and in which order they were used.
-#[derive(Default)]
-struct Buckets(Mutex<Used>);
-
-#[derive(Default)]
-struct Used {
-    buckets: HashMap<Hash, (u64, Nanos)>,
-    order: BTreeMap<u64, Hash>,
-    uses: u64,
-}
-
-impl StateStore for Buckets {
-    type Key = Hash;
-
-    fn measure_and_replace<T, F, E>(&self, key: &Hash, f: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let mut used = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = used.buckets.get(key).copied();
-        let decided = f(before.map(|(_, state)| state));
-        let state = decided.as_ref().ok().map(|(_, state)| *state);
-        // Whoever is refused has used the key too.
-        if let Some(state) = state.or(before.map(|(_, state)| state)) {
-            used.remember(*key, state, before.map(|(use_, _)| use_));
-        }
-        decided.map(|(value, _)| value)
-    }
-}
-
-impl Used {
-    fn remember(&mut self, key: Hash, state: Nanos, last: Option<u64>) {
-        if let Some(last) = last {
-            self.order.remove(&last);
-        } else if self.buckets.len() >= MOST_KEYS
-            && let Some((_, oldest)) = self.order.pop_first()
-        {
-            self.buckets.remove(&oldest);
-        }
-        self.uses += 1;
-        self.order.insert(self.uses, key);
-        self.buckets.insert(key, (self.uses, state));
     }
 }

@@ -104,7 +104,7 @@ impl Kind {
         Self {
             name: T::KIND,
             phase: Phase::Http,
-            classic: None,
+            classic: T::CLASSIC,
             changes: Changes::Content,
             both: false,
             separate_writes: false,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::request::Parts;
 
 use super::{Answer, Body, BoxFuture, Fault, Match, Request};
@@ -47,6 +48,7 @@ struct Inner {
     seed: Seed,
     /// The request's number, or what stands for its sticky value.
     position: u64,
+    client: Option<IpAddr>,
     acted: AtomicBool,
 }
 
@@ -85,6 +87,19 @@ impl Cx {
         self.0.seed.split(what).split_n(self.0.position)
     }
 
+    /// Whether the toxic was taken back, or its window has closed: what a body still
+    /// meets on its way must not outlive it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.wait_for_end().now_or_never().is_some()
+    }
+
+    /// The client's address; none on a Unix socket.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.0.client
+    }
+
     /// Says that the fault did something; once for a request, however often it is said.
     pub fn acted(&self) {
         if !self.0.acted.swap(true, Ordering::Relaxed) {
@@ -104,7 +119,6 @@ struct Link {
     settings: Arc<dyn HttpSettings>,
     matcher: Arc<Match>,
     cx: Cx,
-    client: Option<IpAddr>,
 }
 
 impl Link {
@@ -113,7 +127,7 @@ impl Link {
     fn takes(&self) -> bool {
         let (entry, mut toxicity) = (&self.cx.0.entry, self.cx.draws("toxicity"));
         let ordinal = entry.count_matched();
-        entry.spec.when.selects(Some(ordinal), self.client) && toxicity.chance(entry.spec.toxicity)
+        entry.spec.when.selects(Some(ordinal), self.cx.client()) && toxicity.chance(entry.spec.toxicity)
     }
 }
 
@@ -146,10 +160,11 @@ impl Chain {
                 shell: Arc::clone(shell),
                 entry: Arc::clone(entry),
                 position: sticky.map_or(key.number, position),
+                client: key.client,
                 seed,
                 acted: AtomicBool::new(false),
             }));
-            let link = Link { settings: settings.clone(), matcher: matcher.clone(), cx, client: key.client };
+            let link = Link { settings: settings.clone(), matcher: matcher.clone(), cx };
             if matcher.needs_answer() || link.takes() {
                 links.push(link);
             }

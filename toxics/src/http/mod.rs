@@ -9,10 +9,16 @@
 //! - [`chain`]: the faults that one request meets, and the way through them
 //! - [`values`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
+//! - [`content`]: a body put in another's place, perhaps compressed
+//! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
 
 pub mod body;
 pub mod chain;
+pub mod content;
+pub(crate) mod events;
+pub(crate) mod limit;
 pub mod matching;
+pub(crate) mod pace;
 pub mod pattern;
 pub mod values;
 
@@ -47,6 +53,8 @@ pub type Answer = Result<Response, Fault>;
 pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send + Sync + 'static {
     /// The `type` of the toxic on the wire.
     const KIND: &'static str;
+    /// For kinds that Toxiproxy or a fork of it has: the attributes its routes show.
+    const CLASSIC: Option<&'static [&'static str]> = None;
 
     /// Refuses settings that types alone allow.
     ///

@@ -141,6 +141,26 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
+impl Default for Text {
+    fn default() -> Self {
+        Self(HeaderValue::from_static(""))
+    }
+}
+
+impl JsonSchema for Text {
+    fn schema_name() -> Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
+    }
+}
+
 /// A status of gRPC, by number or name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrpcStatus(pub u8);

@@ -1,6 +1,7 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use schemars::JsonSchema;
@@ -75,16 +76,40 @@ impl HttpAbort {
     fn grpc(&self, cx: &Cx, status: StatusCode) -> Response {
         let drawn = self.grpc_status.draw(cx.draws("grpc_status")).copied();
         let code = drawn.unwrap_or_else(|| GrpcStatus::of_http(status));
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", HeaderValue::from(u16::from(code.0)));
-        let message = utf8_percent_encode(&self.grpc_message, ESCAPED).to_string();
-        if let (false, Ok(message)) = (message.is_empty(), HeaderValue::try_from(message)) {
-            headers.insert("grpc-message", message);
-        }
-        self.headers.set(&mut headers);
-        let mut response = Response::new(Body::empty());
-        *response.headers_mut() = headers;
+        let mut response = grpc_answer(u32::from(code.0), &self.grpc_message);
+        self.headers.set(response.headers_mut());
         response
     }
+}
+
+/// An answer of gRPC that is trailers only.
+pub(crate) fn grpc_answer(code: u32, message: &str) -> Response {
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert("grpc-status", HeaderValue::from(code));
+    let message = utf8_percent_encode(message, ESCAPED).to_string();
+    if let (false, Ok(message)) = (message.is_empty(), HeaderValue::try_from(message)) {
+        headers.insert("grpc-message", message);
+    }
+    response
+}
+
+/// An answer of Sabot's own to a request with these `headers`: `status` and a line of
+/// text, or what gRPC makes of it.
+pub(crate) fn refusal(headers: &HeaderMap, status: StatusCode, text: &str) -> Response {
+    if is_grpc(headers) {
+        return grpc_answer(u32::from(GrpcStatus::of_http(status).0), text);
+    }
+    let mut response = Response::new(Body::full(format!("{text}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Says after how long it is worth another try: in whole seconds, rounded up
+/// (RFC 9110, section 10.2.3).
+pub(crate) fn retry_after(response: &mut Response, span: Duration) {
+    let seconds = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
 }

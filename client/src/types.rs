@@ -263,8 +263,11 @@ pub struct ToxicPatch {
 /// A live connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connection {
-    /// Number of the connection.
+    /// Unique in this run.
     pub id: u64,
+    /// Its number on the proxy, from 1: what its draws hang on.
+    #[serde(default)]
+    pub number: u64,
     /// The proxy it goes through.
     pub proxy: String,
     /// Address of the client.

@@ -33,8 +33,8 @@ pub use controller::Controller;
 pub use embed::Proxy;
 pub use event::{Event, What};
 pub use model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, ToxicPatch,
-    ToxicView,
+    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, TimerLateness,
+    ToxicPatch, ToxicView,
 };
 pub use options::Options;
 pub use proxy::check_upstream;

@@ -53,10 +53,13 @@ impl Table {
     }
 
     pub(crate) fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        let least: usize = self.words.iter().map(|word| word.min(&LONGEST) + usize::from(PADDING)).sum();
+        let tight = self.table.width().is_some_and(|width| least > usize::from(width));
+        let padding = if tight { 1 } else { PADDING };
         for column in self.table.column_iter_mut() {
-            column.set_padding((0, PADDING));
+            column.set_padding((0, padding));
             if let Some(least) = self.words.get(column.index) {
-                let least = (*least).min(LONGEST) as u16 + PADDING;
+                let least = (*least).min(LONGEST) as u16 + padding;
                 column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
             }
             if self.right.contains(&column.index) {

@@ -95,8 +95,9 @@ impl View {
         let header = ["PROXY", "LISTEN", "UPSTREAM", "OPEN", "TOTAL", "↑/S", "↓/S", "TOXICS"];
         let right = |index: usize| (3..=6).contains(&index);
         let header = header.iter().enumerate().map(|(index, name)| cell(name, right(index), dim()));
-        // Where there is little room, addresses give way first.
-        let most = if room >= 110 { 40 } else { 15 };
+        // Where there is little room, names and addresses give way: 54 cells are for
+        // the figures and a toxic.
+        let most = (room.saturating_sub(54) / 3).clamp(8, 40);
         let width = |of: fn(&Row) -> &str, least: usize| {
             let longest = self.rows.iter().map(|row| of(row).chars().count()).max();
             longest.unwrap_or(0).clamp(least, most)

@@ -53,6 +53,10 @@ impl Table {
     }
 
     pub(crate) fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        // A terminal that does not know its size says 0.
+        if self.table.width() == Some(0) {
+            self.table.set_content_arrangement(ContentArrangement::Disabled);
+        }
         let least: usize = self.words.iter().map(|word| word.min(&LONGEST) + usize::from(PADDING)).sum();
         let tight = self.table.width().is_some_and(|width| least > usize::from(width));
         let padding = if tight { 1 } else { PADDING };

@@ -255,7 +255,7 @@ pub struct ToxicPatch {
     /// The new share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toxicity: Option<f64>,
-    /// The new conditions, all of them.
+    /// Conditions to change, the others stay; `null` takes one away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Map<String, Value>>,
 }

@@ -127,8 +127,7 @@ fn refusals_say_what_is_meant() {
 
 #[test]
 fn a_name_cannot_redraw_a_terminal() {
-    let error =
-        serde_json::from_value::<sabot_toxics::ToxicSpec>(json!({"type": "noop", "name": "a\u{1b}[2J"}));
+    let error = serde_json::from_value::<ToxicSpec>(json!({"type": "noop", "name": "a\u{1b}[2J"}));
     assert!(error.unwrap_err().to_string().contains("name: must not hold control characters"));
 }
 

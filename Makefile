@@ -9,7 +9,7 @@ export SABOT := $(CURDIR)/target/debug/sabot
 # One thing after another, also under -j: cargo would only wait for itself.
 .NOTPARALLEL:
 
-.PHONY: help check test demo docs bench format setup
+.PHONY: help check test demo docs format setup
 .PHONY: lint rust end-to-end churn instructions fuzz
 
 help:

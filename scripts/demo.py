@@ -4,7 +4,7 @@
     scripts/demo.py --sabot target/release/sabot
 
 Starts redis-server and `sabot serve` on free ports, in a temporary directory, and ends both whatever
-happens, Ctrl-C included. Changes nothing else on the machine. Takes about half a minute.
+happens, Ctrl-C included. Changes nothing else on the machine. Takes about a quarter of a minute.
 """
 
 import argparse

@@ -2,6 +2,7 @@
 //!
 //! Names and values are the proxy's; here is only their rendering.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_util::MetricKindMask;
+use sabot_proxy::TimerLateness;
+use sabot_proxy::metrics::{LATENESS, describe};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -46,6 +49,7 @@ pub fn install() {
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::warn!("another recorder of metrics is installed: /metrics stays empty");
         }
+        describe();
         handle
     });
 }
@@ -77,8 +81,22 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     responses((status = 200, content_type = "text/plain", body = String)))]
 async fn scrape(State(app): State<App>) -> Response {
     app.controller.publish();
-    let text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
+    let mut text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
+    histogram(&mut text, LATENESS, &app.controller.timer_lateness());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Timers count into buckets of their own, without a lock or a queue: the exporter
+/// takes single values only, so this one is written here.
+fn histogram(text: &mut String, name: &str, lateness: &TimerLateness) {
+    let mut total = 0;
+    let _ = write!(text, "# HELP {name} How late timers fired.\n# TYPE {name} histogram\n");
+    for (bound, count) in &lateness.buckets {
+        let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+        let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {count}");
+        total = *count;
+    }
+    let _ = writeln!(text, "{name}_sum {}\n{name}_count {total}\n", lateness.sum_s);
 }
 
 #[cfg(test)]
@@ -86,6 +104,18 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn a_histogram_reads_as_prometheus_wants_it() {
+        let mut text = String::new();
+        let lateness =
+            TimerLateness { buckets: vec![(0.000_004, 2), (0.5, 3), (f64::INFINITY, 3)], sum_s: 0.25 };
+        histogram(&mut text, "late", &lateness);
+        let expected = "# HELP late How late timers fired.\n# TYPE late histogram\n\
+            late_bucket{le=\"0.000004\"} 2\nlate_bucket{le=\"0.5\"} 3\nlate_bucket{le=\"+Inf\"} 3\n\
+            late_sum 0.25\nlate_count 3\n\n";
+        assert_eq!(text, expected);
+    }
 
     /// A test suite that creates a proxy per test would grow the answer for ever.
     #[test]

@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Width};
 
 /// Rows under a header.
 pub(crate) struct Table {
     table: comfy_table::Table,
     right: Vec<usize>,
+    /// Per column its longest word: narrower, a column would cut words in two.
+    words: Vec<usize>,
 }
 
 /// What a cell says beside its text.
@@ -33,7 +35,8 @@ impl Table {
             table.force_no_tty();
         }
         table.set_header(header.iter().map(|name| Cell::new(name).add_attribute(Attribute::Dim)));
-        Self { table, right: Vec::new() }
+        let words = header.iter().map(|name| longest_word(name)).collect();
+        Self { table, right: Vec::new(), words }
     }
 
     /// Numbers read better when their digits stand below each other.
@@ -43,12 +46,26 @@ impl Table {
     }
 
     pub(crate) fn row<const N: usize>(&mut self, cells: [(String, Tone); N]) {
+        for (least, (text, _)) in self.words.iter_mut().zip(&cells) {
+            *least = longest_word(text).max(*least);
+        }
         self.table.add_row(cells.map(|(text, tone)| cell(&text, tone)));
     }
 
     pub(crate) fn write(mut self, out: &mut dyn Write) -> io::Result<()> {
+        // A terminal that does not know its size says 0.
+        if self.table.width() == Some(0) {
+            self.table.set_content_arrangement(ContentArrangement::Disabled);
+        }
+        let least: usize = self.words.iter().map(|word| word.min(&LONGEST) + usize::from(PADDING)).sum();
+        let tight = self.table.width().is_some_and(|width| least > usize::from(width));
+        let padding = if tight { 1 } else { PADDING };
         for column in self.table.column_iter_mut() {
-            column.set_padding((0, 2));
+            column.set_padding((0, padding));
+            if let Some(least) = self.words.get(column.index) {
+                let least = (*least).min(LONGEST) as u16 + padding;
+                column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
+            }
             if self.right.contains(&column.index) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
@@ -58,6 +75,16 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// Cells between two columns.
+const PADDING: u16 = 2;
+
+/// A word longer than this may be cut, such as an object in JSON.
+const LONGEST: usize = 24;
+
+fn longest_word(text: &str) -> usize {
+    text.split_whitespace().map(|word| word.chars().count()).max().unwrap_or(0)
 }
 
 fn cell(text: &str, tone: Tone) -> Cell {

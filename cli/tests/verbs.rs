@@ -166,7 +166,10 @@ fn what_needs_no_server_needs_none() {
     assert!(say(&["--help"]).contains("serve"));
     let pages = tempfile::tempdir().unwrap();
     say(&["man", pages.path().to_str().unwrap()]);
-    assert!(pages.path().join("sabot-toxic-add.1").exists());
+    for page in ["sabot", "sabot-serve", "sabot-list", "sabot-toxic-add"] {
+        let text = std::fs::read_to_string(pages.path().join(format!("{page}.1"))).unwrap();
+        assert!(text.contains(&format!(".TH {page} 1")), "{page}");
+    }
     sabot().args(["kinds", "lateny"]).assert().code(1);
 }
 

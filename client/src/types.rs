@@ -275,7 +275,7 @@ pub struct ToxicPatch {
     /// The new share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toxicity: Option<f64>,
-    /// The new conditions, all of them.
+    /// Conditions to change, the others stay; `null` takes one away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<Map<String, Value>>,
 }
@@ -283,8 +283,11 @@ pub struct ToxicPatch {
 /// A live connection.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Connection {
-    /// Number of the connection.
+    /// Unique in this run.
     pub id: u64,
+    /// Its number on the proxy, from 1: what its draws hang on.
+    #[serde(default)]
+    pub number: u64,
     /// The proxy it goes through.
     pub proxy: String,
     /// Address of the client.

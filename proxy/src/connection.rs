@@ -49,6 +49,7 @@ pub(crate) async fn run(accepted: Accepted, context: Context) {
     let shared = Arc::clone(&context.entered.connection);
     context.proxy.events.tell(|| What::ConnectionOpened {
         connection: shared.id,
+        number: shared.key.number,
         client: client(&shared),
         upstream: shared.upstream.to_string(),
     });

@@ -27,6 +27,8 @@ pub enum What {
     ConnectionOpened {
         /// The connection.
         connection: u64,
+        /// Its number on the proxy, from 1.
+        number: u64,
         /// Address of the client.
         client: String,
         /// Where it goes.

@@ -36,7 +36,7 @@ pub use embed::Proxy;
 pub use event::{Event, What};
 pub use model::{
     ApplySummary, ConnectionView, ControlError, Protocol, ProxyPatch, ProxySpec, ProxyTotals, ProxyView,
-    ToxicPatch, ToxicView,
+    TimerLateness, ToxicPatch, ToxicView,
 };
 pub use options::Options;
 pub use proxy::check_upstream;

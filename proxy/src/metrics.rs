@@ -14,11 +14,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use sabot_toxics::Direction;
 
 use crate::model::ProxyTotals;
-use crate::net::timers::lateness::BOUNDS_US;
 use crate::proxy::Proxy;
 use crate::shell::Shell;
 
@@ -44,12 +43,23 @@ pub const HELD: &str = "sabot_held_bytes";
 pub const HELD_LIMIT: &str = "sabot_held_bytes_limit";
 /// Tasks alive on the workers; see [`crate::Controller::tasks`].
 pub const TASKS: &str = "sabot_worker_tasks";
-/// How late timers fired (s): a cumulative histogram as `_bucket`, `_sum`, `_count`.
-pub const LATENESS_BUCKET: &str = "sabot_timer_lateness_seconds_bucket";
-/// Sum of [`LATENESS_BUCKET`], in microseconds since counters are whole numbers.
-pub const LATENESS_SUM: &str = "sabot_timer_lateness_microseconds_sum";
-/// Count of [`LATENESS_BUCKET`].
-pub const LATENESS_COUNT: &str = "sabot_timer_lateness_seconds_count";
+/// How late timers fired (s): a histogram, see [`crate::Controller::timer_lateness`].
+pub const LATENESS: &str = "sabot_timer_lateness_seconds";
+
+/// Tells the recorder what each metric is.
+pub fn describe() {
+    describe_counter!(RECEIVED, Unit::Bytes, "Bytes read from the sender of a direction.");
+    describe_counter!(SENT, Unit::Bytes, "Bytes written to the receiver of a direction.");
+    describe_gauge!(CONNECTIONS_OPEN, "Connections alive.");
+    describe_counter!(CONNECTIONS, "Connections accepted.");
+    describe_counter!(CONNECTIONS_FAILED, "Connections that never reached their upstream.");
+    describe_histogram!(DIAL, Unit::Seconds, "How long dials took that succeeded.");
+    describe_counter!(ACCEPT_ERRORS, "Errors of accept.");
+    describe_counter!(FAULTS, "Connections on which a fault acted.");
+    describe_gauge!(HELD, Unit::Bytes, "Bytes that toxics hold.");
+    describe_gauge!(HELD_LIMIT, Unit::Bytes, "Bytes that toxics may hold in all.");
+    describe_gauge!(TASKS, "Tasks alive on the workers.");
+}
 
 pub(crate) fn dialled(proxy: &str, took: Duration) {
     histogram!(DIAL, "proxy" => proxy.to_owned()).record(took.as_secs_f64());
@@ -60,16 +70,6 @@ pub(crate) fn publish<'a>(proxies: impl Iterator<Item = &'a Proxy>, shell: &Shel
     proxies.for_each(publish_proxy);
     gauge!(HELD_LIMIT).set(shell.budget.limit() as f64);
     gauge!(TASKS).set(shell.workers.tasks() as f64);
-    let (counts, sum) = shell.workers.lateness();
-    let mut below = 0;
-    for (index, count) in counts.iter().enumerate() {
-        below += count;
-        let bound =
-            BOUNDS_US.get(index).map_or_else(|| "+Inf".to_owned(), |us| (*us as f64 / 1e6).to_string());
-        counter!(LATENESS_BUCKET, "le" => bound).absolute(below);
-    }
-    counter!(LATENESS_COUNT).absolute(below);
-    counter!(LATENESS_SUM).absolute(u64::try_from(sum.as_micros()).unwrap_or(u64::MAX));
 }
 
 /// The same for one proxy; called also before its addresses, which are labels,

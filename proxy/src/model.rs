@@ -139,6 +139,8 @@ pub struct ToxicPatch {
 pub struct ConnectionView {
     /// Unique in this run.
     pub id: u64,
+    /// Its number on the proxy, from 1: what its draws hang on.
+    pub number: u64,
     /// The proxy that it goes through.
     pub proxy: String,
     /// Address of the client; `unix` over a Unix socket.
@@ -157,6 +159,15 @@ pub struct ConnectionView {
     pub toxics: Vec<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     pub state: &'static str,
+}
+
+/// How late timers fired since the start.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TimerLateness {
+    /// Upper bounds in seconds, the last one infinite, and how many were no later.
+    pub buckets: Vec<(f64, u64)>,
+    /// All together, in seconds.
+    pub sum_s: f64,
 }
 
 /// What a proxy has counted since it was created. Bytes are given upstream first,

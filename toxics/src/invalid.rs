@@ -35,6 +35,21 @@ impl Invalid {
         Err(Self::new(field, "must lie between 0 and 1"))
     }
 
+    /// Refuses a `field` with control characters: shown by a terminal, they could do
+    /// more than be read.
+    ///
+    /// # Errors
+    /// `text` has one.
+    pub fn unless_printable(field: &str, text: &str) -> Result<(), Self> {
+        match text.chars().find(|char| char.is_control()) {
+            None => Ok(()),
+            Some(char) => {
+                let message = format!("must not hold control characters such as {}", char.escape_unicode());
+                Err(Self::new(field, message))
+            }
+        }
+    }
+
     /// A field that does not exist, with the nearest one that does.
     pub fn unknown(what: &str, field: &str, known: &[&str]) -> Self {
         Self::new(field, format!("unknown {what}{}", suggestion(field, known)))

@@ -83,6 +83,7 @@ impl ToxicSpec {
     /// # Errors
     /// The first field that cannot be what it is.
     pub fn validate(&self) -> Result<(), Invalid> {
+        Invalid::unless_printable("name", &self.name)?;
         // Above 1 is as 1: clients of Toxiproxy send percents and read them back.
         if !(self.toxicity.is_finite() && self.toxicity >= 0.0) {
             return Err(Invalid::new("toxicity", "must lie between 0 and 1"));

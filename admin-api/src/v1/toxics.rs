@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 use sabot_proxy::ToxicPatch;
-use sabot_toxics::{Invalid, ToxicSpec};
+use sabot_toxics::{Invalid, ToxicSpec, When};
+use serde_json::Value;
 
 use super::refuse::refused;
 use super::strict;
@@ -64,11 +65,14 @@ pub(super) async fn update(
     if given.toxicity.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
         return Err(Invalid::new("toxicity", "must lie between 0 and 1").into());
     }
-    let patch = ToxicPatch {
-        attributes: given.attributes,
-        toxicity: given.toxicity,
-        when: given.when.map(sabot_toxics::read_when).transpose()?,
+    let when = match given.when {
+        None => None,
+        Some(changes) => {
+            let old = app.controller.toxic(&proxy, &toxic).map_err(refused)?.when;
+            Some(sabot_toxics::read_when(merged(&old, changes))?)
+        }
     };
+    let patch = ToxicPatch { attributes: given.attributes, toxicity: given.toxicity, when };
     Ok(Json(app.controller.update_toxic(&proxy, &toxic, patch).map_err(refused)?.into()))
 }
 
@@ -82,4 +86,19 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     app.controller.remove_toxic(&proxy, &toxic).map_err(refused)?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Conditions with `changes` laid over them; `null` takes one away. Anything but an
+/// object is left for the reader to refuse.
+fn merged(old: &When, changes: Value) -> Value {
+    let (Value::Object(changes), Ok(Value::Object(mut all))) = (&changes, serde_json::to_value(old)) else {
+        return changes;
+    };
+    for (name, value) in changes {
+        match value {
+            Value::Null => drop(all.remove(name)),
+            value => drop(all.insert(name.clone(), value.clone())),
+        }
+    }
+    Value::Object(all)
 }

@@ -90,7 +90,13 @@ fn the_life_of_a_toxic() {
         ("POST /v1/proxies/redis/toxics", &asked.to_string(), 409, r#"{"error":"*slow*","status":409}"#),
         (&format!("PATCH {slow}"), r#"{"attributes":{"jitter":2}}"#, 200, "*\"latency\":0.25,\"jitter\":2*"),
         (&format!("PATCH {slow}"), r#"{"attributes":{"latency":null}}"#, 200, "*\"latency\":0,\"jitter\":2*"),
-        (&format!("PATCH {slow}"), r#"{"when":{"every":2}}"#, 200, r#"*"when":{"every":2}*"#),
+        (&format!("PATCH {slow}"), r#"{"when":{"every":2}}"#, 200, r#"*"every":2*"#),
+        (
+            &format!("PATCH {slow}"),
+            r#"{"when":{"first":null,"clients":null}}"#,
+            200,
+            r#"*"when":{"every":2}*"#,
+        ),
         (&format!("PATCH {slow}"), r#"{"toxicity":1}"#, 200, "*\"toxicity\":1.0*"),
         ("POST /v1/reset", "", 204, ""),
         (&format!("GET {slow}"), "", 404, r#"{"error":"*slow*","status":404}"#),
@@ -131,7 +137,7 @@ fn both_apis_see_the_same_proxies() {
     let api = Api::with_redis();
     api.check(&[
         ("POST /proxies/redis/toxics", r#"{"type":"latency","toxicity":80}"#, 200, "*"),
-        ("GET /v1/proxies/redis/toxics/latency_downstream", "", 200, "*\"toxicity\":80*"),
+        ("GET /v1/proxies/redis/toxics/latency_downstream", "", 200, "*\"toxicity\":1.0*"),
         ("DELETE /v1/proxies/redis/toxics/latency_downstream", "", 204, ""),
         ("GET /proxies/redis/toxics", "", 200, "[]"),
     ]);

@@ -21,9 +21,11 @@ impl Run for Man {
             clap_mangen::Man::new(Cli::command()).render(&mut page)?;
             return Ok(std::io::Write::write_all(&mut std::io::stdout(), &page)?);
         };
+        // Without a verb it is the server, and says so by the name `sabot`; its page is its own.
+        let cli = Cli::command().mut_subcommand("serve", |serve| serve.display_name("sabot-serve"));
         let shown = directory.display().to_string();
         std::fs::create_dir_all(&directory)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), &directory))
+            .and_then(|()| clap_mangen::generate_to(cli, &directory))
             .with_context(|| format!("failed to write manual pages to {shown}"))?;
         cx.output.answer(&serde_json::json!({"directory": shown}), |out| {
             writeln!(out, "manual pages are in {shown}")

@@ -45,7 +45,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "N", env = "SABOT_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub workers: Option<u16>,
     /// How long connecting to an upstream may take
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = crate::span::parse)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = crate::span::positive)]
     pub dial_timeout: Duration,
     /// How long to wait for open connections at the end
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = crate::span::parse)]
@@ -57,11 +57,20 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "LEVEL", env = "LOG_LEVEL", default_value = "info")]
     pub log_level: String,
     /// Accepted for Toxiproxy's sake: metrics are always on
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool, hide_short_help = true)]
     pub runtime_metrics: Option<bool>,
     /// Accepted for Toxiproxy's sake: metrics are always on
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_short_help = true)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool, hide_short_help = true)]
     pub proxy_metrics: Option<bool>,
+}
+
+/// A truth value as the flags of Toxiproxy's server take it.
+fn go_bool(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
 }
 
 impl Serve {

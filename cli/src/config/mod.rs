@@ -84,14 +84,15 @@ impl Source {
     fn proxies(&self) -> Result<Vec<ProxySpec>, ConfigError> {
         let list = match self.tree.to_value() {
             Value::Array(list) => list,
-            Value::Null => Vec::new(),
+            Value::Null => return Err(self.empty()),
             Value::Object(mut map) => {
                 let list = map.remove("proxies");
                 if let Some(field) = map.keys().next() {
                     return Err(self.refuse(Invalid::unknown("field of a config", field, &["proxies"])));
                 }
                 match list {
-                    None | Some(Value::Null) => Vec::new(),
+                    // A file that an editor has just emptied must not end every connection.
+                    None | Some(Value::Null) => return Err(self.empty()),
                     Some(Value::Array(list)) => list,
                     Some(_) => return Err(self.refuse(Invalid::new("proxies", "must be a list"))),
                 }
@@ -109,6 +110,10 @@ impl Source {
             proxies.push(proxy);
         }
         Ok(proxies)
+    }
+
+    fn empty(&self) -> ConfigError {
+        self.refuse(Invalid::new("proxies", "is missing; an empty list says that there are none"))
     }
 
     fn refuse(&self, error: Invalid) -> ConfigError {

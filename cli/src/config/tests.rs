@@ -66,11 +66,23 @@ fn three_formats_mean_the_same() {
 }
 
 #[test]
-fn nothing_is_a_config_too() {
-    for (file, text) in
-        [("c.json", "[]"), ("c.json", "{}"), ("c.yaml", ""), ("c.toml", ""), ("c.yaml", "proxies:")]
-    {
+fn no_proxies_are_a_config_if_it_says_so() {
+    for (file, text) in [
+        ("c.json", "[]"),
+        ("c.json", "{\"proxies\": []}"),
+        ("c.yaml", "proxies: []"),
+        ("c.toml", "proxies = []"),
+    ] {
         assert!(read(file, text).unwrap_or_else(|error| panic!("{error}")).proxies.is_empty());
+    }
+    // What an editor leaves for a moment while it writes.
+    for (file, text) in
+        [("c.json", "{}"), ("c.yaml", ""), ("c.toml", ""), ("c.yaml", "proxies:"), ("c.yaml", "# later")]
+    {
+        assert!(
+            read(file, text).err().unwrap().to_string().contains("proxies: is missing"),
+            "{file}: {text:?}"
+        );
     }
 }
 

@@ -130,7 +130,9 @@ fn start(options: &Serve) -> anyhow::Result<Controller> {
 /// The name that the API was bound to is one that it is served under.
 fn allowed_hosts(options: &Serve, host: String) -> Vec<String> {
     let mut hosts = options.allowed_host.clone();
-    if !host.is_empty() {
+    // A local name or an address passes anyway; listed, it would also let pages of every
+    // other server on it send requests.
+    if host.contains('.') && host.parse::<std::net::IpAddr>().is_err() {
         hosts.push(host);
     }
     hosts

@@ -185,6 +185,7 @@ impl Controller {
         if patch.upstream.as_deref() == Some("") {
             return Err(Invalid::new("upstream", "must not be empty").into());
         }
+        Invalid::unless_printable("upstream", patch.upstream.as_deref().unwrap_or_default())?;
         let listen =
             patch.listen.as_deref().filter(|text| !text.is_empty() && !proxy.is_at(text, &view.upstream));
         let upstream = patch.upstream.as_deref().filter(|text| !proxy.is_at(&view.listen, text));
@@ -260,6 +261,8 @@ fn check(spec: &ProxySpec) -> Result<(), Invalid> {
     if spec.upstream.is_empty() {
         return Err(Invalid::new("upstream", "must not be empty"));
     }
+    Invalid::unless_printable("name", &spec.name)?;
+    Invalid::unless_printable("upstream", &spec.upstream)?;
     if let Some(listen) = &spec.listen {
         listen.parse::<crate::net::Address>().map_err(|error| Invalid::new("listen", error.to_string()))?;
     }

@@ -21,9 +21,10 @@ use crate::event::Event;
 use crate::expiry::{Expiry, Watch};
 use crate::metrics;
 use crate::model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, ToxicPatch,
-    ToxicView,
+    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, TimerLateness,
+    ToxicPatch, ToxicView,
 };
+use crate::net::timers::lateness::BOUNDS_US;
 use crate::net::timers::monotonic_now;
 use crate::net::{Address, Bound, Workers};
 use crate::options::Options;
@@ -301,6 +302,19 @@ impl Controller {
         self.inner.shell.workers.tasks()
     }
 
+    /// How late timers fired: how exact delays are on this machine.
+    #[must_use]
+    pub fn timer_lateness(&self) -> TimerLateness {
+        let (counts, sum) = self.inner.shell.workers.lateness();
+        let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
+        let mut below = 0;
+        let cumulated = counts.iter().map(|count| {
+            below += count;
+            below
+        });
+        TimerLateness { buckets: bounds.zip(cumulated).collect(), sum_s: sum.as_secs_f64() }
+    }
+
     /// Hands what was counted to the metrics; see [`crate::metrics`].
     pub fn publish(&self) {
         metrics::publish(self.all().iter().map(AsRef::as_ref), &self.inner.shell);
@@ -403,6 +417,7 @@ fn connection_view(proxy: &str, shared: &ConnShared) -> ConnectionView {
     let (_, plan) = shared.policy.plan();
     ConnectionView {
         id: shared.id,
+        number: shared.key.number,
         proxy: proxy.to_owned(),
         client: connection::client(shared),
         upstream: shared.upstream.to_string(),

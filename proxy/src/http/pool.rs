@@ -43,11 +43,6 @@ impl Pools {
             pool.lock().http2 = None;
         }
     }
-
-    /// Connections that are idle.
-    pub(crate) fn idle(&self) -> usize {
-        self.0.iter().map(|pool| pool.lock().idle.len()).sum()
-    }
 }
 
 /// The connections of one worker.

@@ -96,10 +96,10 @@ async fn a_window_that_closes_lets_go_what_the_fault_holds() {
     for (kind, attributes) in hour.into_iter().chain([("no_upstream", json!({}))]) {
         let (controller, proxy) = echo_proxy().await;
         let when = json!({"duration": 300});
-        let before = Instant::now();
         controller
             .add_toxic("p", toxic(json!({"type": kind, "attributes": attributes, "when": when})))
             .unwrap();
+        let before = Instant::now();
         let mut client = connect(&proxy).await;
         // Silent until then: what no_upstream has swallowed cannot be delivered.
         until(|| before.elapsed() >= Duration::from_millis(300)).await;

@@ -22,6 +22,9 @@ use talk::{Child, ROLE, setting};
 /// Proxies that share the load, each a process.
 const PROXIES: usize = 2;
 
+/// Descriptors of pipes that a worker may keep for reuse, and three that talk to this process.
+const PIPES: u64 = 2 * 16 + 3;
+
 /// What an allocator may keep of a peak that it has seen before.
 const SLACK_KB: u64 = 16 * 1024;
 
@@ -50,12 +53,15 @@ fn drive() {
     let after: Vec<_> = proxies.iter_mut().map(Child::report).collect();
 
     println!("{connections} connections at once: {first}; then {second}");
+    let cores = std::thread::available_parallelism().unwrap().get() as u64;
     for (before, after) in before.iter().zip(&after) {
         println!("before {before}\nafter  {after}");
         assert_eq!(after["open"], 0, "connections are left");
         assert_eq!(after["tasks"], before["tasks"], "tasks are left");
         assert_eq!(after["held"], 0, "bytes are held");
         assert_eq!(after["descriptors"], before["descriptors"], "descriptors are left");
+        let pipes = after["pipes"].as_u64().unwrap();
+        assert!(pipes <= PIPES * cores, "{pipes} descriptors of pipes are left");
         let resident = |report: &serde_json::Value| report["resident_kb"].as_u64().unwrap();
         let limit = resident(before) + resident(before) / 5 + SLACK_KB;
         assert!(resident(after) <= limit, "memory grew to {} kB", resident(after));

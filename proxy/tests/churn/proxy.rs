@@ -114,16 +114,17 @@ fn report(proxy: &Proxy) -> Value {
         "accept_errors": totals.accept_errors,
         "held": totals.held_bytes,
         "tasks": controller.tasks(),
-        "descriptors": descriptors(),
+        "descriptors": descriptors(false),
+        "pipes": descriptors(true),
         "resident_kb": resident_kb(),
     })
 }
 
-/// Open descriptors but for pipes, of which each worker keeps a few for reuse.
-fn descriptors() -> usize {
+/// Open descriptors: those of pipes, of which each worker keeps a few for reuse, or all others.
+fn descriptors(pipes: bool) -> usize {
     let all = std::fs::read_dir("/proc/self/fd").unwrap();
     let targets = all.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
-    targets.filter(|target| !target.to_string_lossy().starts_with("pipe:")).count()
+    targets.filter(|target| target.to_string_lossy().starts_with("pipe:") == pipes).count()
 }
 
 fn resident_kb() -> u64 {

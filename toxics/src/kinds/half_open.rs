@@ -17,7 +17,7 @@ use crate::{Cx, End, Frame, Out, Reschedule, Time, Toxic};
 #[serde(default, deny_unknown_fields)]
 pub struct HalfOpen {
     /// How long something may be held before the connection is reset; 0 is
-    /// for ever. The default of 924.6 s is when Linux stops to retransmit.
+    /// for ever. The default of 924.6 s is when Linux stops retransmitting.
     pub give_up: Millis,
 }
 

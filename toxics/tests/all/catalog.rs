@@ -127,6 +127,12 @@ fn refusals_say_what_is_meant() {
 }
 
 #[test]
+fn a_name_cannot_redraw_a_terminal() {
+    let error = serde_json::from_value::<ToxicSpec>(json!({"type": "noop", "name": "a\u{1b}[2J"}));
+    assert!(error.unwrap_err().to_string().contains("name: must not hold control characters"));
+}
+
+#[test]
 fn the_connect_phase_does_what_it_says() {
     let connect = |specs: &[(&str, Value)], live: usize| -> ConnectPlan {
         let entries = specs.iter().enumerate().map(|(id, (kind, attributes))| {

@@ -9,6 +9,8 @@ use utoipa::ToSchema;
 pub(crate) struct Connection {
     /// Unique in this run.
     id: u64,
+    /// Its number on the proxy, from 1: what its draws hang on.
+    number: u64,
     /// The proxy that it goes through.
     proxy: String,
     /// Address of the client.
@@ -33,6 +35,7 @@ impl From<ConnectionView> for Connection {
     fn from(connection: ConnectionView) -> Self {
         Self {
             id: connection.id,
+            number: connection.number,
             proxy: connection.proxy,
             client: connection.client,
             upstream: connection.upstream,
@@ -64,6 +67,8 @@ pub(crate) struct EventData {
     at_ms: Option<u64>,
     /// The connection that it is about.
     connection: Option<u64>,
+    /// Of a connection that was opened: its number on the proxy, from 1.
+    number: Option<u64>,
     /// The toxic that it is about.
     toxic: Option<String>,
     /// The kind of that toxic.

@@ -43,7 +43,8 @@ impl From<ToxicView> for Toxic {
             name: toxic.name,
             kind: toxic.kind.name,
             stream: toxic.stream,
-            toxicity: toxic.toxicity,
+            // Toxiproxy's routes take more, which acts as 1.
+            toxicity: toxic.toxicity.min(1.0),
             attributes: toxic.attributes,
             when: toxic.when,
             applied: toxic.applied,
@@ -70,7 +71,8 @@ pub(crate) struct PatchToxic {
     /// The new share of connections.
     #[schema(minimum = 0, maximum = 1)]
     pub(in crate::v1) toxicity: Option<f64>,
-    /// The new conditions, all of them.
+    /// Conditions to change, the others stay; `null` takes one away. Times and counts
+    /// begin anew.
     #[schema(schema_with = when)]
     pub(in crate::v1) when: Option<Value>,
 }

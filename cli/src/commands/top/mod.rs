@@ -57,8 +57,7 @@ async fn lines(cx: &Context, client: Client, interval: Duration, count: usize) -
 }
 
 fn line(row: &Row) -> String {
-    let Row { name, enabled, open, up_per_s, down_per_s, toxics, .. } = row;
+    let Row { name, enabled, open, up_per_s, down_per_s, shown, .. } = row;
     let (up, down) = (words::bytes(*up_per_s), words::bytes(*down_per_s));
-    let toxics = if toxics.is_empty() { "–" } else { toxics };
-    format!("{name} {} open={open} up={up}/s down={down}/s toxics={toxics}", words::state(*enabled))
+    format!("{name} {} open={open} up={up}/s down={down}/s toxics={shown}", words::state(*enabled))
 }

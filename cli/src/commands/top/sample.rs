@@ -19,7 +19,10 @@ pub(super) struct Row {
     pub total: u64,
     pub up_per_s: f64,
     pub down_per_s: f64,
-    pub toxics: String,
+    pub toxics: Vec<String>,
+    /// The toxics with their directions, for the screen.
+    #[serde(skip)]
+    pub shown: String,
 }
 
 pub(super) struct Sampler {
@@ -42,7 +45,7 @@ impl Sampler {
         let now = Instant::now();
         let rows = proxies.into_iter().map(|proxy| {
             let rate = self.rate(&proxy.name, &traffic, now);
-            let toxics = if proxy.toxics.is_empty() { String::new() } else { words::toxic_names(&proxy) };
+            let shown = words::toxic_names(&proxy);
             Row {
                 listen: proxy.listen,
                 upstream: proxy.upstream,
@@ -51,7 +54,8 @@ impl Sampler {
                 total: proxy.connections.total,
                 up_per_s: rate.upstream,
                 down_per_s: rate.downstream,
-                toxics,
+                toxics: proxy.toxics.into_iter().map(|toxic| toxic.name).collect(),
+                shown,
                 name: proxy.name,
             }
         });

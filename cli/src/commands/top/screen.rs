@@ -67,7 +67,7 @@ impl View {
         let areas = Layout::vertical([Constraint::Length(2), Constraint::Min(0), Constraint::Length(1)]);
         let [head, body, foot] = areas.areas(frame.area());
         frame.render_widget(self.head(), head);
-        frame.render_widget(self.table(), body);
+        frame.render_widget(self.table(usize::from(body.width)), body);
         frame.render_widget(Line::styled("q leaves", dim()), foot);
     }
 
@@ -91,43 +91,61 @@ impl View {
         Line::from(spans)
     }
 
-    fn table(&self) -> Table<'_> {
+    fn table(&self, room: usize) -> Table<'_> {
         let header = ["PROXY", "LISTEN", "UPSTREAM", "OPEN", "TOTAL", "↑/S", "↓/S", "TOXICS"];
         let right = |index: usize| (3..=6).contains(&index);
         let header = header.iter().enumerate().map(|(index, name)| cell(name, right(index), dim()));
+        // Where there is little room, names and addresses give way: 54 cells are for
+        // the figures and a toxic.
+        let most = (room.saturating_sub(54) / 3).clamp(8, 40);
         let width = |of: fn(&Row) -> &str, least: usize| {
             let longest = self.rows.iter().map(|row| of(row).chars().count()).max();
-            Constraint::Length(longest.unwrap_or(0).clamp(least, 40) as u16)
+            longest.unwrap_or(0).clamp(least, most)
         };
-        let widths = [
+        let fixed = [
             width(|row| &row.name, 5),
             width(|row| &row.listen, 6),
             width(|row| &row.upstream, 8),
-            Constraint::Length(6),
-            Constraint::Length(8),
-            Constraint::Length(8),
-            Constraint::Length(8),
-            Constraint::Min(6),
+            6,
+            8,
+            8,
+            8,
         ];
-        Table::new(self.rows.iter().map(row), widths).header(TableRow::new(header)).column_spacing(2)
+        let toxics = room.saturating_sub(fixed.iter().map(|width| width + SPACING).sum()).max(6);
+        let widths = fixed.into_iter().chain([toxics]);
+        let rows = self.rows.iter().map(|row| table_row(row, most, toxics));
+        Table::new(rows, widths.map(|width| Constraint::Length(width as u16)))
+            .header(TableRow::new(header))
+            .column_spacing(SPACING as u16)
     }
 }
 
-fn row(row: &Row) -> TableRow<'_> {
+/// Cells between two columns.
+const SPACING: usize = 2;
+
+/// As much of a text as there is room for; what is cut is seen to be.
+fn fit(text: &str, room: usize) -> String {
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
+    text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn table_row(row: &Row, address: usize, toxics: usize) -> TableRow<'static> {
     let plain = Style::new();
     let name = if row.enabled { plain.add_modifier(Modifier::BOLD) } else { plain.fg(Color::Red) };
     let moving = |rate: f64| if rate > 0.0 { plain.fg(Color::Green) } else { dim() };
     let listen = if row.enabled { row.listen.as_str() } else { "disabled" };
     TableRow::new([
-        cell(&row.name, false, name),
-        cell(listen, false, if row.enabled { plain } else { plain.fg(Color::Red) }),
-        cell(&row.upstream, false, plain),
+        cell(&fit(&row.name, address), false, name),
+        cell(&fit(listen, address), false, if row.enabled { plain } else { plain.fg(Color::Red) }),
+        cell(&fit(&row.upstream, address), false, plain),
         cell(&row.open.to_string(), true, plain),
         cell(&row.total.to_string(), true, plain),
         cell(&words::bytes(row.up_per_s), true, moving(row.up_per_s)),
         cell(&words::bytes(row.down_per_s), true, moving(row.down_per_s)),
         cell(
-            if row.toxics.is_empty() { "–" } else { &row.toxics },
+            &if row.toxics.is_empty() { "–".to_owned() } else { fit(&row.shown, toxics) },
             false,
             if row.toxics.is_empty() { dim() } else { plain.fg(Color::Yellow) },
         ),
@@ -160,16 +178,29 @@ mod tests {
             total: 17,
             up_per_s: 1.5e6,
             down_per_s: 0.0,
-            toxics: "↓ slow".into(),
+            toxics: vec!["slow".into()],
+            shown: "↓ slow".into(),
         };
-        let off =
-            Row { name: "db".into(), enabled: false, up_per_s: 0.0, toxics: String::new(), ..row.clone() };
+        let off = Row {
+            name: "db".into(),
+            enabled: false,
+            up_per_s: 0.0,
+            toxics: Vec::new(),
+            shown: "–".into(),
+            ..row.clone()
+        };
         let url = "http://localhost:8474".into();
         let view = View { url, rows: vec![row, off], lost: lost.map(Into::into) };
         let mut terminal = Terminal::new(TestBackend::new(100, 6)).unwrap();
         terminal.draw(|frame| view.draw(frame)).unwrap();
         let text = terminal.backend().to_string();
         text.lines().map(|line| line.trim_matches('"').trim_end().to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn what_is_cut_is_seen_to_be() {
+        assert_eq!(super::fit("127.0.0.1:16379", 15), "127.0.0.1:16379");
+        assert_eq!(super::fit("↓ slow, ↑ cut", 8), "↓ slow,…");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use clap::Args;
-use sabot_client::{Client, ToxicPatch};
+use sabot_client::ToxicPatch;
 use serde_json::Value;
 
 use super::{Run, VALUES_HELP, block_on};
@@ -41,7 +41,7 @@ impl Run for Update {
             return Err(Failure::new("nothing to change", help).into());
         }
         block_on(async {
-            let patch = self.patch(&client).await.map_err(Failure::from)?;
+            let patch = self.patch();
             let updated = client.update_toxic(&self.proxy, &self.name, &patch).await;
             let toxic = updated.map_err(Failure::from)?;
             cx.output.answer(&toxic, |out| {
@@ -57,19 +57,15 @@ impl Run for Update {
 }
 
 impl Update {
-    /// The API replaces a `when` as a whole; here one condition can change.
-    async fn patch(&self, client: &Client) -> Result<ToxicPatch, sabot_client::Error> {
+    fn patch(&self) -> ToxicPatch {
         let attributes = pairs::map(&self.attributes);
         let mut patch = ToxicPatch { toxicity: self.toxicity, ..ToxicPatch::default() };
         if !attributes.is_empty() {
             patch.attributes = Some(attributes);
         }
         if !self.when.is_empty() {
-            let mut when = client.toxic(&self.proxy, &self.name).await?.when;
-            when.extend(pairs::map(&self.when));
-            when.retain(|_, value| !value.is_null());
-            patch.when = Some(when);
+            patch.when = Some(pairs::map(&self.when));
         }
-        Ok(patch)
+        patch
     }
 }

@@ -57,7 +57,12 @@ pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
         };
         Some((attribute.name.clone(), value.to_owned()))
     };
-    attributes(kind).iter().find_map(of).into_iter().collect()
+    // An attribute may mean nothing without another.
+    let alone = |(name, value): &(String, String)| {
+        let pair = crate::pairs::parse(&format!("{name}={value}"));
+        pair.is_ok_and(|pair| kind.parse(&crate::pairs::map(&[pair])).is_ok())
+    };
+    attributes(kind).iter().filter_map(of).find(alone).into_iter().collect()
 }
 
 fn attribute(name: &str, property: &Value, schema: &Value) -> Attribute {

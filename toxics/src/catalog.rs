@@ -209,6 +209,9 @@ fn matching(value: Value) -> Result<Match, Invalid> {
         {
             return Err(Invalid::unknown("field of `match`", field, &Match::FIELDS));
         }
+        if !value.is_object() {
+            return Err(Invalid::new("", "must be an object, such as {\"path\": \"/charge\"}"));
+        }
         typed::<Match>(value)
     };
     read(value).map_err(|error| error.within("match"))
@@ -242,9 +245,7 @@ impl Settings {
             Self::Connect(settings) => settings.to_value(),
             Self::Http(settings, matcher) => {
                 let mut value = settings.to_value();
-                if **matcher != Match::default() {
-                    value["match"] = serde_json::to_value(&**matcher).unwrap_or_default();
-                }
+                value["match"] = serde_json::to_value(&**matcher).unwrap_or_default();
                 value
             }
         };

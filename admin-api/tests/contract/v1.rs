@@ -16,7 +16,7 @@ fn the_life_of_a_proxy() {
     let asked = r#"{"name":"redis","listen":"localhost:26379","upstream":"localhost:6379","enabled":false}"#;
     let shown = |upstream: &str| {
         format!(
-            r#"{{"name":"redis","listen":"localhost:26379","upstream":"{upstream}","enabled":false,"toxics":[],"connections":{{"open":0,"total":0}}}}"#
+            r#"{{"name":"redis","listen":"localhost:26379","upstream":"{upstream}","protocol":"tcp","enabled":false,"toxics":[],"connections":{{"open":0,"total":0}}}}"#
         )
     };
     let redis = shown("localhost:6379");
@@ -125,7 +125,7 @@ fn the_catalog_is_served() {
         assert_eq!(&one.json(), kind);
         assert!(kind["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{name}");
         assert_eq!(kind["schema"]["type"], "object", "{name}");
-        assert!(matches!(kind["phase"].as_str(), Some("stream" | "connect")), "{name}");
+        assert!(matches!(kind["phase"].as_str(), Some("stream" | "connect" | "http")), "{name}");
     }
     let latency = api.call("GET /v1/kinds/latency", "").json();
     assert_eq!(latency["toxiproxy"], true);

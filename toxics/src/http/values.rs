@@ -237,7 +237,7 @@ impl JsonSchema for GrpcStatus {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let names = GRPC.map(serde_json::Value::from).into_iter();
+        let names = GRPC.map(Value::from).into_iter();
         let all: Vec<_> = names.chain((0..GRPC.len()).map(Value::from)).collect();
         json_schema!({"enum": all})
     }

@@ -68,7 +68,12 @@ fn value(schema: &Value, property: &Value, draws: &mut Draws) -> Value {
         return pick(draws, choices)["const"].clone();
     }
     if let Some(choices) = property["enum"].as_array() {
-        return pick(draws, choices).clone();
+        // Where a number stands for a name, the name is what comes back.
+        let names: Vec<_> = choices.iter().filter(|choice| choice.is_string()).cloned().collect();
+        return pick(draws, if names.is_empty() { choices } else { &names }).clone();
+    }
+    if let Some(alternatives) = property["anyOf"].as_array() {
+        return value(schema, &alternatives[0], draws);
     }
     match (property["x-unit"].as_str(), property["type"].as_str()) {
         (Some("ms"), _) => json!(pick(draws, &[0.0, 0.25, 1.0, 7.0, 50.0, 1000.0])),
@@ -78,6 +83,8 @@ fn value(schema: &Value, property: &Value, draws: &mut Draws) -> Value {
         (_, Some("boolean")) => json!(draws.chance(0.5)),
         (_, Some("integer")) => bounded(property, draws.below(10) as i64),
         (_, Some("number")) => json!(pick(draws, &[0.0, 0.001, 0.1, 0.5, 0.9, 1.0])),
+        (_, Some("string")) => json!(pick(draws, &["", "text"])),
+        (_, Some("object")) => json!({}),
         other => panic!("no sample for {other:?} in {property}"),
     }
 }

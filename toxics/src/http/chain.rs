@@ -200,6 +200,13 @@ enum Way {
 }
 
 impl Next {
+    /// Whether the answer has come already, because the status decided who is meant: it is
+    /// too late to change what goes up.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.0, Way::Answered(_))
+    }
+
     /// Sends a request on, and waits for the head of its answer.
     #[must_use]
     pub fn run(&self, request: Request) -> BoxFuture<Answer> {

@@ -125,7 +125,7 @@ fn query<'a>(uri: &'a http::Uri, name: &'a str) -> impl Iterator<Item = Cow<'a, 
 }
 
 /// Percent-decoded, `+` as a space; as it is if that is no text.
-fn decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
     }

@@ -7,15 +7,17 @@
 //!
 //! - [`matching`], [`pattern`]: which requests
 //! - [`chain`]: the faults that one request meets, and the way through them
-//! - [`values`]: what several faults take
+//! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
-//! - [`content`]: a body put in another's place, perhaps compressed
+//! - [`content`], [`json`]: a body put in another's place, perhaps compressed; changes of a JSON document
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
 
 pub mod body;
 pub mod chain;
+pub mod codes;
 pub mod content;
 pub(crate) mod events;
+pub mod json;
 pub(crate) mod limit;
 pub mod matching;
 pub(crate) mod pace;

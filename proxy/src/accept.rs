@@ -112,6 +112,7 @@ impl Acceptor {
             proxy: Arc::clone(proxy),
             upstream: upstream.address,
             dial_timeout: shell.dial_timeout,
+            head_timeout: shell.head_timeout,
             worker,
         };
         shell.workers.spawn_connection(worker, connection::run(accepted, context));

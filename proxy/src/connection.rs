@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) upstream: Result<Address, AddressError>,
     pub(crate) dial_timeout: Duration,
+    /// How long the head of an HTTP request may take to come.
+    pub(crate) head_timeout: Duration,
     /// The worker that it lives on.
     pub(crate) worker: WorkerId,
 }
@@ -61,10 +63,9 @@ pub(crate) async fn run(accepted: Accepted, context: Context) {
             context.closed(reason);
         }
         Ok(Reached::Client(client, upstream)) => {
-            let (proxy, limit) = (Arc::clone(&context.proxy), context.dial_timeout);
             // Boxed: a plain connection need not make room for all of hyper.
-            let served = http::serve(client, shared, proxy, context.worker, upstream, limit);
-            context.closed(Box::pin(served).await);
+            let reason = Box::pin(http::serve(client, &context, upstream)).await;
+            context.closed(reason);
         }
         Err(failure) => context.failed(failure),
     }

@@ -37,6 +37,8 @@ pub const DIAL: &str = "sabot_dial_seconds";
 pub const ACCEPT_ERRORS: &str = "sabot_accept_errors_total";
 /// Connections on which a fault acted, by proxy and kind.
 pub const FAULTS: &str = "sabot_faults_applied_total";
+/// Client connections of an HTTP proxy that sent what is no HTTP, by proxy.
+pub const MALFORMED: &str = "sabot_http_malformed_total";
 /// Bytes that toxics hold, by proxy.
 pub const HELD: &str = "sabot_held_bytes";
 /// Bytes that toxics may hold in all.
@@ -104,6 +106,8 @@ pub(crate) fn publish_proxy(proxy: &Proxy) {
     for (kind, more) in since(&now.applied, last.map(|last| &last.applied)) {
         counter!(FAULTS, "proxy" => name(), "kind" => kind).increment(more);
     }
+    let before = last.map_or(0, |last| last.malformed);
+    counter!(MALFORMED, "proxy" => name()).increment(now.malformed - before);
     *published = Some(now);
 }
 

@@ -196,6 +196,8 @@ pub struct ProxyTotals {
     pub accept_errors: BTreeMap<&'static str, u64>,
     /// Connections on which a fault acted, by kind.
     pub applied: BTreeMap<&'static str, u64>,
+    /// Client connections of an HTTP proxy that sent what is no HTTP.
+    pub malformed: u64,
 }
 
 /// What [`crate::Controller::apply`] did.

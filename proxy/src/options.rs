@@ -13,6 +13,9 @@ pub struct Options {
     pub workers: Option<usize>,
     /// How long a dial may take, name resolution included.
     pub dial_timeout: Duration,
+    /// How long a client may take to send the head of an HTTP request, from the end of
+    /// the one before.
+    pub head_timeout: Duration,
     /// Bytes that toxics may hold per direction of a connection.
     pub direction_budget: usize,
     /// Bytes that toxics may hold in all; a quarter of the memory that this
@@ -21,12 +24,13 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Seed 0, a worker per core, dials of 10 s, 64 MiB a direction.
+    /// Seed 0, a worker per core, dials of 10 s, heads of 30 s, 64 MiB a direction.
     fn default() -> Self {
         Self {
             seed: 0,
             workers: None,
             dial_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(30),
             direction_budget: 64 << 20,
             process_budget: None,
         }

@@ -16,6 +16,7 @@ pub(crate) struct Shell {
     pub(crate) budget: Arc<Budget>,
     pub(crate) direction_budget: usize,
     pub(crate) dial_timeout: Duration,
+    pub(crate) head_timeout: Duration,
     ids: AtomicU64,
 }
 
@@ -27,6 +28,7 @@ impl Shell {
             budget: Arc::new(Budget::new(options.process_budget())),
             direction_budget: options.direction_budget,
             dial_timeout: options.dial_timeout,
+            head_timeout: options.head_timeout,
             ids: AtomicU64::new(0),
         }
     }

@@ -12,37 +12,52 @@ use hyper::body::Incoming;
 use sabot_toxics::http::{Body, Fault};
 
 use super::Error;
+use super::expect::{Gate, Go, Held};
 use super::pool::Lease;
 use crate::relay::ConnShared;
 
 /// The body of a request on its way to the upstream.
-pub(super) enum Up {
+pub(super) struct Up {
+    source: Source,
+    /// Set once the request was sent in full.
+    sent: Arc<AtomicBool>,
+    /// What it waits for before it begins.
+    held: Option<Held>,
+}
+
+enum Source {
     /// As the client sends it.
-    Client(Incoming, Arc<AtomicBool>),
+    Client(Incoming),
     /// As the faults left it.
-    Toxic(Body, Arc<AtomicBool>),
+    Toxic(Body),
+    Nothing,
 }
 
 impl Up {
     pub(super) fn new_client(body: Incoming) -> Self {
-        Self::Client(body, Arc::default())
+        Self::new(Source::Client(body))
     }
 
     pub(super) fn new_toxic(body: Body) -> Self {
-        Self::Toxic(body, Arc::default())
+        Self::new(Source::Toxic(body))
+    }
+
+    pub(super) fn nothing() -> Self {
+        Self::new(Source::Nothing)
+    }
+
+    fn new(source: Source) -> Self {
+        Self { source, sent: Arc::default(), held: None }
     }
 
     /// Set once the request was sent in full.
     pub(super) fn sent(&self) -> Arc<AtomicBool> {
-        match self {
-            Self::Client(_, done) | Self::Toxic(_, done) => Arc::clone(done),
-        }
+        Arc::clone(&self.sent)
     }
 
-    fn done(&self) -> &AtomicBool {
-        match self {
-            Self::Client(_, done) | Self::Toxic(_, done) => done,
-        }
+    /// Has the body wait for `gate`.
+    pub(super) fn hold(&mut self, gate: Arc<Gate>) {
+        self.held = Some(Held::new(gate));
     }
 }
 
@@ -54,31 +69,43 @@ impl http_body::Body for Up {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = match &mut *self {
-            Self::Client(body, _) => {
+        let up = &mut *self;
+        while let Some(held) = &mut up.held {
+            match ready!(held.poll(cx, matches!(up.source, Source::Nothing))) {
+                Go::On => up.held = None,
+                Go::Drop => up.source = Source::Nothing,
+                Go::Off => return Poll::Ready(Some(Err("the body was not asked for".into()))),
+            }
+        }
+        let frame = match &mut up.source {
+            Source::Client(body) => {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from))
             }
-            Self::Toxic(body, _) => {
+            Source::Toxic(body) => {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from))
             }
+            Source::Nothing => None,
         };
         if frame.is_none() {
-            self.done().store(true, Ordering::Relaxed);
+            up.sent.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Client(body, _) => body.is_end_stream(),
-            Self::Toxic(body, _) => body.is_end_stream(),
+        match &self.source {
+            Source::Client(body) => body.is_end_stream(),
+            Source::Toxic(body) => body.is_end_stream(),
+            // One that was held and let go of has not been sent.
+            Source::Nothing => self.held.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Client(body, _) => body.size_hint(),
-            Self::Toxic(body, _) => body.size_hint(),
+        match &self.source {
+            Source::Client(body) => body.size_hint(),
+            Source::Toxic(body) => body.size_hint(),
+            Source::Nothing => SizeHint::with_exact(0),
         }
     }
 }
@@ -87,7 +114,7 @@ impl Drop for Up {
     fn drop(&mut self) {
         // hyper does not ask for the end of a body whose length it knows.
         if self.is_end_stream() {
-            self.done().store(true, Ordering::Relaxed);
+            self.sent.store(true, Ordering::Relaxed);
         }
     }
 }
@@ -119,6 +146,16 @@ impl http_body::Body for FromClient {
 pub(super) struct Answered {
     pub(super) body: Incoming,
     pub(super) lease: Option<Lease>,
+    /// Where the body of the request waits, or waited.
+    pub(super) gate: Option<Arc<Gate>>,
+}
+
+impl Answered {
+    fn ended(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
 }
 
 impl http_body::Body for Answered {
@@ -130,10 +167,8 @@ impl http_body::Body for Answered {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if frame.is_none()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.give_back();
+        if frame.is_none() {
+            self.ended();
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Broken)))
     }
@@ -149,10 +184,11 @@ impl http_body::Body for Answered {
 
 impl Drop for Answered {
     fn drop(&mut self) {
-        if self.body.is_end_stream()
-            && let Some(lease) = self.lease.take()
-        {
-            lease.give_back();
+        if self.body.is_end_stream() {
+            self.ended();
+        }
+        if let Some(gate) = &self.gate {
+            gate.finished();
         }
     }
 }
@@ -182,11 +218,29 @@ pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> Option<u32> {
 }
 
 /// The body of an answer on its way to the client.
-pub(super) enum Down {
+pub(super) struct Down {
+    source: Below,
+    shared: Arc<ConnShared>,
+    version: http::Version,
+    /// The end of a body that broke off, once what came before had its turn to be sent.
+    broken: Option<Fault>,
+}
+
+enum Below {
     /// As the upstream sends it.
     Upstream(Answered),
     /// As the faults left it.
-    Toxic(Body, Arc<ConnShared>, http::Version),
+    Toxic(Body),
+}
+
+impl Down {
+    pub(super) fn upstream(body: Answered, shared: &Arc<ConnShared>, version: http::Version) -> Self {
+        Self { source: Below::Upstream(body), shared: Arc::clone(shared), version, broken: None }
+    }
+
+    pub(super) fn toxic(body: Body, shared: &Arc<ConnShared>, version: http::Version) -> Self {
+        Self { source: Below::Toxic(body), shared: Arc::clone(shared), version, broken: None }
+    }
 }
 
 impl http_body::Body for Down {
@@ -197,30 +251,36 @@ impl http_body::Body for Down {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        match &mut *self {
-            Self::Upstream(body) => {
-                Pin::new(body).poll_frame(cx).map_err(|Broken(error)| match reason(&error) {
-                    Some(code) => h2::Error::from(h2::Reason::from(code)).into(),
-                    None => error.into(),
-                })
+        if let Some(fault) = self.broken.take() {
+            return Poll::Ready(Some(Err(break_off(fault, &self.shared, self.version))));
+        }
+        let frame = match &mut self.source {
+            Below::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)).map(|it| it.map_err(Fault::from)),
+            Below::Toxic(body) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        match frame {
+            Some(Err(fault)) => {
+                // hyper throws away what it has not written yet when a body fails.
+                self.broken = Some(fault);
+                cx.waker().wake_by_ref();
+                Poll::Pending
             }
-            Self::Toxic(body, shared, version) => {
-                Pin::new(body).poll_frame(cx).map_err(|fault| break_off(fault, shared, *version))
-            }
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            None => Poll::Ready(None),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Upstream(body) => body.is_end_stream(),
-            Self::Toxic(body, ..) => body.is_end_stream(),
+        match &self.source {
+            Below::Upstream(body) => body.is_end_stream(),
+            Below::Toxic(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Upstream(body) => body.size_hint(),
-            Self::Toxic(body, ..) => body.size_hint(),
+        match &self.source {
+            Below::Upstream(body) => body.size_hint(),
+            Below::Toxic(body) => body.size_hint(),
         }
     }
 }
@@ -236,7 +296,7 @@ pub(super) fn break_off(fault: Fault, shared: &ConnShared, version: http::Versio
         return h2::Error::from(h2::Reason::from(code)).into();
     }
     if matches!(fault, Fault::Reset(_)) {
-        shared.reset();
+        shared.reset_by_fault();
     }
     fault.into()
 }

@@ -6,6 +6,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Uri};
 use http::{HeaderValue, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -13,6 +14,7 @@ use sabot_toxics::http::matching::is_grpc;
 use sabot_toxics::http::{Body, Fault, Response};
 
 use super::body::{Answered, Up, reason};
+use super::expect::Gate;
 use super::headers;
 use super::pool::{self, Lease, Unreached};
 use super::session::Session;
@@ -42,14 +44,16 @@ pub(super) async fn forward(
     headers::strip(&mut head.headers);
     let mut response = if two {
         head.version = Version::HTTP_2;
-        send_http2(session, http::Request::from_parts(head, body)).await?
+        send_http2(session, http::Request::from_parts(head, body), touched).await?
     } else {
         to_origin(&mut head)?;
         if let Some(upgrades) = &upgrades {
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             head.headers.insert(UPGRADE, upgrades.protocol.clone());
         }
-        send_http1(session, http::Request::from_parts(head, body), upgrades.is_some(), touched).await?
+        let mut request = http::Request::from_parts(head, body);
+        headers::frame(&mut request);
+        send_http1(session, request, upgrades.is_some(), touched).await?
     };
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(upgrades) = upgrades
@@ -63,6 +67,9 @@ pub(super) async fn forward(
 
 /// Brings a request into the form that an origin server wants (RFC 9112, section 3.2.1).
 fn to_origin(head: &mut Parts) -> Result<(), Fault> {
+    if head.version == Version::HTTP_2 {
+        headers::join_cookies(&mut head.headers);
+    }
     head.version = Version::HTTP_11;
     let malformed = |error: &dyn std::fmt::Display| Fault::Upstream {
         reason: "request",
@@ -83,48 +90,92 @@ async fn send_http1(
     upgrades: bool,
     touched: bool,
 ) -> Result<http::Response<Answered>, Fault> {
-    let sent = request.body().sent();
+    let upstream = &session.shared.upstream;
+    let gate = Gate::of(request.headers());
+    if let Some(gate) = &gate {
+        gate.watch(&mut request);
+    }
     let fresh = upgrades || touched;
-    let mut reused = if fresh { None } else { session.pool.reused().await };
+    let mut reused = if fresh { None } else { session.pool.reused(upstream).await };
     loop {
-        let again = reused.is_some();
+        let before = reused.is_some();
+        let mut copy = if before { again(&request) } else { None };
         let mut sender = match reused.take() {
             Some(sender) => sender,
             None => reach(session, pool::connect_http1(&session.upstream, upgrades)).await?,
         };
+        if let Some(gate) = &gate {
+            request.body_mut().hold(Arc::clone(gate));
+        }
+        let sent = request.body().sent();
         match sender.try_send_request(request).await {
             Ok(response) => {
-                let keep = !fresh && response.status() != StatusCode::SWITCHING_PROTOCOLS;
-                let lease = keep.then(|| Lease { pool: Arc::clone(&session.pool), sender, sent });
-                return Ok(response.map(|body| Answered { body, lease }));
-            }
-            Err(mut error) => match error.take_message().filter(|_| again) {
-                // The upstream had closed it meanwhile; nothing was sent.
-                Some(back) => {
-                    request = back;
-                    reused = session.pool.reused().await;
+                if let Some(gate) = &gate {
+                    gate.answered();
                 }
-                None => return Err(fault(&error.into_error())),
+                let keep = !fresh && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                let (pool, upstream) = (Arc::clone(&session.pool), Arc::clone(upstream));
+                let lease = keep.then_some(Lease { pool, sender, upstream, sent });
+                return Ok(response.map(|body| Answered { body, lease, gate }));
+            }
+            Err(mut error) => match (error.take_message(), copy.take()) {
+                // The upstream had closed it meanwhile; nothing was sent.
+                (Some(back), _) if before => {
+                    request = back;
+                    reused = session.pool.reused(upstream).await;
+                }
+                // It closed it while the request was on its way.
+                (_, Some(copy)) if !error.error().is_parse() => request = copy,
+                _ => return Err(fault(error.error())),
             },
         }
     }
 }
 
+/// A copy of a request that may be sent again if a connection used before breaks: the
+/// method is idempotent (RFC 9110, section 9.2.2) and there is no body.
+fn again(request: &http::Request<Up>) -> Option<http::Request<Up>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = http::Request::new(Up::nothing());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
+
 async fn send_http2(
     session: &Session,
-    request: http::Request<Up>,
+    mut request: http::Request<Up>,
+    touched: bool,
 ) -> Result<http::Response<Answered>, Fault> {
-    let mut sender = match session.pool.shared() {
-        Some(sender) => sender,
-        None => {
-            let sender = reach(session, pool::connect_http2(&session.upstream)).await?;
-            session.pool.share(&sender);
-            sender
+    let upstream = &session.shared.upstream;
+    loop {
+        let shared = if touched { None } else { session.pool.shared(upstream) };
+        let reused = shared.is_some();
+        let mut sender = match shared {
+            Some(sender) => sender,
+            None => {
+                let sender = reach(session, pool::connect_http2(&session.upstream)).await?;
+                if !touched {
+                    session.pool.share(upstream, &sender);
+                }
+                sender
+            }
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                return Ok(response.map(|body: Incoming| Answered { body, lease: None, gate: None }));
+            }
+            Err(mut error) => match error.take_message() {
+                // The upstream had closed it meanwhile; nothing was sent.
+                Some(back) if reused => request = back,
+                _ => return Err(fault(error.error())),
+            },
         }
-    };
-    sender.ready().await.map_err(|error| fault(&error))?;
-    let response = sender.send_request(request).await.map_err(|error| fault(&error))?;
-    Ok(response.map(|body: Incoming| Answered { body, lease: None }))
+    }
 }
 
 async fn reach<T>(
@@ -168,7 +219,7 @@ fn tunnel(session: &Session, client: OnUpgrade, upstream: OnUpgrade) {
         let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
         let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
     };
-    session.tunnel(tokio::spawn(passing));
+    session.tunnel(passing);
 }
 
 /// What the client gets when the upstream was not reached: 502, or 504 after a time

@@ -1,9 +1,11 @@
 //! Headers that belong to one hop and are not passed on (RFC 9110, section 7.6.1).
 
 use http::header::{
-    CONNECTION, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
+use http_body::Body;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -23,7 +25,9 @@ const HOP: [HeaderName; 8] = [
 /// What the client asks to change the connection to, if it does so properly.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asked = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    headers.get(UPGRADE).filter(|_| asked).cloned()
+    // Passed on, h2c would be a tunnel past all faults; a server may ignore it.
+    let known = |protocol: &&HeaderValue| asked && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
+    headers.get(UPGRADE).filter(known).cloned()
 }
 
 /// Takes off what belongs to this hop, and keeps the order of the rest. `TE:
@@ -34,6 +38,8 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
     let named: Vec<HeaderName> =
         tokens(headers, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
+    // RFC 9112, section 6.3: a length beside a transfer coding is not to be believed.
+    let length = !headers.contains_key(TRANSFER_ENCODING);
     let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
     // Not removed one by one: `remove` puts the last header in the gap.
     let all = std::mem::take(headers);
@@ -42,12 +48,32 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     for (name, value) in all {
         last = name.or(last);
         let Some(name) = &last else { continue };
-        if !HOP.contains(name) && !named.contains(name) {
+        let believed = length || *name != CONTENT_LENGTH;
+        if !HOP.contains(name) && !named.contains(name) && believed {
             headers.append(name, value);
         }
     }
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Has a body of unknown length sent in chunks: without being told, hyper takes it that
+/// methods which seldom have a body have none.
+pub(super) fn frame<B: Body>(request: &mut http::Request<B>) {
+    let unknown = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+    if unknown && !request.headers().contains_key(CONTENT_LENGTH) {
+        request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Joins what HTTP/2 may have split (RFC 9113, section 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<_> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
     }
 }
 

@@ -7,24 +7,54 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use sabot_toxics::{Direction, Phase};
+use sabot_toxics::http::BoxFuture;
+use sabot_toxics::{Direction, Phase, Time};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
-use crate::net::{Monotonic, Stream};
-use crate::relay::{ConnShared, relay};
+use crate::net::timers::monotonic_now;
+use crate::net::{Clock, Monotonic, Stream};
+use crate::relay::{ConnShared, Reason, relay};
+
+/// How long a client has to read the last answer and close too: a socket closed with
+/// unread input says RST, and the client may then lose that answer.
+const LINGER: Duration = Duration::from_millis(250);
+
+/// Reads of one turn that only drain.
+const DRAIN_TURN: usize = 16;
+
+/// What a leg and whoever drives the connection share.
+#[derive(Default)]
+pub(super) struct Below {
+    /// The relay that has taken the socket, until it is driven.
+    relay: Mutex<Option<BoxFuture<Reason>>>,
+    /// The protocol has changed: what comes after a FIN of ours is still wanted.
+    pub(super) tunnel: AtomicBool,
+}
+
+impl Below {
+    /// The relay that is to be driven from now on; once.
+    pub(super) fn take_relay(&self) -> Option<BoxFuture<Reason>> {
+        self.relay.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 /// The client's side.
 pub(super) struct Leg {
     way: Way,
     shared: Arc<ConnShared>,
+    below: Arc<Below>,
     /// Of the plan that was last looked at; 0 before the first.
     version: u64,
-    /// The task that `shared` wakes.
-    registered: Option<Waker>,
+    /// The client has sent its FIN.
+    ended: bool,
+    /// Once our FIN was sent, until when the client's is waited for.
+    linger: Option<(Time, Monotonic)>,
 }
 
 enum Way {
@@ -35,23 +65,13 @@ enum Way {
 }
 
 impl Leg {
-    pub(super) fn new(client: Stream, shared: Arc<ConnShared>) -> Self {
-        Self { way: Way::Direct(client), shared, version: 0, registered: None }
+    pub(super) fn new(client: Stream, shared: Arc<ConnShared>, below: Arc<Below>) -> Self {
+        Self { way: Way::Direct(client), shared, below, version: 0, ended: false, linger: None }
     }
 
-    /// Looks for a kill and for stream toxics before each use of a direct socket.
-    fn look(&mut self, cx: &Context<'_>) -> io::Result<()> {
-        if !matches!(self.way, Way::Direct(_)) {
-            return Ok(());
-        }
-        if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.shared.register(cx.waker());
-            self.registered = Some(cx.waker().clone());
-        }
-        if self.shared.is_killed() {
-            return Err(io::ErrorKind::ConnectionAborted.into());
-        }
-        if self.shared.policy.version() == self.version {
+    /// Looks for stream toxics before each use of a direct socket.
+    fn look(&mut self) -> io::Result<()> {
+        if !matches!(self.way, Way::Direct(_)) || self.shared.policy.version() == self.version {
             return Ok(());
         }
         let (version, plan) = self.shared.policy.plan();
@@ -66,10 +86,63 @@ impl Leg {
         let (mine, other) = UnixStream::pair()?;
         if let Way::Direct(client) = std::mem::replace(&mut self.way, Way::Gone) {
             let relaying = relay(client, Stream::Unix(other), Arc::clone(&self.shared), Monotonic::default());
-            tokio::spawn(relaying);
+            *self.below.relay.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(relaying));
         }
         self.way = Way::Relayed(mine);
         Ok(())
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        match &mut self.way {
+            Way::Direct(client) => {
+                ready!(client.poll_read(cx, buf))?;
+                self.shared.count(Direction::Upstream, buf.filled().len() - before);
+            }
+            Way::Relayed(relay) => ready!(Pin::new(relay).poll_read(cx, buf))?,
+            Way::Gone => {}
+        }
+        self.ended |= buf.filled().len() == before && buf.remaining() > 0;
+        Poll::Ready(Ok(()))
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        self.look()?;
+        match &mut self.way {
+            Way::Direct(client) => {
+                let written = match parts {
+                    [only] => client.poll_write(cx, only),
+                    parts => client.poll_write_vectored(cx, parts),
+                };
+                if let Poll::Ready(Ok(bytes)) = &written {
+                    self.shared.count(Direction::Downstream, *bytes);
+                }
+                written
+            }
+            Way::Relayed(relay) => Pin::new(relay).poll_write_vectored(cx, parts),
+            Way::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    /// Reads and drops what still comes; ready at the client's FIN or when the time is up.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut room = [0; 4096];
+        for _ in 0..DRAIN_TURN {
+            if self.ended || self.below.tunnel.load(Ordering::Relaxed) {
+                return Poll::Ready(());
+            }
+            match self.read(cx, &mut ReadBuf::new(&mut room)) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return self.poll_patience(cx),
+            }
+        }
+        cx.waker().wake_by_ref();
+        self.poll_patience(cx)
+    }
+
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.linger.as_mut().map_or(Poll::Ready(()), |(until, clock)| clock.poll_until(cx, *until))
     }
 }
 
@@ -89,18 +162,8 @@ impl AsyncRead for Leg {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let leg = &mut *self;
-        leg.look(cx)?;
-        match &mut leg.way {
-            Way::Direct(client) => {
-                let before = buf.filled().len();
-                let polled = client.poll_read(cx, buf);
-                leg.shared.count(Direction::Upstream, buf.filled().len() - before);
-                polled
-            }
-            Way::Relayed(relay) => Pin::new(relay).poll_read(cx, buf),
-            Way::Gone => Poll::Ready(Ok(())),
-        }
+        self.look()?;
+        self.read(cx, buf)
     }
 }
 
@@ -126,33 +189,14 @@ impl AsyncWrite for Leg {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.way {
-            Way::Direct(client) => {
-                client.shutdown_write();
-                Poll::Ready(Ok(()))
+        if self.linger.is_none() {
+            match &mut self.way {
+                Way::Direct(client) => client.shutdown_write(),
+                Way::Relayed(relay) => ready!(Pin::new(relay).poll_shutdown(cx))?,
+                Way::Gone => {}
             }
-            Way::Relayed(relay) => Pin::new(relay).poll_shutdown(cx),
-            Way::Gone => Poll::Ready(Ok(())),
+            self.linger = Some((monotonic_now() + LINGER, Monotonic::default()));
         }
-    }
-}
-
-impl Leg {
-    fn write(&mut self, cx: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        self.look(cx)?;
-        match &mut self.way {
-            Way::Direct(client) => {
-                let written = match parts {
-                    [only] => client.poll_write(cx, only),
-                    parts => client.poll_write_vectored(cx, parts),
-                };
-                if let Poll::Ready(Ok(bytes)) = &written {
-                    self.shared.count(Direction::Downstream, *bytes);
-                }
-                written
-            }
-            Way::Relayed(relay) => Pin::new(relay).poll_write_vectored(cx, parts),
-            Way::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-        }
+        self.poll_linger(cx).map(Ok)
     }
 }

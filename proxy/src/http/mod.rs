@@ -6,6 +6,7 @@
 //! - [`session`]: one client connection, request by request
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`pool`]: connections to the upstream, kept between requests
+//! - [`expect`]: `Expect: 100-continue`
 //! - [`headers`]: what belongs to one hop only
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
@@ -14,6 +15,7 @@
 //! What a fault does is not known here: that is `sabot_toxics`.
 
 mod body;
+mod expect;
 mod forward;
 mod headers;
 mod leg;

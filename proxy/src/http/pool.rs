@@ -13,15 +13,19 @@ use sabot_toxics::Time;
 
 use super::body::Up;
 use super::timer::WorkerTimer;
-use crate::net::timers::monotonic_now;
+use crate::net::timers::{monotonic_now, within};
 use crate::net::workers::WorkerId;
-use crate::net::{Address, dial};
+use crate::net::{Address, Monotonic, dial};
 
 /// Idle connections that a worker keeps for a proxy.
 const KEPT: usize = 256;
 
 /// How long an idle one is kept: less than what servers commonly allow (nginx 75 s).
 const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long the end of the request before may take: a turn of the worker, unless the
+/// upstream does not read what it has answered already.
+const READY_LIMIT: Duration = Duration::from_millis(10);
 
 /// The pools of a proxy, one per worker.
 pub(crate) struct Pools(Box<[Arc<Pool>]>);
@@ -36,11 +40,10 @@ impl Pools {
         Arc::clone(&self.0[worker])
     }
 
-    /// Closes what is idle: the upstream has moved.
+    /// Closes what is idle.
     pub(crate) fn clear(&self) {
         for pool in &self.0 {
-            pool.lock().idle.clear();
-            pool.lock().http2 = None;
+            *pool.lock() = Inner::default();
         }
     }
 }
@@ -51,13 +54,16 @@ pub(super) struct Pool(Mutex<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// The one given back last at the end.
     idle: Vec<Idle>,
-    http2: Option<http2::SendRequest<Up>>,
+    http2: Option<(Arc<str>, http2::SendRequest<Up>)>,
 }
 
 struct Idle {
     sender: http1::SendRequest<Up>,
     since: Time,
+    /// Where it leads to: an upstream that moves, or stops and starts, is another.
+    upstream: Arc<str>,
 }
 
 impl Pool {
@@ -65,31 +71,43 @@ impl Pool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A connection that was used before and still lives.
-    pub(super) async fn reused(&self) -> Option<http1::SendRequest<Up>> {
+    /// A connection to `upstream` that was used before and still lives.
+    pub(super) async fn reused(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
         loop {
             let mut idle = self.lock().idle.pop()?;
-            let fresh = monotonic_now().saturating_since(idle.since) < IDLE_LIMIT;
-            if fresh && idle.sender.ready().await.is_ok() {
+            let now = monotonic_now();
+            if is_stale(&idle, now) || !Arc::ptr_eq(&idle.upstream, upstream) {
+                continue;
+            }
+            // hyper may need a turn to finish the last request; no more than that.
+            let ready = within(&mut Monotonic::default(), now + READY_LIMIT, idle.sender.ready()).await;
+            if ready.is_some_and(|ready| ready.is_ok()) {
                 return Some(idle.sender);
             }
         }
     }
 
     /// The connection that HTTP/2 requests share, if there is one.
-    pub(super) fn shared(&self) -> Option<http2::SendRequest<Up>> {
-        self.lock().http2.clone().filter(|sender| !sender.is_closed())
+    pub(super) fn shared(&self, upstream: &Arc<str>) -> Option<http2::SendRequest<Up>> {
+        let inner = self.lock();
+        let (leads_to, sender) = inner.http2.as_ref()?;
+        (Arc::ptr_eq(leads_to, upstream) && !sender.is_closed()).then(|| sender.clone())
     }
 
-    pub(super) fn share(&self, sender: &http2::SendRequest<Up>) {
-        self.lock().http2 = Some(sender.clone());
+    pub(super) fn share(&self, upstream: &Arc<str>, sender: &http2::SendRequest<Up>) {
+        self.lock().http2 = Some((Arc::clone(upstream), sender.clone()));
     }
+}
+
+fn is_stale(idle: &Idle, now: Time) -> bool {
+    now.saturating_since(idle.since) >= IDLE_LIMIT
 }
 
 /// A connection that is in use by one request.
 pub(super) struct Lease {
     pub(super) pool: Arc<Pool>,
     pub(super) sender: http1::SendRequest<Up>,
+    pub(super) upstream: Arc<str>,
     /// Whether the request was sent in full.
     pub(super) sent: Arc<AtomicBool>,
 }
@@ -100,9 +118,12 @@ impl Lease {
         if self.sender.is_closed() || !self.sent.load(Ordering::Relaxed) {
             return;
         }
+        let since = monotonic_now();
         let mut inner = self.pool.lock();
+        let stale = inner.idle.iter().take_while(|idle| is_stale(idle, since)).count();
+        drop(inner.idle.drain(..stale));
         if inner.idle.len() < KEPT {
-            inner.idle.push(Idle { sender: self.sender, since: monotonic_now() });
+            inner.idle.push(Idle { sender: self.sender, since, upstream: self.upstream });
         }
     }
 }

@@ -1,36 +1,40 @@
 //! One client connection, request by request.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use http::header::{CONNECTION, HOST};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
+use sabot_toxics::Direction;
 use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Shell};
-use tokio::task::JoinHandle;
 
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
-use super::leg::Leg;
+use super::leg::{Below, Leg};
 use super::pool::Pool;
 use super::shell::FaultShell;
 use super::timer::WorkerTimer;
 use super::{Error, headers};
-use crate::net::workers::WorkerId;
-use crate::net::{Address, Stream};
+use crate::connection::Context;
+use crate::net::{Address, Clock, Monotonic, Stream};
 use crate::proxy::Proxy;
 use crate::relay::{ConnShared, Reason, State};
-
-/// How long a head may take to come: a client that sends a byte now and then must not
-/// hold a connection for ever.
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes of a head, and of what is read ahead of a body.
 const BUFFER: usize = 64 * 1024;
 
 /// Requests of one HTTP/2 connection that may be in flight.
 const STREAMS: u32 = 256;
+
+/// Bytes that tell HTTP/2 from HTTP/1 (RFC 9113, section 3.4).
+const PREFACE: u64 = 24;
 
 /// What the requests of one client connection share.
 pub(super) struct Session {
@@ -40,76 +44,122 @@ pub(super) struct Session {
     pub(super) upstream: Address,
     pub(super) dial_timeout: Duration,
     shell: Arc<dyn Shell>,
+    below: Arc<Below>,
+    /// Whether a request has come.
+    begun: AtomicBool,
     /// The tunnel that the connection became, if it changed its protocol.
-    tunnel: Mutex<Option<Tunnel>>,
+    tunnel: Mutex<Option<BoxFuture<()>>>,
 }
 
 /// Serves a client until the connection has ended. Cancel safe in that dropping it
 /// closes both sides.
-pub(crate) async fn serve(
-    client: Stream,
-    shared: Arc<ConnShared>,
-    proxy: Arc<Proxy>,
-    worker: WorkerId,
-    upstream: Address,
-    dial_timeout: Duration,
-) -> Reason {
+pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) -> Reason {
+    let shared = &context.entered.connection;
     shared.set_state(State::Open);
+    let below = Arc::<Below>::default();
     let session = Arc::new(Session {
-        pool: proxy.pools.of(worker),
-        shell: Arc::new(FaultShell(Arc::clone(&shared))),
-        shared: Arc::clone(&shared),
-        proxy,
+        pool: context.proxy.pools.of(context.worker),
+        shell: Arc::new(FaultShell(Arc::clone(shared))),
+        shared: Arc::clone(shared),
+        proxy: Arc::clone(&context.proxy),
         upstream,
-        dial_timeout,
+        dial_timeout: context.dial_timeout,
+        below: Arc::clone(&below),
+        begun: AtomicBool::new(false),
         tunnel: Mutex::default(),
     });
+    let leg = Leg::new(client, Arc::clone(shared), below);
+    let mut messages = Some(Box::pin(messages(Arc::clone(&session), leg, context.head_timeout)));
+    let mut relaying: Option<BoxFuture<Reason>> = None;
+    let mut patience = Some(Monotonic::default());
+    let give_up = shared.opened + context.head_timeout;
+    // One task: what ends the connection ends all of it, whatever it waits for.
+    let reason = poll_fn(|cx| {
+        shared.register(cx.waker());
+        if shared.is_killed() && relaying.is_none() {
+            return Poll::Ready(Reason::Killed);
+        }
+        if let Some(serving) = &mut messages
+            && serving.as_mut().poll(cx).is_ready()
+        {
+            messages = None;
+        }
+        if session.has_begun() || messages.is_none() {
+            patience = None;
+        }
+        if patience.as_mut().is_some_and(|clock| clock.poll_until(cx, give_up).is_ready()) {
+            return Poll::Ready(Reason::Finished);
+        }
+        relaying = relaying.take().or_else(|| session.below.take_relay());
+        match &mut relaying {
+            Some(relay) => relay.as_mut().poll(cx),
+            None if messages.is_none() => Poll::Ready(Reason::Finished),
+            None => Poll::Pending,
+        }
+    })
+    .await;
+    if shared.is_reset_by_fault() { Reason::ToxicReset } else { reason }
+}
+
+/// Reads requests and answers them, and passes bytes after a change of protocol.
+async fn messages(session: Arc<Session>, leg: Leg, head_timeout: Duration) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(WorkerTimer)
-        .header_read_timeout(HEAD_LIMIT)
+        // A client that sends a byte now and then must not hold a connection for ever.
+        .header_read_timeout(head_timeout)
         .max_buf_size(BUFFER)
         .preserve_header_case(true)
+        // What the upstream does not say is not said.
+        .auto_date_header(false)
         .http2()
         .timer(WorkerTimer)
         .max_concurrent_streams(STREAMS)
-        .max_header_list_size(BUFFER as u32);
+        .max_header_list_size(BUFFER as u32)
+        .auto_date_header(false);
     let service = {
         let session = Arc::clone(&session);
         service_fn(move |request| handle(Arc::clone(&session), request))
     };
-    let io = TokioIo::new(Leg::new(client, Arc::clone(&shared)));
-    let served = builder.serve_connection_with_upgrades(io, service).await;
-    if let Err(error) = &served {
-        tracing::debug!(proxy = %session.proxy.name, connection = shared.id, %error, "connection ended");
+    let serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(leg), service));
+    if let Err(error) = serving.await {
+        if is_malformed(&*error) {
+            session.proxy.count_malformed();
+        }
+        let (proxy, connection) = (&session.proxy.name, session.shared.id);
+        tracing::debug!(%proxy, connection, error, "connection ended");
     }
     let tunnel = session.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(mut tunnel) = tunnel {
-        let _ = (&mut tunnel.0).await;
+    if let Some(tunnel) = tunnel {
+        tunnel.await;
     }
-    if shared.is_reset() {
-        Reason::ToxicReset
-    } else if shared.is_killed() {
-        Reason::Killed
-    } else {
-        Reason::Finished
+}
+
+/// Whether the client sent what is no HTTP.
+fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut source = Some(error);
+    while let Some(error) = source {
+        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_parse)
+            || error.downcast_ref::<h2::Error>().is_some_and(h2::Error::is_library)
+        {
+            return true;
+        }
+        source = error.source();
     }
+    false
 }
 
 impl Session {
-    /// Keeps a tunnel alive for as long as the connection is served.
-    pub(super) fn tunnel(&self, task: JoinHandle<()>) {
-        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Tunnel(task));
+    /// Whether the client has said anything that takes part in HTTP.
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) || self.shared.received(Direction::Upstream) >= PREFACE
     }
-}
 
-/// A task that ends with whoever waits for it.
-struct Tunnel(JoinHandle<()>);
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        self.0.abort();
+    /// Keeps a tunnel for when hyper has let go of the connection.
+    pub(super) fn tunnel(&self, passing: impl Future<Output = ()> + Send + 'static) {
+        self.below.tunnel.store(true, Ordering::Relaxed);
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(passing));
     }
 }
 
@@ -117,8 +167,16 @@ async fn handle(
     session: Arc<Session>,
     mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Down>, Error> {
+    session.begun.store(true, Ordering::Relaxed);
     let number = session.proxy.next_request();
     let version = request.version();
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        // RFC 9112, section 3.2: which one would be believed is anyone's guess.
+        session.proxy.count_malformed();
+        let mut refused = forward::plain(http::StatusCode::BAD_REQUEST, "more than one Host");
+        refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+        return Ok(session.toxic(refused, version));
+    }
     if request.method() == http::Method::CONNECT {
         return Ok(session.toxic(
             forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported"),
@@ -143,7 +201,7 @@ async fn handle(
     let Some(chain) = chain.flatten() else {
         let request = http::Request::from_parts(head, Up::new_client(body));
         return match forward::forward(&session, request, upgrades, false).await {
-            Ok(response) => Ok(response.map(Down::Upstream)),
+            Ok(response) => Ok(response.map(|body| Down::upstream(body, &session.shared, version))),
             Err(fault) => session.answer(Err(fault), version),
         };
     };
@@ -174,7 +232,6 @@ impl Session {
     }
 
     fn toxic(&self, response: http::Response<Body>, version: http::Version) -> http::Response<Down> {
-        let shared = Arc::clone(&self.shared);
-        response.map(|body| Down::Toxic(body, shared, version))
+        response.map(|body| Down::toxic(body, &self.shared, version))
     }
 }

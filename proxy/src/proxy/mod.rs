@@ -35,6 +35,8 @@ pub(crate) struct Proxy {
     pub(crate) pools: Pools,
     /// HTTP requests so far; the last one's number.
     requests: AtomicU64,
+    /// Client connections that did not speak HTTP, though they should.
+    malformed: AtomicU64,
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
@@ -137,6 +139,7 @@ impl Proxy {
             protocol: spec.protocol,
             pools: Pools::new(shell.workers.len()),
             requests: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
             policy: Arc::new(policy),
             registry: Arc::default(),
             events,
@@ -168,6 +171,11 @@ impl Proxy {
         self.requests.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// A client has sent what is no HTTP.
+    pub(crate) fn count_malformed(&self) {
+        self.malformed.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// What it has counted.
     pub(crate) fn totals(&self) -> ProxyTotals {
         let (listen, upstream) = {
@@ -187,6 +195,7 @@ impl Proxy {
             failed: self.failed.so_far(),
             accept_errors: self.accept_errors.so_far(),
             applied: self.applied.so_far(),
+            malformed: self.malformed.load(Ordering::Relaxed),
         }
     }
 
@@ -253,6 +262,8 @@ impl Proxy {
         if !self.registry.wait_for(&ending, CLOSE_LIMIT).await {
             tracing::warn!(proxy = %self.name, "connections did not end in time");
         }
+        // Whatever they gave back is for nobody.
+        self.pools.clear();
     }
 
     /// Sets other addresses; a listener that runs keeps its socket.
@@ -265,7 +276,6 @@ impl Proxy {
         }
         if let Some(text) = upstream_text {
             text.clone_into(&mut state.upstream);
-            self.pools.clear();
             if let Some(running) = &state.running {
                 *running.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream(text);
                 self.tell_update(&state);

@@ -16,6 +16,8 @@ use super::budget::Budget;
 const CLOSE: u8 = 1;
 /// Both peers get an RST.
 const RESET: u8 = 2;
+/// The same, since a fault says so.
+const FAULT: u8 = 3;
 
 /// Told when a toxic acts on a connection for the first time.
 pub(crate) type OnApplied = Box<dyn Fn(&ConnShared, &Arc<Entry>) + Send + Sync>;
@@ -137,7 +139,7 @@ pub(crate) struct ConnShared {
     sent: [AtomicU64; 2],
     held: AtomicUsize,
     state: AtomicU8,
-    /// 0, or how it was killed: [`CLOSE`] or [`RESET`].
+    /// 0, or how it was killed: [`CLOSE`], [`RESET`] or [`FAULT`].
     killed: AtomicU8,
     /// The toxics that have acted on it; a handful at most.
     applied: Mutex<Vec<u64>>,
@@ -203,6 +205,12 @@ impl ConnShared {
         self.wake();
     }
 
+    /// The same, done by a fault.
+    pub(crate) fn reset_by_fault(&self) {
+        self.killed.store(FAULT, Ordering::Release);
+        self.wake();
+    }
+
     /// Ends the connection at once, as a process that goes away does.
     pub(crate) fn close(&self) {
         // A reset that was asked for before stays one.
@@ -215,9 +223,14 @@ impl ConnShared {
         self.killed.load(Ordering::Acquire) != 0
     }
 
-    /// Whether it was ended by [`Self::reset`].
+    /// Whether both peers are to get an RST.
     pub(crate) fn is_reset(&self) -> bool {
-        self.killed.load(Ordering::Acquire) == RESET
+        matches!(self.killed.load(Ordering::Acquire), RESET | FAULT)
+    }
+
+    /// Whether it was ended by [`Self::reset_by_fault`].
+    pub(crate) fn is_reset_by_fault(&self) -> bool {
+        self.killed.load(Ordering::Acquire) == FAULT
     }
 
     /// Whether the toxic of that id acts on it for the first time; true once.

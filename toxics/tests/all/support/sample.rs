@@ -75,7 +75,9 @@ fn value(schema: &Value, property: &Value, draws: &mut Draws) -> Value {
     if let Some(alternatives) = property["anyOf"].as_array() {
         return value(schema, &alternatives[0], draws);
     }
-    match (property["x-unit"].as_str(), property["type"].as_str()) {
+    let types = &property["type"];
+    let plain = types.as_str().or_else(|| types[0].as_str());
+    match (property["x-unit"].as_str(), plain) {
         (Some("ms"), _) => json!(pick(draws, &[0.0, 0.25, 1.0, 7.0, 50.0, 1000.0])),
         (Some("us"), _) => json!(pick(draws, &[0.0, 0.5, 20.0, 100.0, 5000.0])),
         (Some("KB/s"), _) => json!(pick(draws, &[0.0, 1.0, 10.0, 250.0, 20_000.0])),
@@ -85,6 +87,7 @@ fn value(schema: &Value, property: &Value, draws: &mut Draws) -> Value {
         (_, Some("number")) => json!(pick(draws, &[0.0, 0.001, 0.1, 0.5, 0.9, 1.0])),
         (_, Some("string")) => json!(pick(draws, &["", "text"])),
         (_, Some("object")) => json!({}),
+        (_, Some("array")) => json!([]),
         other => panic!("no sample for {other:?} in {property}"),
     }
 }

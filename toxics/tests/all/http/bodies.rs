@@ -1,6 +1,5 @@
 //! Kinds that read bodies whole: `http_body`, `http_duplicate`, `http_stale`.
 
-use bytes::Bytes;
 use http::{HeaderMap, Request};
 use sabot_toxics::http::body::Whole;
 use sabot_toxics::http::{Body, Response};
@@ -8,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::one;
 use super::world::{World, answer, get, json_answer, post};
-use crate::support::{at_ms, plan, toxic};
+use crate::support::{MS, at_ms, plan, toxic};
 
 const MIB: usize = 1 << 20;
 
@@ -88,25 +87,17 @@ fn a_request_body_is_edited_and_its_trailers_stay() {
 }
 
 #[test]
-fn a_body_that_never_ends_is_let_go_when_the_toxic_is_removed() {
-    for kind in ["http_body", "http_duplicate"] {
-        let attributes =
-            if kind == "http_body" { json!({"side": "request", "merge": {"a": 1}}) } else { json!({}) };
-        // The second half comes a second after the first.
-        let body = || {
-            Body::driven(0, |step| async move {
-                (step < 2).then(|| (Ok(http_body::Frame::data(Bytes::from_static(b"[1]"))), step + 1))
-            })
-        };
-        // In front: it delays each chunk of what the toxic behind it reads.
-        let slow = json!({"rate": "3B/s", "side": "request"});
-        let both = plan([toxic("http_throttle", slow), toxic(kind, attributes)]);
-        let world = World::new(both).removed_at(1500.0);
-        world.send(1, Request::post("/").body(body()).unwrap()).unwrap();
+fn a_body_that_is_waited_for_is_let_go_when_the_toxic_is_removed() {
+    for (kind, attributes) in
+        [("http_body", json!({"side": "request", "merge": {"a": 1}})), ("http_duplicate", json!({}))]
+    {
+        let world = World::new(one(kind, attributes)).removed_at(1500.0);
+        let body = world.slow(&[b"{\"a\"", b":2}"], 1000 * MS);
+        world.send(1, Request::post("/").body(body).unwrap()).unwrap();
         let seen = world.seen();
-        assert_eq!(seen.len(), 1, "{kind}");
-        assert_eq!((seen[0].text().as_str(), world.now()), ("[1][1]", at_ms(1500.0)), "{kind}");
-        assert_eq!(world.acted(), ["http_throttle_downstream_0"], "{kind}");
+        assert_eq!((seen.len(), seen[0].at, seen[0].ended), (1, at_ms(1500.0), at_ms(2000.0)), "{kind}");
+        assert_eq!(seen[0].text(), r#"{"a":2}"#, "{kind}");
+        assert!(world.acted().is_empty(), "{kind}");
     }
 }
 

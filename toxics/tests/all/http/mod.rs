@@ -72,7 +72,7 @@ fn content<Head: std::fmt::Debug>(seen: &Seen<Head>) -> String {
 fn exchange(world: &World, row: &Row) -> Vec<String> {
     let got = world.send(1, (row.request)());
     let mut all: Vec<_> = world.seen().iter().map(content).collect();
-    all.push(got.as_ref().map_or_else(|fault| fault.to_string(), content));
+    all.push(got.as_ref().map_or_else(ToString::to_string, content));
     all
 }
 

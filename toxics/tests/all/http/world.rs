@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, request, response};
@@ -37,15 +38,30 @@ impl Clock {
     }
 }
 
-struct Wait(Arc<FakeShell>, u64);
+struct Wait {
+    shell: Arc<FakeShell>,
+    id: u64,
+    /// Not of a toxic, so it does not end with them.
+    outer: bool,
+}
+
+impl Wait {
+    fn new(shell: &Arc<FakeShell>, until: Option<Time>, outer: bool) -> Self {
+        let mut clock = shell.0.lock().unwrap();
+        clock.count += 1;
+        let id = clock.count;
+        clock.waits.insert(id, until);
+        Self { shell: Arc::clone(shell), id, outer }
+    }
+}
 
 impl Future for Wait {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let clock = self.0.0.lock().unwrap();
-        let until = clock.waits[&self.1];
-        if clock.is_removed() || until.is_some_and(|until| until <= clock.now) {
+        let clock = self.shell.0.lock().unwrap();
+        let until = clock.waits[&self.id];
+        if (clock.is_removed() && !self.outer) || until.is_some_and(|until| until <= clock.now) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -55,8 +71,8 @@ impl Future for Wait {
 impl Drop for Wait {
     fn drop(&mut self) {
         // A failing test must show its own panic, not this one.
-        if let Ok(mut clock) = self.0.0.lock() {
-            clock.waits.remove(&self.1);
+        if let Ok(mut clock) = self.shell.0.lock() {
+            clock.waits.remove(&self.id);
         }
     }
 }
@@ -70,11 +86,7 @@ impl Shell for Handle {
     }
 
     fn wait(&self, _: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
-        let mut clock = self.0.0.lock().unwrap();
-        clock.count += 1;
-        let id = clock.count;
-        clock.waits.insert(id, until);
-        Box::pin(Wait(Arc::clone(&self.0), id))
+        Box::pin(Wait::new(&self.0, until, false))
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {
@@ -193,6 +205,17 @@ impl World {
                 None => ask(request).await?,
             };
             Ok(read(&shell, answer.into_parts()).await)
+        })
+    }
+
+    /// A body whose pieces come one every `gap`, whatever toxics there are.
+    pub(crate) fn slow(&self, chunks: &'static [&'static [u8]], gap: Duration) -> Body {
+        let shell = Arc::clone(&self.shell);
+        Body::driven((shell, chunks.iter()), move |(shell, mut chunks)| async move {
+            let chunk = chunks.next()?;
+            let now = shell.0.lock().unwrap().now;
+            Wait::new(&shell, Some(now + gap), true).await;
+            Some((Ok(http_body::Frame::data(Bytes::from_static(chunk))), (shell, chunks)))
         })
     }
 

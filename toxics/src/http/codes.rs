@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for GrpcStatus {
         let index = index.and_then(|index| u8::try_from(index).ok());
         index.map(Self).ok_or_else(|| {
             let given = value.as_str().unwrap_or_default();
-            let near = crate::suggestion(&given.to_ascii_uppercase(), &GRPC);
+            let near = crate::suggestion(given, &GRPC);
             de::Error::custom(format!("{value} is no status of gRPC: give 0 to 16 or its name{near}"))
         })
     }
@@ -138,7 +138,7 @@ impl<'de> Deserialize<'de> for ErrorCode {
             }
         };
         code.map(Self).ok_or_else(|| {
-            let near = crate::suggestion(&value.as_str().unwrap_or_default().to_ascii_uppercase(), &HTTP2);
+            let near = crate::suggestion(value.as_str().unwrap_or_default(), &HTTP2);
             de::Error::custom(format!("{value} is no error code of HTTP/2: give a number or a name{near}"))
         })
     }

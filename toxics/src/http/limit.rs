@@ -1,6 +1,6 @@
 //! A rate for each of many keys, by governor, in time that is told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Add;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -86,7 +86,7 @@ struct Buckets(Mutex<Used>);
 
 #[derive(Default)]
 struct Used {
-    buckets: HashMap<Hash, (u64, Nanos)>,
+    buckets: BTreeMap<Hash, (u64, Nanos)>,
     order: BTreeMap<u64, Hash>,
     uses: u64,
 }

@@ -67,13 +67,13 @@ impl HttpToxic for HttpDuplicate {
             return Ok(answer);
         }
         for _ in 0..self.copies {
+            if cx.is_over() {
+                break;
+            }
             cx.acted();
             let limit = cx.now() + PATIENCE;
             let copy = exchange(next.run(clone_head(&head).map(|_| body())));
             future::select(pin!(copy), pin!(cx.wait_until(limit))).await;
-            if cx.is_over() {
-                break;
-            }
         }
         Ok(answer)
     }

@@ -1,4 +1,4 @@
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
@@ -52,7 +52,7 @@ struct Memory(Mutex<Answers>);
 
 #[derive(Default)]
 struct Answers {
-    by_key: HashMap<Key, Old>,
+    by_key: BTreeMap<Key, Old>,
     /// From the oldest on.
     keys: VecDeque<Key>,
 }

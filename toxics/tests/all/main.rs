@@ -5,6 +5,7 @@
 //! | `conformance` | what every stream toxic must do, whatever it does |
 //! | `catalog` | schemas, defaults and refusals of every kind |
 //! | `engine` | order, updates, windows and ends in the pipeline |
+//! | `http` | faults of requests, over a world of virtual time |
 //! | `http_more` | limits, event streams, and the HTTP faults of Litmus and Envoy |
 //! | `timing` | the exact moments, kind by kind |
 //! | `chance` | golden draws, shares and distributions |
@@ -24,6 +25,7 @@ mod catalog;
 mod chance;
 mod conformance;
 mod engine;
+mod http;
 mod http_more;
 mod pipelines;
 mod simulation;

@@ -31,7 +31,7 @@ async fn bytes_pass_both_ways_until_both_close() {
     let (controller, mut client, mut server) = upgraded().await;
     let base = controller.tasks();
     for (from, to) in [(0, 1), (1, 0), (0, 1)] {
-        let mut ends = [&mut client, &mut server];
+        let ends = [&mut client, &mut server];
         ends[from].write_all(&[7; 100_000]).await.unwrap();
         assert_eq!(bytes(ends[to], 100_000).await, [7; 100_000]);
     }

@@ -10,7 +10,11 @@ use serde_json::json;
 use crate::support::*;
 
 /// A connection of each version, before and after the toxic has come.
-async fn clients(controller: &Controller, proxy: &sabot_proxy::ProxyView, add: impl Fn(&Controller)) -> Vec<Client> {
+async fn clients(
+    controller: &Controller,
+    proxy: &sabot_proxy::ProxyView,
+    add: impl Fn(&Controller),
+) -> Vec<Client> {
     let mut clients = Vec::new();
     for version in BOTH {
         let mut client = Client::new(proxy, version).await;

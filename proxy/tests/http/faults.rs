@@ -17,7 +17,8 @@ fn attributes(value: Value) -> ToxicPatch {
 async fn an_abort_answers_in_the_place_of_the_upstream() {
     let upstream = Upstream::echo().await;
     let (controller, proxy) = http_proxy(upstream.addr).await;
-    let abort = json!({"status": 503, "body": "no", "headers": {"retry-after": "1"}, "match": {"path": "/charge"}});
+    let abort =
+        json!({"status": 503, "body": "no", "headers": {"retry-after": "1"}, "match": {"path": "/charge"}});
     controller.add_toxic("p", simple("http_abort", abort)).unwrap();
     for version in BOTH {
         let mut client = Client::new(&proxy, version).await;
@@ -81,7 +82,9 @@ enum Way {
 
 #[tokio::test]
 async fn what_hangs_goes_on_when_the_fault_is_taken_back() {
-    for (version, at) in BOTH.into_iter().flat_map(|version| ["request", "head", "body"].map(|at| (version, at))) {
+    for (version, at) in
+        BOTH.into_iter().flat_map(|version| ["request", "head", "body"].map(|at| (version, at)))
+    {
         for way in [Way::Remove, Way::Shorten] {
             let upstream = Upstream::echo().await;
             let (controller, proxy) = http_proxy(upstream.addr).await;

@@ -14,7 +14,8 @@ async fn methods_paths_and_bodies_pass() {
         let mut client = Client::new(&proxy, version).await;
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PURGE"] {
             let method: Method = method.parse().unwrap();
-            let request = client.request(method.clone(), "/a%2Fb/./c?x=1&y=%20&&").body(full("body")).unwrap();
+            let request =
+                client.request(method.clone(), "/a%2Fb/./c?x=1&y=%20&&").body(full("body")).unwrap();
             let (head, body) = whole(client.send(request).await.unwrap()).await;
             assert_eq!((head.status(), &body[..]), (StatusCode::OK, &b"body"[..]), "{version:?} {method}");
             let seen = upstream.last();
@@ -29,7 +30,9 @@ async fn methods_paths_and_bodies_pass() {
 async fn a_body_of_unknown_length_passes_with_every_method() {
     let upstream = Upstream::echo().await;
     let (_controller, proxy) = http_proxy(upstream.addr).await;
-    for (version, method) in BOTH.into_iter().flat_map(|version| [(version, Method::GET), (version, Method::POST)]) {
+    for (version, method) in
+        BOTH.into_iter().flat_map(|version| [(version, Method::GET), (version, Method::POST)])
+    {
         let mut client = Client::new(&proxy, version).await;
         let (feed, body) = fed();
         tokio::spawn(async move {
@@ -91,7 +94,10 @@ async fn what_belongs_to_a_hop_stays_there() {
     for gone in ["x-one", "keep-alive", "proxy-connection", "connection"] {
         assert!(!seen.contains_key(gone), "{gone}");
     }
-    assert_eq!((values(&seen, "te"), values(&seen, "x-two")), (vec!["trailers".to_owned()], vec!["2".to_owned()]));
+    assert_eq!(
+        (values(&seen, "te"), values(&seen, "x-two")),
+        (vec!["trailers".to_owned()], vec!["2".to_owned()])
+    );
 }
 
 #[tokio::test]
@@ -106,7 +112,9 @@ async fn answers_without_a_body_have_none() {
     let (_controller, proxy) = http_proxy(upstream.addr).await;
     for version in BOTH {
         let mut client = Client::new(&proxy, version).await;
-        for (method, status) in [(Method::HEAD, 200), (Method::GET, 204), (Method::GET, 304), (Method::HEAD, 404)] {
+        for (method, status) in
+            [(Method::HEAD, 200), (Method::GET, 204), (Method::GET, 304), (Method::HEAD, 404)]
+        {
             let request = client.request(method.clone(), &format!("/{status}")).body(empty()).unwrap();
             let (head, body) = whole(client.send(request).await.unwrap()).await;
             assert_eq!((head.status().as_u16(), body.len()), (status, 0));
@@ -186,8 +194,10 @@ async fn grpc_reaches_its_upstream_over_http2() {
     let mut client = Client::new(&proxy, Version::HTTP_2).await;
     for _ in 0..3 {
         let (feed, body) = fed();
-        let request =
-            client.request(Method::POST, "/s/m").header("content-type", "application/grpc").header("te", "trailers");
+        let request = client
+            .request(Method::POST, "/s/m")
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
         let response = client.send(request.body(body).unwrap()).await.unwrap();
         let mut answers = response.into_body();
         for message in ["one", "two"] {

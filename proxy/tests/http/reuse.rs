@@ -51,9 +51,7 @@ async fn requests_at_once_have_connections_of_their_own() {
 async fn what_a_fault_touched_is_not_used_again() {
     let upstream = Upstream::echo().await;
     let (controller, proxy) = http_proxy(upstream.addr).await;
-    controller
-        .add_toxic("p", simple("http_delay", json!({"delay": 1, "match": {"path": "/slow"}})))
-        .unwrap();
+    controller.add_toxic("p", simple("http_delay", json!({"delay": 1, "match": {"path": "/slow"}}))).unwrap();
     for version in BOTH {
         let before = upstream.accepted();
         let mut client = Client::new(&proxy, version).await;

@@ -96,7 +96,8 @@ impl Upstream {
     where
         F: Future<Output = Response<TestBody>> + Send + 'static,
     {
-        let (accepted, open, seen) = <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<Mutex<Vec<Parts>>>)>::default();
+        let (accepted, open, seen) =
+            <(Arc<AtomicUsize>, Arc<AtomicUsize>, Arc<Mutex<Vec<Parts>>>)>::default();
         let (counted, alive, noted) = (Arc::clone(&accepted), Arc::clone(&open), Arc::clone(&seen));
         let addr = serve(move |stream| {
             counted.fetch_add(1, Ordering::SeqCst);

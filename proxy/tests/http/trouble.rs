@@ -33,7 +33,9 @@ async fn an_upstream_that_does_not_accept_is_a_504() {
 
 #[tokio::test]
 async fn an_upstream_that_answers_no_http_is_a_502() {
-    for (reply, reason) in [("SSH-2.0-OpenSSH_9\r\n\r\n", "response"), ("", "reset"), ("HTTP/1.1 20", "reset")] {
+    for (reply, reason) in
+        [("SSH-2.0-OpenSSH_9\r\n\r\n", "response"), ("", "reset"), ("HTTP/1.1 20", "reset")]
+    {
         let addr = serve(move |mut stream| async move {
             head(&mut stream).await;
             stream.write_all(reply.as_bytes()).await.unwrap();
@@ -117,7 +119,8 @@ async fn a_request_that_breaks_off_breaks_off_for_the_upstream() {
     let (addr, mut connections) = manual().await;
     let (_controller, proxy) = http_proxy(addr).await;
     for lengthy in ["Content-Length: 100", "Transfer-Encoding: chunked"] {
-        let client = raw(&proxy, format!("POST / HTTP/1.1\r\nHost: a\r\n{lengthy}\r\n\r\n5\r\nbegun\r\n")).await;
+        let client =
+            raw(&proxy, format!("POST / HTTP/1.1\r\nHost: a\r\n{lengthy}\r\n\r\n5\r\nbegun\r\n")).await;
         let mut server = within(connections.recv()).await.unwrap();
         head(&mut server).await;
         drop(client);

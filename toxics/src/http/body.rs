@@ -1,12 +1,13 @@
 //! Bodies that stream.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{self, Either};
 use futures_util::stream;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full, StreamBody};
 
@@ -66,29 +67,79 @@ impl Body {
     ///
     /// # Errors
     /// The body breaks off; or it is longer, and comes back as it was.
-    pub async fn collect(mut self, limit: usize) -> Result<Result<Whole, Self>, Fault> {
+    pub async fn collect(self, limit: usize) -> Result<Result<Whole, Self>, Fault> {
+        self.collect_until(limit, future::pending()).await
+    }
+
+    /// Like [`Self::collect`], but gives up when `end` comes first: a body that is never
+    /// complete must not outlive the fault that waits for it.
+    ///
+    /// # Errors
+    /// The body breaks off; or it is longer or not there in time, and comes back as it was.
+    pub async fn collect_until(
+        mut self,
+        limit: usize,
+        end: impl Future<Output = ()> + Send,
+    ) -> Result<Result<Whole, Self>, Fault> {
+        if self.0.size_hint().lower() > limit as u64 {
+            return Ok(Err(self));
+        }
         let mut whole = Whole::default();
-        let mut frames = Vec::new();
-        while let Some(frame) = self.next().await {
-            match frame?.into_data() {
-                Ok(data) => {
-                    let over = whole.data.len() + data.len() > limit;
+        let mut end = pin!(end);
+        loop {
+            let frame = match future::select(pin!(self.next()), end.as_mut()).await {
+                Either::Left((Some(frame), _)) => Some(frame?),
+                Either::Left((None, _)) => return Ok(Ok(whole)),
+                Either::Right(_) => None,
+            };
+            match frame.map(Frame::into_data) {
+                Some(Ok(data)) => {
                     whole.data.extend_from_slice(&data);
-                    if over {
-                        frames.push(std::mem::take(&mut whole.data).freeze());
-                        return Ok(Err(self.after(frames)));
+                    if whole.data.len() > limit {
+                        return Ok(Err(self.after(whole.data.freeze())));
                     }
                 }
-                Err(frame) => whole.trailers = frame.into_trailers().ok(),
+                // Nothing comes after trailers.
+                Some(Err(frame)) => {
+                    whole.trailers = frame.into_trailers().ok();
+                    return Ok(Ok(whole));
+                }
+                None => return Ok(Err(self.after(whole.data.freeze()))),
             }
         }
-        Ok(Ok(whole))
+    }
+
+    /// The first `bytes` of the data, then `fault` if the body has not ended by then;
+    /// `on_cut` is called when it comes to that.
+    #[must_use]
+    pub fn cut(self, bytes: u64, fault: Fault, on_cut: impl FnOnce() + Send + 'static) -> Self {
+        let state = (Some((self, fault, on_cut)), bytes);
+        Self::driven(state, |(mut parts, left)| async move {
+            let (mut body, fault, on_cut) = parts.take()?;
+            if left == 0 && !body.0.is_end_stream() {
+                on_cut();
+                return Some((Err(fault), (None, 0)));
+            }
+            let mut data = match body.next().await?.map(Frame::into_data) {
+                Ok(Ok(data)) => data,
+                Ok(Err(frame)) => return Some((Ok(frame), (Some((body, fault, on_cut)), left))),
+                Err(fault) => return Some((Err(fault), (None, 0))),
+            };
+            if data.len() as u64 > left {
+                data.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                // What is cut off of this frame is lost even if it was the last.
+                body = Self::broken(fault.clone());
+            }
+            let left = left - data.len() as u64;
+            Some((Ok(Frame::data(data)), (Some((body, fault, on_cut)), left)))
+        })
     }
 
     /// This body behind what was read of it.
-    fn after(self, read: Vec<Bytes>) -> Self {
-        Self::driven((read.into_iter(), self), |(mut read, mut body)| async move {
-            let frame = match read.next() {
+    fn after(self, read: Bytes) -> Self {
+        let read = Some(read).filter(|read| !read.is_empty());
+        Self::driven((read, self), |(mut read, mut body)| async move {
+            let frame = match read.take() {
                 Some(data) => Ok(Frame::data(data)),
                 None => body.next().await?,
             };

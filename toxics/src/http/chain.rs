@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use http::request::Parts;
 
 use super::{Answer, Body, BoxFuture, Fault, Match, Request};
@@ -70,6 +71,12 @@ impl Cx {
     /// Waits until the toxic is taken back, or its window closes.
     pub async fn wait_for_end(&self) {
         self.0.shell.wait(&self.0.entry, None).await;
+    }
+
+    /// Whether the toxic is taken back, or its window closed.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.0.shell.wait(&self.0.entry, None).now_or_never().is_some()
     }
 
     /// The draws that belong to this request (or its sticky value), this toxic and
@@ -185,6 +192,13 @@ enum Way {
 }
 
 impl Next {
+    /// Whether the answer has come already, because the status decided who is meant: it is
+    /// too late to change what goes up.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        matches!(self.0, Way::Answered(_))
+    }
+
     /// Sends a request on, and waits for the head of its answer.
     #[must_use]
     pub fn run(&self, request: Request) -> BoxFuture<Answer> {

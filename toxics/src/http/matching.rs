@@ -125,7 +125,7 @@ fn query<'a>(uri: &'a http::Uri, name: &'a str) -> impl Iterator<Item = Cow<'a, 
 }
 
 /// Percent-decoded, `+` as a space; as it is if that is no text.
-fn decoded(text: &str) -> Cow<'_, str> {
+pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains(['%', '+']) {
         return Cow::Borrowed(text);
     }
@@ -221,7 +221,7 @@ impl fmt::Display for StatusRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.first == self.last {
             write!(f, "{}", self.first)
-        } else if self.first % 100 == 0 && self.last == self.first + 99 {
+        } else if self.first.is_multiple_of(100) && self.last == self.first + 99 {
             write!(f, "{}xx", self.first / 100)
         } else {
             write!(f, "{}-{}", self.first, self.last)

@@ -7,11 +7,14 @@
 //!
 //! - [`matching`], [`pattern`]: which requests
 //! - [`chain`]: the faults that one request meets, and the way through them
-//! - [`values`]: what several faults take
+//! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
+//! - [`json`]: changes of a JSON document
 
 pub mod body;
 pub mod chain;
+pub mod codes;
+pub mod json;
 pub mod matching;
 pub mod pattern;
 pub mod values;

@@ -68,6 +68,32 @@ impl<T: JsonSchema> JsonSchema for OneOf<T> {
     }
 }
 
+/// One half of an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Side {
+    /// What goes up.
+    Request,
+    /// What comes down.
+    #[default]
+    Response,
+}
+
+/// Where a request stops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub enum Stop {
+    /// Before the request goes up.
+    #[default]
+    Request,
+    /// After the head of the answer.
+    Head,
+    /// After `after` bytes of the answer's body.
+    Body,
+}
+
 /// The status of an answer, 200 to 599: those below are no answers yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub StatusCode);
@@ -103,6 +129,15 @@ impl JsonSchema for Status {
     }
 }
 
+impl Status {
+    /// Whether an answer of that status has no body, whatever its headers say (RFC 9110,
+    /// sections 15.2, 15.3.5, 15.3.6 and 15.4.5).
+    #[must_use]
+    pub fn is_bodiless(status: StatusCode) -> bool {
+        status.is_informational() || matches!(status.as_u16(), 204 | 205 | 304)
+    }
+}
+
 /// Headers by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
@@ -116,6 +151,20 @@ impl Headers {
             headers.insert(name.0.clone(), value.0.clone());
         }
     }
+}
+
+/// Reads a list, or its values with commas between them as on the command line.
+pub(crate) fn listed<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: DeserializeOwned,
+{
+    let values = match Value::deserialize(deserializer)? {
+        Value::Array(values) => values,
+        Value::String(text) => text.split(',').map(|part| part.trim().into()).collect(),
+        other => return Err(de::Error::custom(format!("{other} is no list of names"))),
+    };
+    values.into_iter().map(|value| serde_json::from_value(value).map_err(de::Error::custom)).collect()
 }
 
 /// The value of a header.
@@ -138,85 +187,5 @@ impl<'de> Deserialize<'de> for Text {
         HeaderValue::from_bytes(text.as_bytes())
             .map(Self)
             .map_err(|_| de::Error::custom(format!("{text:?} is no value of a header: control characters")))
-    }
-}
-
-/// A status of gRPC, by number or name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GrpcStatus(pub u8);
-
-/// As gRPC numbers them, from 0 (doc/statuscodes.md of gRPC).
-const GRPC: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
-impl GrpcStatus {
-    /// What a client of gRPC makes of an HTTP status (doc/http-grpc-status-mapping.md of gRPC).
-    #[must_use]
-    pub fn of_http(status: StatusCode) -> Self {
-        Self(match status.as_u16() {
-            400 => 13,
-            401 => 16,
-            403 => 7,
-            404 => 12,
-            429 | 502 | 503 | 504 => 14,
-            _ => 2,
-        })
-    }
-}
-
-impl Serialize for GrpcStatus {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        GRPC[usize::from(self.0) % GRPC.len()].serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for GrpcStatus {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
-        let index = match number {
-            Some(number) => usize::try_from(number).ok().filter(|index| *index < GRPC.len()),
-            None => {
-                let name = value.as_str().unwrap_or_default().to_ascii_uppercase().replace('-', "_");
-                GRPC.iter().position(|known| *known == name)
-            }
-        };
-        let index = index.and_then(|index| u8::try_from(index).ok());
-        index.map(Self).ok_or_else(|| {
-            let given = value.as_str().unwrap_or_default();
-            let near = crate::suggestion(&given.to_ascii_uppercase(), &GRPC);
-            de::Error::custom(format!("{value} is no status of gRPC: give 0 to 16 or its name{near}"))
-        })
-    }
-}
-
-impl JsonSchema for GrpcStatus {
-    fn schema_name() -> Cow<'static, str> {
-        "GrpcStatus".into()
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [{"enum": GRPC}, {"type": "integer", "minimum": 0, "maximum": 16}]})
     }
 }

@@ -6,8 +6,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::http::codes::GrpcStatus;
 use crate::http::matching::is_grpc;
-use crate::http::values::{GrpcStatus, Headers, OneOf, Status};
+use crate::http::values::{Headers, OneOf, Status};
 use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request, Response};
 
 /// Answers with an error instead of asking the upstream.

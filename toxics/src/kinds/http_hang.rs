@@ -4,6 +4,7 @@ use http_body::Frame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::http::values::Stop;
 use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
 use crate::units::ByteSize;
 
@@ -19,20 +20,6 @@ pub struct HttpHang {
     pub at: Stop,
     /// Bytes of the body that still come, with `at` body.
     pub after: ByteSize,
-}
-
-/// Where a request hangs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(inline)]
-pub enum Stop {
-    /// Before the request goes up.
-    #[default]
-    Request,
-    /// After the head of the answer.
-    Head,
-    /// After `after` bytes of the answer's body.
-    Body,
 }
 
 impl HttpToxic for HttpHang {

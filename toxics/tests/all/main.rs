@@ -5,6 +5,7 @@
 //! | `conformance` | what every stream toxic must do, whatever it does |
 //! | `catalog` | schemas, defaults and refusals of every kind |
 //! | `engine` | order, updates, windows and ends in the pipeline |
+//! | `http` | faults of requests, over a world of virtual time |
 //! | `timing` | the exact moments, kind by kind |
 //! | `chance` | golden draws, shares and distributions |
 //! | `pipelines` | random plans, chunks and changes (proptest) |
@@ -23,6 +24,7 @@ mod catalog;
 mod chance;
 mod conformance;
 mod engine;
+mod http;
 mod pipelines;
 mod simulation;
 mod timing;

@@ -14,6 +14,7 @@ mod expect;
 mod faults;
 mod malformed;
 mod passing;
+mod resets;
 mod reuse;
 mod support;
 mod trouble;

@@ -296,7 +296,8 @@ impl Controller {
     }
 
     /// Tasks alive on the workers: one for each connection, one for each worker and
-    /// enabled proxy, one for the leases. Anything else is a leak.
+    /// enabled proxy, one for the leases; for HTTP also one for each request in flight
+    /// over HTTP/2 and one for each connection to the upstream. Anything else is a leak.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.inner.shell.workers.tasks()

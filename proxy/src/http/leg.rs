@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 
 use crate::net::timers::monotonic_now;
 use crate::net::{Clock, Monotonic, Stream};
-use crate::relay::{ConnShared, Reason, relay};
+use crate::relay::{ConnShared, Reason, relay_for};
 
 /// How long a client has to read the last answer and close too: a socket closed with
 /// unread input says RST, and the client may then lose that answer.
@@ -35,6 +35,8 @@ pub(super) struct Below {
     relay: Mutex<Option<BoxFuture<Reason>>>,
     /// The protocol has changed: what comes after a FIN of ours is still wanted.
     pub(super) tunnel: AtomicBool,
+    /// Nobody uses the leg any more.
+    pub(super) left: Arc<AtomicBool>,
 }
 
 impl Below {
@@ -85,7 +87,8 @@ impl Leg {
     fn move_into_relay(&mut self) -> io::Result<()> {
         let (mine, other) = UnixStream::pair()?;
         if let Way::Direct(client) = std::mem::replace(&mut self.way, Way::Gone) {
-            let relaying = relay(client, Stream::Unix(other), Arc::clone(&self.shared), Monotonic::default());
+            let (shared, left) = (Arc::clone(&self.shared), Arc::clone(&self.below.left));
+            let relaying = relay_for(client, Stream::Unix(other), shared, Monotonic::default(), Some(left));
             *self.below.relay.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(relaying));
         }
         self.way = Way::Relayed(mine);

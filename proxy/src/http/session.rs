@@ -83,6 +83,7 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
             && serving.as_mut().poll(cx).is_ready()
         {
             messages = None;
+            session.below.left.store(true, Ordering::Relaxed);
         }
         if session.has_begun() || messages.is_none() {
             patience = None;

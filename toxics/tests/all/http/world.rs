@@ -2,6 +2,7 @@
 //! that is a closure, and a client that writes down what comes and when.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, request, response};
 use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell};
 use sabot_toxics::{Entry, Plan, Seed, Time};
+use serde_json::Value;
 
 /// Time and evidence.
 #[derive(Default)]
@@ -137,6 +139,8 @@ pub(crate) struct World {
     upstream: Arc<Upstream>,
     seen: Arc<Mutex<Vec<Seen<request::Parts>>>>,
     seed: u64,
+    /// Who sends the requests.
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl World {
@@ -147,6 +151,7 @@ impl World {
             upstream: Arc::new(|_| Ok(answer())),
             seen: Arc::default(),
             seed: 7,
+            client: None,
         }
     }
 
@@ -167,6 +172,23 @@ impl World {
         self
     }
 
+    /// All toxics are taken back now.
+    pub(crate) fn remove(&self) {
+        let mut clock = self.shell.0.lock().unwrap();
+        clock.removed = Some(clock.now);
+    }
+
+    /// The first toxic is given other attributes.
+    pub(crate) fn update(&mut self, attributes: Value) {
+        self.plan = crate::support::updated(&self.plan, 0, attributes);
+    }
+
+    /// Nothing happens for that long.
+    pub(crate) fn pass(&self, span: Duration) {
+        let mut clock = self.shell.0.lock().unwrap();
+        clock.now = clock.now + span;
+    }
+
     pub(crate) fn now(&self) -> Time {
         self.shell.0.lock().unwrap().now
     }
@@ -183,9 +205,15 @@ impl World {
 
     /// Sends the request with that number, and reads its answer to the end.
     pub(crate) fn send(&self, number: u64, request: Request) -> Result<Seen<response::Parts>, Fault> {
-        let shell: Arc<dyn Shell> = Arc::new(Handle(Arc::clone(&self.shell)));
+        let answer = self.ask(number, request)?;
+        Ok(self.run(read(&self.handle(), answer.into_parts())))
+    }
+
+    /// Sends the request with that number; the body of the answer is still to be read.
+    pub(crate) fn ask(&self, number: u64, request: Request) -> Answer {
+        let shell = self.handle();
         let (head, body) = request.into_parts();
-        let key = RequestKey { number, client: None, seed: Seed::new(self.seed) };
+        let key = RequestKey { number, client: self.client, seed: Seed::new(self.seed) };
         let (upstream, seen) = (Arc::clone(&self.upstream), Arc::clone(&self.seen));
         let own = Arc::clone(&shell);
         let ask = move |request: Request| -> BoxFuture<Answer> {
@@ -200,12 +228,15 @@ impl World {
         let chain = Chain::new(&self.plan, &key, &head, &shell, ask.clone());
         let request = Request::from_parts(head, body);
         self.run(async move {
-            let answer = match chain {
-                Some(chain) => chain.run(request).await?,
-                None => ask(request).await?,
-            };
-            Ok(read(&shell, answer.into_parts()).await)
+            match chain {
+                Some(chain) => chain.run(request).await,
+                None => ask(request).await,
+            }
         })
+    }
+
+    fn handle(&self) -> Arc<dyn Shell> {
+        Arc::new(Handle(Arc::clone(&self.shell)))
     }
 
     /// A body whose pieces come one every `gap`, whatever toxics there are.
@@ -221,13 +252,18 @@ impl World {
 
     /// Lets time pass until the future is ready.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.try_run(future).expect("it waits for what never comes")
+    }
+
+    /// Lets time pass until the future is ready, or waits for what never comes.
+    pub(crate) fn try_run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return value;
+                return Some(value);
             }
             let mut clock = self.shell.0.lock().unwrap();
-            clock.now = clock.next().expect("it waits for what never comes");
+            clock.now = clock.next()?;
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::catalog::{Phase, Settings};
 use crate::connect::{ConnectCx, ConnectPlan};
+use crate::http::Head;
 use crate::spec::ToxicSpec;
 use crate::toxic::Shared;
 use crate::{Direction, Invalid, Seed, Time};
@@ -150,6 +151,15 @@ impl Plan {
     #[must_use]
     pub fn has_http(&self) -> bool {
         self.0.iter().any(|entry| entry.spec.kind.phase == Phase::Http)
+    }
+
+    /// Whether a request with that head would meet a fault, were it sent `now`: one that
+    /// matches and whose window is open, drawn or not.
+    pub fn meets(&self, head: &impl Head, now: impl Fn() -> Time) -> bool {
+        self.0.iter().any(|entry| {
+            let Settings::Http(_, matcher) = &entry.settings else { return false };
+            matcher.request(head) && entry.spec.when.window(entry.added, now()).open
+        })
     }
 
     /// The toxics.

@@ -96,7 +96,7 @@ async fn send_http1(
         gate.watch(&mut request);
     }
     let fresh = upgrades || touched;
-    let mut reused = if fresh { None } else { session.pool.reused(upstream).await };
+    let mut reused = if fresh { None } else { session.pool.any(upstream).await };
     loop {
         let before = reused.is_some();
         let mut copy = if before { again(&request) } else { None };
@@ -122,7 +122,7 @@ async fn send_http1(
                 // The upstream had closed it meanwhile; nothing was sent.
                 (Some(back), _) if before => {
                     request = back;
-                    reused = session.pool.reused(upstream).await;
+                    reused = session.pool.any(upstream).await;
                 }
                 // It closed it while the request was on its way.
                 (_, Some(copy)) if !error.error().is_parse() => request = copy,
@@ -178,7 +178,8 @@ async fn send_http2(
     }
 }
 
-async fn reach<T>(
+/// Waits for a connection to the upstream, as long as a dial may take.
+pub(super) async fn reach<T>(
     session: &Session,
     connecting: impl Future<Output = Result<T, Unreached>>,
 ) -> Result<T, Fault> {
@@ -223,21 +224,27 @@ fn tunnel(session: &Session, client: OnUpgrade, upstream: OnUpgrade) {
 }
 
 /// What the client gets when the upstream was not reached: 502, or 504 after a time
-/// limit; `x-sabot-error` tells it from an answer of the upstream.
-pub(super) fn failed(reason: &'static str, message: &str) -> Response {
+/// limit, and what happened.
+pub(super) fn failure(reason: &'static str, message: &str) -> (StatusCode, String) {
     let status = match reason {
         "timeout" => StatusCode::GATEWAY_TIMEOUT,
         "request" => StatusCode::BAD_REQUEST,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let mut response = plain(status, &format!("sabot: {reason}: {message}"));
+    (status, format!("sabot: {reason}: {message}\n"))
+}
+
+/// The same as an answer; `x-sabot-error` tells it from one of the upstream.
+pub(super) fn failed(reason: &'static str, message: &str) -> Response {
+    let (status, text) = failure(reason, message);
+    let mut response = plain(status, &text);
     response.headers_mut().insert("x-sabot-error", HeaderValue::from_static(reason));
     response
 }
 
 /// An answer of Sabot's own.
 pub(super) fn plain(status: StatusCode, text: &str) -> Response {
-    let mut response = Response::new(Body::full(format!("{text}\n")));
+    let mut response = Response::new(Body::full(text.to_owned()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

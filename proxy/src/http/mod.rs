@@ -1,16 +1,19 @@
 //! Proxies that speak HTTP: every request is seen, and can meet a fault.
 //!
-//! hyper reads and writes the messages; what is done with a request is here. The rooms:
+//! hyper reads and writes the messages, but for the plainest; what is done with a request
+//! is here. The rooms:
 //!
 //! - [`leg`]: the client's socket as hyper wants it, with the stream toxics beneath
 //! - [`session`]: one client connection, request by request
 //! - [`forward`]: a request to the upstream and its answer back
+//! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`headers`]: what belongs to one hop only
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
 //! - [`timer`]: hyper's timers, on those of the worker
+//! - [`unread`]: a connection of which something was read already
 //!
 //! What a fault does is not known here: that is `sabot_toxics`.
 
@@ -19,10 +22,12 @@ mod expect;
 mod forward;
 mod headers;
 mod leg;
+mod plain;
 mod pool;
 mod session;
 mod shell;
 mod timer;
+mod unread;
 
 pub(crate) use pool::Pools;
 pub(crate) use session::serve;

@@ -15,7 +15,7 @@ use super::body::Up;
 use super::timer::WorkerTimer;
 use crate::net::timers::{monotonic_now, within};
 use crate::net::workers::WorkerId;
-use crate::net::{Address, Monotonic, dial};
+use crate::net::{Address, Monotonic, Stream, dial};
 
 /// Idle connections that a worker keeps for a proxy.
 const KEPT: usize = 256;
@@ -55,12 +55,14 @@ pub(super) struct Pool(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     /// The one given back last at the end.
-    idle: Vec<Idle>,
+    idle: Vec<Idle<http1::SendRequest<Up>>>,
+    /// The same, without hyper.
+    plain: Vec<Idle<Stream>>,
     http2: Option<(Arc<str>, http2::SendRequest<Up>)>,
 }
 
-struct Idle {
-    sender: http1::SendRequest<Up>,
+struct Idle<Connection> {
+    connection: Connection,
     since: Time,
     /// Where it leads to: an upstream that moves, or stops and starts, is another.
     upstream: Arc<str>,
@@ -72,7 +74,7 @@ impl Pool {
     }
 
     /// A connection to `upstream` that was used before and still lives.
-    pub(super) async fn reused(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
+    async fn reused(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
         loop {
             let mut idle = self.lock().idle.pop()?;
             let now = monotonic_now();
@@ -80,11 +82,37 @@ impl Pool {
                 continue;
             }
             // hyper may need a turn to finish the last request; no more than that.
-            let ready = within(&mut Monotonic::default(), now + READY_LIMIT, idle.sender.ready()).await;
+            let ready = within(&mut Monotonic::default(), now + READY_LIMIT, idle.connection.ready()).await;
             if ready.is_some_and(|ready| ready.is_ok()) {
-                return Some(idle.sender);
+                return Some(idle.connection);
             }
         }
+    }
+
+    /// One of hyper's, or one that went without until now.
+    pub(super) async fn any(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
+        if let Some(sender) = self.reused(upstream).await {
+            return Some(sender);
+        }
+        over_http1(self.plain(upstream)?, false).await.ok()
+    }
+
+    /// The same without hyper: one that has said nothing since.
+    pub(super) fn plain(&self, upstream: &Arc<str>) -> Option<Stream> {
+        let mut inner = self.lock();
+        let now = monotonic_now();
+        loop {
+            let idle = inner.plain.pop()?;
+            let leads_there = Arc::ptr_eq(&idle.upstream, upstream);
+            if leads_there && !is_stale(&idle, now) && idle.connection.is_quiet() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose last request and answer are complete.
+    pub(super) fn keep_plain(&self, connection: Stream, upstream: Arc<str>) {
+        keep(&mut self.lock().plain, connection, upstream);
     }
 
     /// The connection that HTTP/2 requests share, if there is one.
@@ -99,7 +127,16 @@ impl Pool {
     }
 }
 
-fn is_stale(idle: &Idle, now: Time) -> bool {
+fn keep<Connection>(idle: &mut Vec<Idle<Connection>>, connection: Connection, upstream: Arc<str>) {
+    let since = monotonic_now();
+    let stale = idle.iter().take_while(|idle| is_stale(idle, since)).count();
+    drop(idle.drain(..stale));
+    if idle.len() < KEPT {
+        idle.push(Idle { connection, since, upstream });
+    }
+}
+
+fn is_stale<Connection>(idle: &Idle<Connection>, now: Time) -> bool {
     now.saturating_since(idle.since) >= IDLE_LIMIT
 }
 
@@ -118,13 +155,7 @@ impl Lease {
         if self.sender.is_closed() || !self.sent.load(Ordering::Relaxed) {
             return;
         }
-        let since = monotonic_now();
-        let mut inner = self.pool.lock();
-        let stale = inner.idle.iter().take_while(|idle| is_stale(idle, since)).count();
-        drop(inner.idle.drain(..stale));
-        if inner.idle.len() < KEPT {
-            inner.idle.push(Idle { sender: self.sender, since, upstream: self.upstream });
-        }
+        keep(&mut self.pool.lock().idle, self.sender, self.upstream);
     }
 }
 
@@ -134,7 +165,11 @@ pub(super) async fn connect_http1(
     address: &Address,
     upgrades: bool,
 ) -> Result<http1::SendRequest<Up>, Unreached> {
-    let io = TokioIo::new(dial(address).await?);
+    over_http1(dial(address).await?, upgrades).await
+}
+
+async fn over_http1(stream: Stream, upgrades: bool) -> Result<http1::SendRequest<Up>, Unreached> {
+    let io = TokioIo::new(stream);
     let (sender, connection) = http1::Builder::new().preserve_header_case(true).handshake(io).await?;
     // It ends when its sender is dropped, or the upstream closes it.
     if upgrades {

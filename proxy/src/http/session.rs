@@ -18,9 +18,11 @@ use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, Request
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
 use super::leg::{Below, Leg};
+use super::plain::{self, After};
 use super::pool::Pool;
 use super::shell::FaultShell;
 use super::timer::WorkerTimer;
+use super::unread::Unread;
 use super::{Error, headers};
 use crate::connection::Context;
 use crate::net::{Address, Clock, Monotonic, Stream};
@@ -28,7 +30,7 @@ use crate::proxy::Proxy;
 use crate::relay::{ConnShared, Reason, State};
 
 /// Bytes of a head, and of what is read ahead of a body.
-const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
 
 /// Requests of one HTTP/2 connection that may be in flight.
 const STREAMS: u32 = 256;
@@ -103,7 +105,9 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
 }
 
 /// Reads requests and answers them, and passes bytes after a change of protocol.
-async fn messages(session: Arc<Session>, leg: Leg, head_timeout: Duration) {
+async fn messages(session: Arc<Session>, mut leg: Leg, head_timeout: Duration) {
+    let After::Other(read) = plain::serve(&session, &mut leg, head_timeout).await else { return };
+    let leg = Unread::new(read, leg);
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -152,6 +156,11 @@ fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl Session {
+    /// A request has come.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the client has said anything that takes part in HTTP.
     fn has_begun(&self) -> bool {
         self.begun.load(Ordering::Relaxed) || self.shared.received(Direction::Upstream) >= PREFACE
@@ -168,19 +177,19 @@ async fn handle(
     session: Arc<Session>,
     mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Down>, Error> {
-    session.begun.store(true, Ordering::Relaxed);
+    session.begin();
     let number = session.proxy.next_request();
     let version = request.version();
     if request.headers().get_all(HOST).iter().nth(1).is_some() {
         // RFC 9112, section 3.2: which one would be believed is anyone's guess.
         session.proxy.count_malformed();
-        let mut refused = forward::plain(http::StatusCode::BAD_REQUEST, "more than one Host");
+        let mut refused = forward::plain(http::StatusCode::BAD_REQUEST, "more than one Host\n");
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
         return Ok(session.toxic(refused, version));
     }
     if request.method() == http::Method::CONNECT {
         return Ok(session.toxic(
-            forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported"),
+            forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported\n"),
             version,
         ));
     }

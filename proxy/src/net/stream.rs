@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, recv};
 use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
@@ -94,6 +95,14 @@ impl Stream {
     /// Sends FIN: this side will write no more. A peer that is gone is no error.
     pub(crate) fn shutdown_write(&self) {
         let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
+    }
+
+    /// Whether the peer has neither said anything nor closed since the last read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let peeked = self.try_io(Interest::READABLE, |socket| {
+            Ok(recv(socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT)?)
+        });
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Ready once the peer has reset the stream, or is gone. Cancel safe.

@@ -155,7 +155,7 @@ impl Chain {
                 continue;
             }
             let seed = key.seed.split("http").split(&entry.spec.name);
-            let sticky = matcher.sticky.as_ref().and_then(|sticky| sticky.value(&head.headers));
+            let sticky = matcher.sticky.as_ref().and_then(|sticky| sticky.value(head));
             let cx = Cx(Arc::new(Inner {
                 shell: Arc::clone(shell),
                 entry: Arc::clone(entry),

@@ -35,7 +35,7 @@ use crate::Invalid;
 
 pub use body::Body;
 pub use chain::{Chain, Cx, Next, RequestKey, Shell};
-pub use matching::Match;
+pub use matching::{Head, Match};
 pub use pattern::Pattern;
 
 /// A request on its way up.

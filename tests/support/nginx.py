@@ -86,8 +86,8 @@ class Nginx:
         assert answer.status == 404, answer
         path = self.directory / "access.log"
         wait_until(lambda: mark in path.read_text("latin-1"))
-        lines = path.read_text("latin-1").split(mark)[0].splitlines()
-        return [line for line in lines if "/mark/" not in line]
+        lines = path.read_text("latin-1").split(f"GET {mark}")[0].splitlines()
+        return [line for line in lines if " /mark/" not in line]
 
 
 @contextmanager

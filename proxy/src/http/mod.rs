@@ -7,6 +7,7 @@
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
+//! - [`h2c`]: the change to HTTP/2 without TLS
 //! - [`headers`]: what belongs to one hop only
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
@@ -17,6 +18,7 @@
 mod body;
 mod expect;
 mod forward;
+mod h2c;
 mod headers;
 mod leg;
 mod pool;

@@ -42,6 +42,7 @@ http {{
   types {{ text/plain txt; application/json json; text/event-stream sse; application/octet-stream bin; }}
   client_max_body_size 200m;
   keepalive_requests 1000000;
+  if_modified_since before;
   gzip on;
   gzip_types text/plain;
   gzip_min_length 100;
@@ -147,6 +148,7 @@ def curl(path, port=None, socket=None, version=HTTP1, arguments=(), limit_s=20, 
         # Of several heads, 100 or 101 before the answer's, the last counts.
         last = heads.replace("\r\n", "\n").strip("\n").split("\n\n")[-1].split("\n")[1:]
         pairs = [tuple(part.strip() for part in line.split(":", 1)) for line in last]
-        content = Path(body).read_bytes() if os.path.exists(body) else b""
+        # For a HEAD curl's output is the head.
+        content = Path(body).read_bytes() if os.path.exists(body) and "-I" not in arguments else b""
         error = run.stderr.decode(errors="replace").strip()
         return Answer(run.returncode, int(status), float(seconds) * 1000, content, pairs, version, error)

@@ -25,7 +25,7 @@ const HOP: [HeaderName; 8] = [
 /// What the client asks to change the connection to, if it does so properly.
 pub(super) fn upgrade(headers: &HeaderMap) -> Option<HeaderValue> {
     let asked = tokens(headers, &CONNECTION).any(|token| token.eq_ignore_ascii_case("upgrade"));
-    // Passed on, h2c would be a tunnel past all faults; a server may ignore it.
+    // Passed on, h2c would be a tunnel past all faults; the change is made here, or not at all.
     let known = |protocol: &&HeaderValue| asked && !protocol.as_bytes().eq_ignore_ascii_case(b"h2c");
     headers.get(UPGRADE).filter(known).cloned()
 }
@@ -77,7 +77,8 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+/// What a header lists.
+pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
 }

@@ -9,6 +9,7 @@
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
+//! - [`h2c`]: the change to HTTP/2 without TLS
 //! - [`headers`]: what belongs to one hop only
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
@@ -20,6 +21,7 @@
 mod body;
 mod expect;
 mod forward;
+mod h2c;
 mod headers;
 mod leg;
 mod plain;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{CONNECTION, HOST};
+use bytes::Bytes;
+use http::header::{CONNECTION, HOST, UPGRADE};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -17,6 +18,7 @@ use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, Request
 
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
+use super::h2c::{self, Joined};
 use super::leg::{Below, Leg};
 use super::plain::{self, After};
 use super::pool::Pool;
@@ -45,6 +47,7 @@ pub(super) struct Session {
     pub(super) pool: Arc<Pool>,
     pub(super) upstream: Address,
     pub(super) dial_timeout: Duration,
+    pub(super) head_timeout: Duration,
     shell: Arc<dyn Shell>,
     below: Arc<Below>,
     /// Whether a request has come.
@@ -66,12 +69,13 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         proxy: Arc::clone(&context.proxy),
         upstream,
         dial_timeout: context.dial_timeout,
+        head_timeout: context.head_timeout,
         below: Arc::clone(&below),
         begun: AtomicBool::new(false),
         tunnel: Mutex::default(),
     });
     let leg = Leg::new(client, Arc::clone(shared), below);
-    let mut messages = Some(Box::pin(messages(Arc::clone(&session), leg, context.head_timeout)));
+    let mut messages = Some(Box::pin(messages(Arc::clone(&session), leg)));
     let mut relaying: Option<BoxFuture<Reason>> = None;
     let mut patience = Some(Monotonic::default());
     let give_up = shared.opened + context.head_timeout;
@@ -105,9 +109,17 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
 }
 
 /// Reads requests and answers them, and passes bytes after a change of protocol.
-async fn messages(session: Arc<Session>, mut leg: Leg, head_timeout: Duration) {
-    let After::Other(read) = plain::serve(&session, &mut leg, head_timeout).await else { return };
-    let leg = Unread::new(read, leg);
+async fn messages(session: Arc<Session>, mut leg: Leg) {
+    let After::Other(read) = plain::serve(&session, &mut leg).await else { return };
+    let io = TokioIo::new(Unread::new(read, leg));
+    serve_io(&session, io, builder(session.head_timeout)).await;
+    let tunnel = session.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(tunnel) = tunnel {
+        tunnel.await;
+    }
+}
+
+fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -123,11 +135,19 @@ async fn messages(session: Arc<Session>, mut leg: Leg, head_timeout: Duration) {
         .max_concurrent_streams(STREAMS)
         .max_header_list_size(BUFFER as u32)
         .auto_date_header(false);
+    builder
+}
+
+/// Reads requests and answers them, until the connection ends or is another protocol's.
+async fn serve_io<I>(session: &Arc<Session>, io: I, builder: auto::Builder<TokioExecutor>)
+where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+{
     let service = {
-        let session = Arc::clone(&session);
+        let session = Arc::clone(session);
         service_fn(move |request| handle(Arc::clone(&session), request))
     };
-    let serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(leg), service));
+    let serving = pin!(builder.serve_connection_with_upgrades(io, service));
     if let Err(error) = serving.await {
         if is_malformed(&*error) {
             session.proxy.count_malformed();
@@ -135,10 +155,27 @@ async fn messages(session: Arc<Session>, mut leg: Leg, head_timeout: Duration) {
         let (proxy, connection) = (&session.proxy.name, session.shared.id);
         tracing::debug!(%proxy, connection, error, "connection ended");
     }
-    let tunnel = session.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(tunnel) = tunnel {
-        tunnel.await;
-    }
+}
+
+/// Goes on over HTTP/2, with `first` as the frame of the first request.
+fn to_http2(
+    session: &Arc<Session>,
+    request: &mut http::Request<Incoming>,
+    first: Bytes,
+) -> http::Response<Down> {
+    let (asked, client) = (Arc::downgrade(session), hyper::upgrade::on(request));
+    let serving = async move {
+        // A session that held itself would never end.
+        let (Some(session), Ok(client)) = (asked.upgrade(), client.await) else { return };
+        let io = TokioIo::new(Joined::new(TokioIo::new(client), first));
+        serve_io(&session, io, builder(session.head_timeout).http2_only()).await;
+    };
+    *session.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(serving));
+    let mut response = http::Response::new(Body::empty());
+    *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    response.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("Upgrade"));
+    response.headers_mut().insert(UPGRADE, http::HeaderValue::from_static("h2c"));
+    session.toxic(response, http::Version::HTTP_11)
 }
 
 /// Whether the client sent what is no HTTP.
@@ -178,6 +215,9 @@ async fn handle(
     mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Down>, Error> {
     session.begin();
+    if let Some(first) = h2c::first_frame(&request) {
+        return Ok(to_http2(&session, &mut request, first));
+    }
     let number = session.proxy.next_request();
     let version = request.version();
     if request.headers().get_all(HOST).iter().nth(1).is_some() {

@@ -75,15 +75,60 @@ async fn a_server_that_does_not_agree_answers_as_ever() {
     assert!(head(&mut client).await.starts_with("HTTP/1.1 200"));
 }
 
+const ASK_H2C: &str = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+                       HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n";
+
 #[tokio::test]
-async fn h2c_is_not_asked_for() {
+async fn h2c_is_http_2_towards_the_client_alone() {
+    let upstream = Upstream::echo().await;
+    let (controller, proxy) = http_proxy(upstream.addr).await;
+    let base = controller.tasks();
+    let mut client = raw(&proxy, format!("GET /a?b HTTP/1.1\r\nHost: a\r\n{ASK_H2C}\r\n")).await;
+    let agreed = head(&mut client).await.to_ascii_lowercase();
+    assert!(agreed.starts_with("http/1.1 101") && agreed.contains("upgrade: h2c"), "{agreed}");
+    client.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // The answer is on stream 1: HEADERS, and the end with them or behind.
+    loop {
+        let frame = bytes(&mut client, 9).await;
+        let length = u32::from_be_bytes([0, frame[0], frame[1], frame[2]]);
+        let block = bytes(&mut client, length as usize).await;
+        if frame[3] == 1 {
+            // :status 200 of the static table.
+            assert_eq!((frame[8], block[0]), (1, 0x88));
+            break;
+        }
+    }
+    let seen = upstream.last();
+    assert_eq!((seen.version, seen.uri.to_string()), (Version::HTTP_11, "/a?b".to_owned()));
+    assert_eq!(values(&seen.headers, "host"), ["a"]);
+    assert!(!seen.headers.contains_key("upgrade") && !seen.headers.contains_key("http2-settings"));
+    drop(client);
+    until(|| controller.proxy("p").unwrap().open_connections == 0).await;
+    until(|| controller.tasks() <= base + 1).await;
+}
+
+#[tokio::test]
+async fn h2c_that_is_killed_on_the_way_leaves_nothing() {
+    let upstream = Upstream::echo().await;
+    let (controller, proxy) = http_proxy(upstream.addr).await;
+    let base = controller.tasks();
+    let mut client = raw(&proxy, format!("GET / HTTP/1.1\r\nHost: a\r\n{ASK_H2C}\r\n")).await;
+    head(&mut client).await;
+    let id = controller.connections(Some("p")).unwrap()[0].id;
+    controller.close_connection("p", id).unwrap();
+    assert!(was_reset(&mut client).await);
+    until(|| controller.proxy("p").unwrap().open_connections == 0).await;
+    until(|| controller.tasks() <= base).await;
+    assert!(upstream.seen().is_empty());
+}
+
+#[tokio::test]
+async fn h2c_with_a_body_stays_http_1() {
     let upstream = Upstream::echo().await;
     let (_controller, proxy) = http_proxy(upstream.addr).await;
-    let ask = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
-               HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n\r\n";
-    let mut client = raw(&proxy, ask).await;
+    let request = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n{ASK_H2C}\r\nbody");
+    let mut client = raw(&proxy, request).await;
     assert!(head(&mut client).await.starts_with("HTTP/1.1 200"));
-    let seen = upstream.last();
-    assert_eq!(seen.version, Version::HTTP_11);
-    assert!(!seen.headers.contains_key("upgrade") && !seen.headers.contains_key("http2-settings"));
+    assert_eq!(bytes(&mut client, 4).await, b"body");
+    assert!(!upstream.last().headers.contains_key("upgrade"));
 }

@@ -21,7 +21,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use sabot_toxics::{Plan, Time};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -51,7 +50,7 @@ struct Client<'a, Io> {
 }
 
 /// Answers requests as long as they can go this way.
-pub(super) async fn serve<Io>(session: &Session, io: &mut Io, head_timeout: Duration) -> After
+pub(super) async fn serve<Io>(session: &Session, io: &mut Io) -> After
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -62,7 +61,7 @@ where
             // Who waits for a client's next request should hold no memory for it.
             client.input = Vec::new();
         }
-        let give_up = monotonic_now() + head_timeout;
+        let give_up = monotonic_now() + session.head_timeout;
         let (request, bytes) = loop {
             if session.shared.policy.version() != version {
                 (version, plan) = session.shared.policy.plan();

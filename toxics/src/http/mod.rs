@@ -34,7 +34,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Invalid;
 
 pub use body::Body;
-pub use chain::{Chain, Cx, Next, RequestKey, Shell};
+pub use chain::{Chain, Current, Cx, Next, RequestKey, Shell};
 pub use matching::Match;
 pub use pattern::Pattern;
 
@@ -64,6 +64,12 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
     /// The first field that cannot be what it is.
     fn validate(&self) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Whether it does something to what goes up: it cannot wait then for the status of
+    /// the answer to say who is meant, and `match.status` is refused.
+    fn acts_before_answer(&self) -> bool {
+        false
     }
 
     /// Does to a request that was matched and drawn what the fault does. `next` is

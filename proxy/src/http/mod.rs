@@ -5,6 +5,7 @@
 //! - [`leg`]: the client's socket as hyper wants it, with the stream toxics beneath
 //! - [`session`]: one client connection, request by request
 //! - [`forward`]: a request to the upstream and its answer back
+//! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`headers`]: what belongs to one hop only
@@ -23,6 +24,7 @@ mod pool;
 mod session;
 mod shell;
 mod timer;
+mod tunnel;
 
 pub(crate) use pool::Pools;
 pub(crate) use session::serve;

@@ -10,18 +10,23 @@
 //! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
 //! - [`content`], [`json`]: a body put in another's place, perhaps compressed; changes of a JSON document
+//! - [`tunnel`]: what becomes of a connection that has changed its protocol
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
+//! - `frames`, `held`: the frames of a WebSocket, and what waits of a stream
 
 pub mod body;
 pub mod chain;
 pub mod codes;
 pub mod content;
 pub(crate) mod events;
+pub(crate) mod frames;
+pub(crate) mod held;
 pub mod json;
 pub(crate) mod limit;
 pub mod matching;
 pub(crate) mod pace;
 pub mod pattern;
+pub mod tunnel;
 pub mod values;
 
 use std::future::Future;
@@ -37,6 +42,7 @@ pub use body::Body;
 pub use chain::{Chain, Current, Cx, Next, RequestKey, Shell};
 pub use matching::Match;
 pub use pattern::Pattern;
+pub use tunnel::Tunnel;
 
 /// A request on its way up.
 pub type Request = http::Request<Body>;

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, request, response};
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell};
+use sabot_toxics::http::{
+    Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell, Tunnel,
+};
 use sabot_toxics::{Entry, Plan, Seed, Time};
 use serde_json::Value;
 
@@ -183,7 +185,7 @@ impl World {
         Self {
             shell: Arc::default(),
             plan,
-            upstream: Arc::new(|_| Ok(answer())),
+            upstream: Arc::new(|seen| Ok(answer_to(seen))),
             seen: Arc::default(),
             seed: 7,
             client: None,
@@ -245,9 +247,17 @@ impl World {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
-    /// Sends the request with that number, and reads its answer to the end.
+    /// Sends the request with that number, and reads its answer to the end; where the
+    /// answer opens a tunnel, a message comes down through it.
     pub(crate) fn send(&self, number: u64, request: Request) -> Result<Seen<response::Parts>, Fault> {
-        let answer = self.ask(number, request)?;
+        let mut answer = self.ask(number, request)?;
+        if let Some(tunnel) = answer.extensions().get::<Tunnel>().cloned() {
+            let message = Body::full(&b"\x81\x05hello"[..]);
+            *answer.body_mut() = match tunnel.take() {
+                Some([_, down]) => down.around(message),
+                None => message,
+            };
+        }
         Ok(self.run(read(&self.handle(), answer.into_parts())))
     }
 
@@ -350,6 +360,19 @@ pub(crate) fn post(target: &str) -> Request {
         .header("x-trace", "2")
         .body(Body::full(text))
         .unwrap()
+}
+
+/// The upgrade that an upstream agrees to.
+pub(crate) fn agree(protocol: &'static str) -> Response {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    answer.headers_mut().insert("upgrade", protocol.parse().unwrap());
+    answer.extensions_mut().insert(Tunnel::default());
+    answer
+}
+
+fn answer_to(request: &Seen<request::Parts>) -> Response {
+    if request.head.headers.contains_key("upgrade") { agree("WebSocket") } else { answer() }
 }
 
 /// What the upstream answers unless it is told otherwise.

@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use http_body::Frame;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use sabot_toxics::http::body::Step;
 use sabot_toxics::http::tunnel::Layers;
 use sabot_toxics::http::{Body, Fault, Tunnel};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
@@ -22,75 +23,76 @@ const READ: usize = 8 * 1024;
 pub(super) async fn pass(shared: Arc<ConnShared>, ends: (OnUpgrade, OnUpgrade), faults: Tunnel) {
     let (Ok(client), Ok(upstream)) = tokio::join!(ends.0, ends.1) else { return };
     let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-    let ended = match faults.take() {
-        None => tokio::io::copy_bidirectional(&mut client, &mut upstream)
-            .await
-            .map(drop)
-            .map_err(|error| broken(&error)),
-        Some([up, down]) => {
-            let (from_client, to_client) = tokio::io::split(client);
-            let (from_upstream, to_upstream) = tokio::io::split(upstream);
-            let both = tokio::try_join!(
-                through(from_client, up, to_upstream),
-                through(from_upstream, down, to_client)
-            );
-            both.map(drop)
+    let Some([up, down]) = faults.take() else {
+        if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut upstream).await {
+            broke(&shared, &error);
         }
+        return;
     };
-    match ended {
-        // What one side meant by its reset, the other hears too.
-        Err(Broken::Reset) => shared.reset(),
-        Err(Broken::Fault) => shared.reset_by_fault(),
-        Ok(()) | Err(Broken::Off) => {}
+    let (from_client, to_client) = tokio::io::split(client);
+    let (from_upstream, to_upstream) = tokio::io::split(upstream);
+    // What breaks one direction ends both.
+    let _ = tokio::try_join!(
+        through(&shared, from_client, up, to_upstream),
+        through(&shared, from_upstream, down, to_client)
+    );
+}
+
+/// Has the client hear of a reset; before its side is dropped.
+fn broke(shared: &ConnShared, error: &io::Error) {
+    if error.kind() == io::ErrorKind::ConnectionReset {
+        shared.reset();
     }
 }
 
-/// How a tunnel broke.
-enum Broken {
-    /// One side sent RST.
-    Reset,
-    /// A fault is to reset both.
-    Fault,
-    /// Any other way: both are closed.
-    Off,
-}
-
-fn broken(error: &io::Error) -> Broken {
-    if error.kind() == io::ErrorKind::ConnectionReset { Broken::Reset } else { Broken::Off }
-}
+/// The tunnel is to end.
+struct Broken;
 
 /// One direction, through its faults.
 async fn through(
+    shared: &Arc<ConnShared>,
     source: ReadHalf<TokioIo<Upgraded>>,
     faults: Layers,
     mut sink: WriteHalf<TokioIo<Upgraded>>,
 ) -> Result<(), Broken> {
-    let mut bytes = faults.around(Body::driven((source, BytesMut::new()), read));
+    let source = Source { shared: Arc::clone(shared), half: source, room: BytesMut::new() };
+    let mut bytes = faults.around(Body::driven(source, Source::read));
+    let broken = |error: io::Error| {
+        broke(shared, &error);
+        Broken
+    };
     while let Some(frame) = bytes.next().await {
         match frame.map(Frame::into_data) {
-            Ok(Ok(data)) => sink.write_all(&data).await.map_err(|error| broken(&error))?,
+            Ok(Ok(data)) => sink.write_all(&data).await.map_err(broken)?,
             Ok(Err(_)) => {}
-            Err(Fault::Reset(_)) => return Err(Broken::Fault),
-            Err(Fault::Upstream { reason: RESET, .. }) => return Err(Broken::Reset),
-            Err(_) => return Err(Broken::Off),
+            Err(fault) => {
+                if matches!(fault, Fault::Reset(_)) {
+                    shared.reset_by_fault();
+                }
+                return Err(Broken);
+            }
         }
     }
-    sink.shutdown().await.map_err(|error| broken(&error))
+    sink.shutdown().await.map_err(broken)
 }
 
-/// Tells a reset that came from a socket from one that a fault wants.
-const RESET: &str = "reset";
+/// Where the bytes of a direction come from.
+struct Source {
+    shared: Arc<ConnShared>,
+    half: ReadHalf<TokioIo<Upgraded>>,
+    room: BytesMut,
+}
 
-type Reading = (ReadHalf<TokioIo<Upgraded>>, BytesMut);
-
-async fn read((mut source, mut room): Reading) -> sabot_toxics::http::body::Step<Reading> {
-    room.reserve(READ);
-    match source.read_buf(&mut room).await {
-        Ok(0) => None,
-        Ok(_) => Some((Ok(Frame::data(room.split().freeze())), (source, room))),
-        Err(error) => {
-            let reason = if matches!(broken(&error), Broken::Reset) { RESET } else { "closed" };
-            Some((Err(Fault::Upstream { reason, message: error.to_string() }), (source, room)))
+impl Source {
+    async fn read(mut self) -> Step<Self> {
+        self.room.reserve(READ);
+        match self.half.read_buf(&mut self.room).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(Frame::data(self.room.split().freeze())), self)),
+            Err(error) => {
+                broke(&self.shared, &error);
+                Some((Err(Fault::Close), self))
+            }
         }
     }
 }

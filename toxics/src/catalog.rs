@@ -121,6 +121,9 @@ impl Kind {
                     other => (typed(other)?, Match::default()),
                 };
                 toxic.validate()?;
+                if toxic.acts_before_answer() && matcher.needs_answer() {
+                    return Err(too_late::<T>());
+                }
                 Ok(Settings::Http(Arc::new(toxic), Arc::new(matcher)))
             },
         }
@@ -199,6 +202,16 @@ fn with_match<T: HttpToxic>() -> Value {
         properties.insert("match".to_owned(), matcher);
     }
     schema
+}
+
+/// Refuses a choice by status for what acts on the way up.
+fn too_late<T: HttpToxic>() -> Invalid {
+    let message = format!(
+        "is known once the request has gone up, and {} changes what goes up: leave it out, or let the fault act \
+         on the answer if it has a `side`",
+        T::KIND
+    );
+    Invalid::new("match.status", message)
 }
 
 /// Reads a `match`, naming the nearest field for one that does not exist.
@@ -304,6 +317,8 @@ pub trait HttpSettings: Send + Sync + 'static {
     fn to_value(&self) -> Value;
     #[doc(hidden)]
     fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer>;
+    #[doc(hidden)]
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
 
 impl<T: HttpToxic> HttpSettings for T {
@@ -313,5 +328,9 @@ impl<T: HttpToxic> HttpSettings for T {
 
     fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer> {
         Box::pin(HttpToxic::call(self, cx, request, next))
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 }

@@ -9,15 +9,15 @@ use http::{HeaderValue, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use sabot_toxics::http::matching::is_grpc;
-use sabot_toxics::http::{Body, Fault, Response};
+use sabot_toxics::http::{Body, Fault, Response, Tunnel};
 
 use super::body::{Answered, Up, reason};
 use super::expect::Gate;
 use super::headers;
 use super::pool::{self, Lease, Unreached};
 use super::session::Session;
+use super::tunnel;
 use crate::connection::dial_reason;
 use crate::net::Monotonic;
 use crate::net::timers::{monotonic_now, within};
@@ -58,7 +58,10 @@ pub(super) async fn forward(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(upgrades) = upgrades
     {
-        tunnel(session, upgrades.client, hyper::upgrade::on(&mut response));
+        let faults = Tunnel::default();
+        response.extensions_mut().insert(faults.clone());
+        let ends = (upgrades.client, hyper::upgrade::on(&mut response));
+        session.tunnel(tunnel::pass(Arc::clone(&session.shared), ends, faults));
         return Ok(response);
     }
     headers::strip(response.headers_mut());
@@ -212,15 +215,6 @@ fn fault(error: &hyper::Error) -> Fault {
     }
     let reason = if error.is_parse() { "response" } else { "reset" };
     Fault::Upstream { reason, message }
-}
-
-/// Passes bytes both ways once both sides have changed the protocol.
-fn tunnel(session: &Session, client: OnUpgrade, upstream: OnUpgrade) {
-    let passing = async move {
-        let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
-        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
-    };
-    session.tunnel(passing);
 }
 
 /// What the client gets when the upstream was not reached: 502, or 504 after a time

@@ -7,6 +7,7 @@
 //! - [`session`]: one client connection, request by request
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`plain`]: the short way of requests that no fault wants to see
+//! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
@@ -29,6 +30,7 @@ mod pool;
 mod session;
 mod shell;
 mod timer;
+mod tunnel;
 mod unread;
 
 pub(crate) use pool::Pools;

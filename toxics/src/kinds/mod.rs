@@ -55,4 +55,5 @@ kinds! {
     stream stall::Stall,
     http status_code::StatusCodeToxic,
     stream timeout::Timeout,
+    http websocket::Websocket,
 }

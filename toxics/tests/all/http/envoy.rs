@@ -66,7 +66,7 @@ fn envoy_throughput_paces_the_body() {
     let (left, end) = bench.chunks(answer.body_mut());
     assert_eq!((left.concat().len(), end), (10_240, End::Whole));
     assert_eq!((bench.now(), bench.acted()), (at_ms(100.0), 1));
-    assert!(left.iter().all(|chunk| chunk.len() <= 512), "lumps of at most 5 ms");
+    assert!(left.iter().all(|chunk| chunk.len() <= 1024), "lumps of at most 10 ms");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod envoy;
 mod events;
 mod limits;
 mod litmus;
+mod websocket;
 mod world;
 
 use sabot_toxics::{Kind, Phase, Plan, ToxicSpec, kinds};
@@ -47,6 +48,13 @@ fn asking() -> sabot_toxics::http::Request {
     request
 }
 
+/// One that asks for a WebSocket.
+fn upgrade() -> sabot_toxics::http::Request {
+    let mut request = page();
+    request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+    request
+}
+
 fn page() -> sabot_toxics::http::Request {
     get("/page")
 }
@@ -73,6 +81,7 @@ const ROWS: &[Row] = &[
     Row { kind: "http_truncate", acts: || json!({"bytes": 3}), idle: Some(|| json!({"bytes": 1000})), waits: never, request: charge },
     Row { kind: "modify_body", acts: || json!({"body": "x"}), idle: None, waits: never, request: charge },
     Row { kind: "status_code", acts: || json!({"status_code": 503}), idle: Some(|| json!({})), waits: never, request: charge },
+    Row { kind: "websocket", acts: || json!({"delay": 20}), idle: Some(|| json!({})), waits: || vec![json!({"delay": 1000})], request: upgrade },
 ];
 
 fn one(kind: &str, attributes: Value) -> Plan {
@@ -157,7 +166,11 @@ fn a_request_that_is_not_acted_on_passes_as_it_is() {
         for matcher in [json!({"path": "/other"}), json!({"status": "5xx"})] {
             let mut attributes = object((row.acts)());
             attributes.insert("match".to_owned(), matcher);
-            cases.push(spec(json!({"type": row.kind, "attributes": attributes})));
+            let case = json!({"type": row.kind, "attributes": attributes});
+            match serde_json::from_value(case) {
+                Ok(case) => cases.push(case),
+                Err(error) => assert!(error.to_string().contains("match.status: is known once"), "{error}"),
+            }
         }
         let attributes = json!({"type": row.kind, "attributes": (row.acts)(), "toxicity": 0});
         cases.push(spec(attributes));

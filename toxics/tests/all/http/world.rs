@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, request, response};
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell};
+use sabot_toxics::http::{
+    Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell, Tunnel,
+};
 use sabot_toxics::{Entry, Plan, Seed, Time};
 use serde_json::Value;
 
@@ -21,6 +23,8 @@ pub(crate) struct FakeShell(Mutex<Clock>);
 #[derive(Default)]
 struct Clock {
     now: Time,
+    /// The plan that comes, and when.
+    updated: Option<(Time, Plan)>,
     /// When every toxic is taken back.
     removed: Option<Time>,
     waits: BTreeMap<u64, Option<Time>>,
@@ -33,27 +37,47 @@ impl Clock {
         self.removed.is_some_and(|removed| removed <= self.now)
     }
 
+    /// The toxic as it is now.
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
+        if self.is_removed() {
+            return None;
+        }
+        let updated = self.updated.as_ref().filter(|(moment, _)| *moment <= self.now);
+        let entry =
+            updated.and_then(|(_, plan)| plan.entries().iter().find(|entry| entry.id == toxic.id).cloned());
+        entry.or_else(|| Some(Arc::clone(toxic)))
+    }
+
     /// The next moment at which something happens.
     fn next(&self) -> Option<Time> {
         let deadlines = self.waits.values().copied().flatten();
-        deadlines.chain(self.removed).filter(|moment| *moment > self.now).min()
+        let updated = self.updated.as_ref().map(|(moment, _)| *moment);
+        deadlines.chain(self.removed).chain(updated).filter(|moment| *moment > self.now).min()
     }
 }
 
 struct Wait {
     shell: Arc<FakeShell>,
     id: u64,
-    /// Not of a toxic, so it does not end with them.
-    outer: bool,
+    ends: Ends,
+}
+
+/// What ends a wait before its time.
+enum Ends {
+    /// Nothing: it is not of a toxic.
+    Never,
+    Removed,
+    /// Another toxic than this one.
+    Updated(Arc<Entry>),
 }
 
 impl Wait {
-    fn new(shell: &Arc<FakeShell>, until: Option<Time>, outer: bool) -> Self {
+    fn new(shell: &Arc<FakeShell>, until: Option<Time>, ends: Ends) -> Self {
         let mut clock = shell.0.lock().unwrap();
         clock.count += 1;
         let id = clock.count;
         clock.waits.insert(id, until);
-        Self { shell: Arc::clone(shell), id, outer }
+        Self { shell: Arc::clone(shell), id, ends }
     }
 }
 
@@ -63,7 +87,12 @@ impl Future for Wait {
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         let clock = self.shell.0.lock().unwrap();
         let until = clock.waits[&self.id];
-        if (clock.is_removed() && !self.outer) || until.is_some_and(|until| until <= clock.now) {
+        let ended = match &self.ends {
+            Ends::Never => false,
+            Ends::Removed => clock.is_removed(),
+            Ends::Updated(seen) => !clock.current(seen).is_some_and(|now| Arc::ptr_eq(&now, seen)),
+        };
+        if ended || until.is_some_and(|until| until <= clock.now) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -88,7 +117,15 @@ impl Shell for Handle {
     }
 
     fn wait(&self, _: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
-        Box::pin(Wait::new(&self.0, until, false))
+        Box::pin(Wait::new(&self.0, until, Ends::Removed))
+    }
+
+    fn wait_or_update(&self, seen: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
+        Box::pin(Wait::new(&self.0, until, Ends::Updated(Arc::clone(seen))))
+    }
+
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
+        self.0.0.lock().unwrap().current(toxic)
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {
@@ -148,7 +185,7 @@ impl World {
         Self {
             shell: Arc::default(),
             plan,
-            upstream: Arc::new(|_| Ok(answer())),
+            upstream: Arc::new(|seen| Ok(answer_to(seen))),
             seen: Arc::default(),
             seed: 7,
             client: None,
@@ -178,6 +215,13 @@ impl World {
         clock.removed = Some(clock.now);
     }
 
+    /// The first toxic is given other attributes at `ms`.
+    pub(crate) fn updated_at(self, ms: f64, attributes: Value) -> Self {
+        let plan = crate::support::updated(&self.plan, 0, attributes);
+        self.shell.0.lock().unwrap().updated = Some((crate::support::at_ms(ms), plan));
+        self
+    }
+
     /// The first toxic is given other attributes.
     pub(crate) fn update(&mut self, attributes: Value) {
         self.plan = crate::support::updated(&self.plan, 0, attributes);
@@ -203,9 +247,17 @@ impl World {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
-    /// Sends the request with that number, and reads its answer to the end.
+    /// Sends the request with that number, and reads its answer to the end; where the
+    /// answer opens a tunnel, a message comes down through it.
     pub(crate) fn send(&self, number: u64, request: Request) -> Result<Seen<response::Parts>, Fault> {
-        let answer = self.ask(number, request)?;
+        let mut answer = self.ask(number, request)?;
+        if let Some(tunnel) = answer.extensions().get::<Tunnel>().cloned() {
+            let message = Body::full(&b"\x81\x05hello"[..]);
+            *answer.body_mut() = match tunnel.take() {
+                Some([_, down]) => down.around(message),
+                None => message,
+            };
+        }
         Ok(self.run(read(&self.handle(), answer.into_parts())))
     }
 
@@ -245,7 +297,7 @@ impl World {
         Body::driven((shell, chunks.iter()), move |(shell, mut chunks)| async move {
             let chunk = chunks.next()?;
             let now = shell.0.lock().unwrap().now;
-            Wait::new(&shell, Some(now + gap), true).await;
+            Wait::new(&shell, Some(now + gap), Ends::Never).await;
             Some((Ok(http_body::Frame::data(Bytes::from_static(chunk))), (shell, chunks)))
         })
     }
@@ -308,6 +360,19 @@ pub(crate) fn post(target: &str) -> Request {
         .header("x-trace", "2")
         .body(Body::full(text))
         .unwrap()
+}
+
+/// The upgrade that an upstream agrees to.
+pub(crate) fn agree(protocol: &'static str) -> Response {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    answer.headers_mut().insert("upgrade", protocol.parse().unwrap());
+    answer.extensions_mut().insert(Tunnel::default());
+    answer
+}
+
+fn answer_to(request: &Seen<request::Parts>) -> Response {
+    if request.head.headers.contains_key("upgrade") { agree("WebSocket") } else { answer() }
 }
 
 /// What the upstream answers unless it is told otherwise.

@@ -18,7 +18,7 @@ mod body;
 mod expect;
 mod forward;
 mod headers;
-mod leg;
+pub(crate) mod leg;
 mod pool;
 mod session;
 mod shell;

@@ -31,6 +31,8 @@ mod terminate;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use sabot_toxics::Invalid;
 
 use crate::model::Protocol;
@@ -41,10 +43,17 @@ pub use ca::{Authority, CaError};
 pub(crate) use handshake::{Refused, accept};
 pub(crate) use hello::pass_through;
 pub(crate) use originate::{Originator, Unsecured};
+pub use rustls::ServerConfig;
 pub(crate) use serve::serve;
 pub use spec::{CertificateFiles, ClientAuth, Originate, Terminate, TlsSpec};
 pub(crate) use terminate::Terminator;
-pub use terminate::api_config;
+pub use terminate::{given, minted};
+
+/// The first certificate in a PEM text, in DER.
+#[must_use]
+pub fn pem_to_der(pem: &str) -> Option<Vec<u8>> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).ok().map(|der| der.to_vec())
+}
 
 /// The one source of cryptography.
 pub(crate) fn provider() -> &'static Arc<CryptoProvider> {

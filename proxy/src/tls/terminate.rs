@@ -1,5 +1,6 @@
 //! The TLS server towards clients.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use super::spec::{ClientAuth, Terminate};
 use super::{files, provider};
 use crate::model::Protocol;
 use crate::net::Address;
+use crate::net::address::Host;
 
 /// What an HTTP proxy speaks, the preferred one first.
 const HTTP: [&str; 2] = ["h2", "http/1.1"];
@@ -94,23 +96,27 @@ impl Terminator {
     }
 }
 
-/// A TLS server for the API: with these files, or minted by `authority` for whatever
-/// name is asked for.
+/// A TLS server for the API, with a certificate and its key from PEM files.
 ///
 /// # Errors
 /// A file cannot be used; the field is `api_tls_cert` or `api_tls_key`.
-pub fn api_config(
-    files: Option<(&Path, &Path)>,
-    authority: Option<Arc<Authority>>,
-) -> Result<Arc<ServerConfig>, Invalid> {
-    let certificates = match (files, authority) {
-        (Some((cert, key)), _) => {
-            let certified = files::certified(("api_tls_cert", cert), ("api_tls_key", key))?;
-            Certificates::Given(vec![Arc::new(certified)])
-        }
-        (None, Some(authority)) => Certificates::Minted(Minter::new(&Arc::new(Store::with(authority)))),
-        (None, None) => return Err(Invalid::new("api_tls", "needs a certificate or a CA")),
-    };
+pub fn given((cert, key): (&Path, &Path)) -> Result<Arc<ServerConfig>, Invalid> {
+    let certified = files::certified(("api_tls_cert", cert), ("api_tls_key", key))?;
+    api(Certificates::Given(vec![Arc::new(certified)]))
+}
+
+/// A TLS server for the API that `authority` signs for, whatever name is asked for;
+/// `local` is where it listens.
+///
+/// # Errors
+/// TLS cannot be used at all.
+pub fn minted(authority: Arc<Authority>, local: IpAddr) -> Result<Arc<ServerConfig>, Invalid> {
+    let minter = Minter::new(&Arc::new(Store::with(authority)));
+    minter.listens_on(&Address::Tcp { host: Host::Ip(local), port: 0 });
+    api(Certificates::Minted(minter))
+}
+
+fn api(certificates: Certificates) -> Result<Arc<ServerConfig>, Invalid> {
     let versions = versions(TlsVersion::Tls12, TlsVersion::Tls13);
     let alpn = [b"http/1.1".to_vec()];
     build(&versions, None, &alpn, Arc::new(certificates)).map_err(|error| unusable(&error))

@@ -3,7 +3,9 @@ client certificates, names, ends and upstreams."""
 
 import contextlib
 import http.server
+import os
 import re
+import socket
 import ssl
 import subprocess
 import threading
@@ -267,13 +269,10 @@ def test_passthrough(sabot, files):
             assert [each["sni"] for each in proxy.connections()] == ["behind.example"]
             code, said = run(BINARY, "-h", sabot.url, "connections", "through")
             assert code == 0 and re.search(r"SNI\b", said) and "behind.example" in said, said
-        for kind, attributes, alert in [
-            ("tls_alert", {"alert": "unrecognized_name"}, "unrecognized name"),
-            ("tls_alert", {"alert": 80}, "internal error"),
-        ]:
-            with toxic(proxy, kind, **attributes):
+        for alert, number in [("unrecognized_name", 112), (80, 80)]:
+            with toxic(proxy, "tls_alert", alert=alert):
                 code, said = openssl(proxy, "-servername", "x")
-                assert code != 0 and f"alert {alert}" in said, said
+                assert code != 0 and f"SSL alert number {number}" in said, said
         with pytest.raises(Refused) as refused:
             proxy.add("tls_certificate", problem="expired")
         assert "tls.terminate" in refused.value.body["error"]
@@ -368,7 +367,7 @@ def test_ends(sabot, trusted):
             with raw(proxy, trusted) as client, pytest.raises(ssl.SSLEOFError):
                 assert read_exactly(client, len(TEXT)) == TEXT
                 client.recv(1)
-            code, said = openssl(proxy, "-quiet", "-no_ign_eof", stdin="")
+            code, said = openssl(proxy, "-quiet", stdin="")
             assert "unexpected eof while reading" in said, said
         with toxic(proxy, "tls_truncate", bytes=100) as name:
             with raw(proxy, trusted) as client, pytest.raises(ssl.SSLEOFError):
@@ -439,8 +438,10 @@ def test_half_close_and_reset_pass(sabot, trusted):
             while not proxy.connections() or not proxy.connections()[0]["bytes_upstream"]:
                 pass
             sabot.delete(f"{proxy.path}/connections/{proxy.connections()[0]['id']}")
-            with pytest.raises(ConnectionResetError):
-                client.recv(1)
+            # Python's ssl calls a reset an end.
+            with socket.socket(fileno=os.dup(client.fileno())) as bare, pytest.raises(ConnectionResetError):
+                while bare.recv(65536):
+                    pass
         while len(ends) < 2:
             pass
         assert ends[1] == "reset"
@@ -461,7 +462,7 @@ def test_faults_of_requests_and_of_the_stream_under_tls(sabot, upstream, trusted
         with toxic(proxy, "corrupt", probability=0.05):
             assert curl(*ask, url)[0] in (35, 56, 92, 16), "a record that was changed on its way is refused"
         with toxic(proxy, "reset_peer"):
-            assert curl(*ask, url)[0] in (35, 56)
+            assert curl(*ask, url)[0] in (7, 35, 56)
         assert curl(*ask, url)[0] == 0
     plain = sabot.proxy(upstream, name="under-tcp", tls={"terminate": {}})
     with toxic(plain, "latency", latency=60), toxic(plain, "limit_data", bytes=2000):

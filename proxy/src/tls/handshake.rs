@@ -9,7 +9,7 @@ use rustls::server::Acceptor;
 use sabot_toxics::Time;
 use sabot_toxics::tls::{TlsFate, TlsStep};
 use tokio::io::AsyncWriteExt;
-use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
+use tokio_rustls::LazyConfigAcceptor;
 
 use super::secured::Secured;
 use super::terminate::Terminator;
@@ -36,6 +36,10 @@ impl Refused {
     fn new(reason: &'static str) -> Self {
         Self { reason, error: None }
     }
+
+    fn late() -> Self {
+        Self { reason: "client_tls", error: Some("the handshake took too long".to_owned()) }
+    }
 }
 
 impl From<io::Error> for Refused {
@@ -53,8 +57,16 @@ pub(crate) async fn accept(
     below: &Arc<Below>,
     terminator: &Terminator,
 ) -> Result<Secured, Refused> {
-    let hello = LazyConfigAcceptor::new(Acceptor::default(), leg);
-    let mut start = in_time(hello).await?;
+    let mut hello = LazyConfigAcceptor::new(Acceptor::default(), leg);
+    let mut start = match in_time(&mut hello).await {
+        Ok(start) => start,
+        Err(refused) => {
+            if let Some(leg) = hello.take_io() {
+                part(leg, below).await;
+            }
+            return Err(refused);
+        }
+    };
     let name = start.client_hello().server_name().map(str::to_owned);
     if let Some(name) = &name {
         shared.set_sni(name);
@@ -65,13 +77,22 @@ pub(crate) async fn accept(
     };
     if let Some(alert) = fate.plan.alert {
         fate.at(TlsStep::Refuse).for_each(|entry| shared.applied(entry));
-        refuse(&mut start, below, &alert.record()).await;
+        let _ = in_time(start.io.write_all(&alert.record())).await;
+        part(start.io, below).await;
         return Err(Refused::new("toxic"));
     }
     let config = terminator.config(name.as_deref(), &fate.plan);
     let config = config.map_err(|error| Refused { reason: "client_tls", error: Some(error.to_string()) })?;
     fate.at(TlsStep::Handshake).for_each(|entry| shared.applied(entry));
-    let stream = in_time(start.into_stream(config)).await?;
+    let rest = start.into_stream(config).into_fallible();
+    let stream = match within(&mut Monotonic::default(), monotonic_now() + HANDSHAKE_LIMIT, rest).await {
+        Some(Ok(stream)) => stream,
+        Some(Err((error, leg))) => {
+            part(leg, below).await;
+            return Err(error.into());
+        }
+        None => return Err(Refused::late()),
+    };
     below.secured(monotonic_now());
     Ok(Secured::new(stream, Arc::clone(shared), Arc::clone(below)))
 }
@@ -80,18 +101,14 @@ async fn in_time<T>(work: impl Future<Output = io::Result<T>>) -> Result<T, Refu
     let give_up = monotonic_now() + HANDSHAKE_LIMIT;
     match within(&mut Monotonic::default(), give_up, work).await {
         Some(done) => Ok(done?),
-        None => Err(Refused { reason: "client_tls", error: Some("the handshake took too long".to_owned()) }),
+        None => Err(Refused::late()),
     }
 }
 
-/// Says the alert and closes, so that the client reads it before a reset.
-async fn refuse(start: &mut StartHandshake<Leg>, below: &Below, record: &[u8]) {
+/// Closes so that the client reads the alert that was sent before it meets a reset.
+async fn part(mut leg: Leg, below: &Below) {
     below.tunnel.store(false, Ordering::Relaxed);
-    let work = async {
-        start.io.write_all(record).await?;
-        start.io.shutdown().await
-    };
-    let _ = in_time(work).await;
+    let _ = in_time(leg.shutdown()).await;
 }
 
 /// How a wait ended.

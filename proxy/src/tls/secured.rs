@@ -97,12 +97,14 @@ impl Secured {
             if written < torn.len() {
                 let more = ready!(leg.poll_write(cx, &torn[written..]))?;
                 self.end = End::Tearing(written + more);
+                if written + more == torn.len() {
+                    self.acted(TlsStep::Data);
+                }
                 continue;
             }
             // What the client still sends must not turn the FIN into a reset.
             self.below.tunnel.store(false, Ordering::Relaxed);
             ready!(leg.poll_shutdown(cx))?;
-            self.acted(TlsStep::Data);
             self.end = End::Torn;
         }
         Poll::Ready(Ok(()))

@@ -105,7 +105,9 @@ async fn send_http1(
         let mut copy = if before { again(&request) } else { None };
         let mut sender = match reused.take() {
             Some(sender) => sender,
-            None => reach(session, pool::connect_http1(&session.upstream, upgrades)).await?,
+            None => {
+                reach(session, pool::connect_http1(&session.upstream, session.originator(), upgrades)).await?
+            }
         };
         if let Some(gate) = &gate {
             request.body_mut().hold(Arc::clone(gate));
@@ -161,7 +163,8 @@ async fn send_http2(
         let mut sender = match shared {
             Some(sender) => sender,
             None => {
-                let sender = reach(session, pool::connect_http2(&session.upstream)).await?;
+                let sender =
+                    reach(session, pool::connect_http2(&session.upstream, session.originator())).await?;
                 if !touched {
                     session.pool.share(upstream, &sender);
                 }
@@ -194,6 +197,9 @@ pub(super) async fn reach<T>(
         }
         Some(Err(Unreached::Dial(error))) => {
             Err(Fault::Upstream { reason: dial_reason(&error), message: error.to_string() })
+        }
+        Some(Err(Unreached::Tls(error))) => {
+            Err(Fault::Upstream { reason: "upstream_tls", message: error.to_string() })
         }
         Some(Err(Unreached::Handshake(error))) => Err(fault(&error)),
         None => Err(Fault::Upstream {

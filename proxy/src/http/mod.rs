@@ -24,7 +24,7 @@ mod expect;
 mod forward;
 mod h2c;
 mod headers;
-mod leg;
+pub(crate) mod leg;
 mod plain;
 mod pool;
 mod session;

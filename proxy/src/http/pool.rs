@@ -10,12 +10,14 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sabot_toxics::Time;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::Up;
 use super::timer::WorkerTimer;
 use crate::net::timers::{monotonic_now, within};
 use crate::net::workers::WorkerId;
 use crate::net::{Address, Monotonic, Stream, dial};
+use crate::tls::{Originator, Unsecured};
 
 /// Idle connections that a worker keeps for a proxy.
 const KEPT: usize = 256;
@@ -94,7 +96,7 @@ impl Pool {
         if let Some(sender) = self.reused(upstream).await {
             return Some(sender);
         }
-        over_http1(self.plain(upstream)?, false).await.ok()
+        start_http1(self.plain(upstream)?, false).await.ok()
     }
 
     /// The same without hyper: one that has said nothing since.
@@ -163,13 +165,20 @@ impl Lease {
 /// is to be handed over as it is when the protocol changes.
 pub(super) async fn connect_http1(
     address: &Address,
+    tls: Option<&Originator>,
     upgrades: bool,
 ) -> Result<http1::SendRequest<Up>, Unreached> {
-    over_http1(dial(address).await?, upgrades).await
+    match tls {
+        None => start_http1(dial(address).await?, upgrades).await,
+        Some(tls) => start_http1(tls.dial(address, Some("http/1.1")).await?, upgrades).await,
+    }
 }
 
-async fn over_http1(stream: Stream, upgrades: bool) -> Result<http1::SendRequest<Up>, Unreached> {
-    let io = TokioIo::new(stream);
+async fn start_http1<I>(io: I, upgrades: bool) -> Result<http1::SendRequest<Up>, Unreached>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(io);
     let (sender, connection) = http1::Builder::new().preserve_header_case(true).handshake(io).await?;
     // It ends when its sender is dropped, or the upstream closes it.
     if upgrades {
@@ -181,8 +190,21 @@ async fn over_http1(stream: Stream, upgrades: bool) -> Result<http1::SendRequest
 }
 
 /// A new connection for many HTTP/2 requests at once.
-pub(super) async fn connect_http2(address: &Address) -> Result<http2::SendRequest<Up>, Unreached> {
-    let io = TokioIo::new(dial(address).await?);
+pub(super) async fn connect_http2(
+    address: &Address,
+    tls: Option<&Originator>,
+) -> Result<http2::SendRequest<Up>, Unreached> {
+    match tls {
+        None => start_http2(dial(address).await?).await,
+        Some(tls) => start_http2(tls.dial(address, Some("h2")).await?).await,
+    }
+}
+
+async fn start_http2<I>(io: I) -> Result<http2::SendRequest<Up>, Unreached>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(io);
     let builder = http2::Builder::new(TokioExecutor::new()).timer(WorkerTimer).clone();
     let (sender, connection) = builder.handshake(io).await?;
     tokio::spawn(connection);
@@ -195,7 +217,19 @@ pub(super) enum Unreached {
     /// The dial failed.
     #[error(transparent)]
     Dial(#[from] std::io::Error),
+    /// The TLS handshake with the upstream failed.
+    #[error("TLS: {0}")]
+    Tls(std::io::Error),
     /// The upstream speaks no HTTP.
     #[error(transparent)]
     Handshake(#[from] hyper::Error),
+}
+
+impl From<Unsecured> for Unreached {
+    fn from(error: Unsecured) -> Self {
+        match error {
+            Unsecured::Dial(error) => Self::Dial(error),
+            Unsecured::Tls(error) => Self::Tls(error),
+        }
+    }
 }

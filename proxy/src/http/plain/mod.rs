@@ -54,6 +54,10 @@ pub(super) async fn serve<Io>(session: &Session, io: &mut Io) -> After
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
+    if session.originator().is_some() {
+        // Kept connections are bare sockets here.
+        return After::Other(Vec::new());
+    }
     let mut client = Client { io, input: Vec::new(), clock: Monotonic::default(), alarm: Time::ZERO };
     let (mut version, mut plan) = session.shared.policy.plan();
     loop {

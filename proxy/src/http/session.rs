@@ -24,6 +24,7 @@ use super::leg::{Below, Leg};
 use super::plain::{self, After};
 use super::pool::Pool;
 use super::shell::FaultShell;
+use super::stats::Seen;
 use super::timer::WorkerTimer;
 use super::unread::Unread;
 use super::{Error, headers};
@@ -53,7 +54,6 @@ pub(super) struct Session {
     pub(super) tls: Option<Arc<Tls>>,
     /// Why the client's TLS came to nothing.
     trouble: Mutex<Option<Failure>>,
-    shell: Arc<dyn Shell>,
     below: Arc<Below>,
     /// Whether a request has come.
     begun: AtomicBool,
@@ -69,7 +69,6 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     let below = Arc::<Below>::default();
     let session = Arc::new(Session {
         pool: context.proxy.pools.of(context.worker),
-        shell: Arc::new(FaultShell(Arc::clone(shared))),
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,
@@ -203,7 +202,8 @@ fn to_http2(
     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(UPGRADE, http::HeaderValue::from_static("h2c"));
-    session.toxic(response, http::Version::HTTP_11)
+    // No request of its own: that comes again as one of HTTP/2.
+    response.map(|body| Down::toxic(body, &session.shared, http::Version::HTTP_11, None))
 }
 
 /// Whether the client sent what is no HTTP.
@@ -266,17 +266,25 @@ async fn handle(
     }
     let number = session.proxy.next_request();
     let version = request.version();
+    let seen = Arc::new(Seen::new(&session, number, request.method().as_str(), || {
+        let uri = request.uri();
+        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let host = uri.authority().map(http::uri::Authority::as_str).or_else(host);
+        let protocol = if version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
+        (protocol, request.method().as_str(), host, uri.path_and_query().map_or("/", |path| path.as_str()))
+    }));
     if request.headers().get_all(HOST).iter().nth(1).is_some() {
         // RFC 9112, section 3.2: which one would be believed is anyone's guess.
         session.proxy.count_malformed();
         let mut refused = forward::plain(http::StatusCode::BAD_REQUEST, "more than one Host\n");
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-        return Ok(session.toxic(refused, version));
+        return Ok(session.toxic(refused, version, seen));
     }
     if request.method() == http::Method::CONNECT {
         return Ok(session.toxic(
             forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported\n"),
             version,
+            seen,
         ));
     }
     let upgrades = headers::upgrade(request.headers())
@@ -288,46 +296,66 @@ async fn handle(
         let key =
             RequestKey { number, client: session.shared.key.client, seed: session.shared.key.seed.clone() };
         let (session, upgrades) = (Arc::clone(&session), Mutex::new(upgrades.clone()));
-        let shell = Arc::clone(&session.shell);
+        let shell = FaultShell { shared: Arc::clone(&session.shared), seen: Arc::clone(&seen) };
+        let (shell, seen): (Arc<dyn Shell>, _) = (Arc::new(shell), Arc::clone(&seen));
         Chain::new(&plan, &key, &head, &shell, move |request| {
             let upgrades = upgrades.lock().unwrap_or_else(PoisonError::into_inner).take();
-            through(Arc::clone(&session), request, upgrades)
+            through(Arc::clone(&session), Arc::clone(&seen), request, upgrades)
         })
     });
     let Some(chain) = chain.flatten() else {
         let request = http::Request::from_parts(head, Up::new_client(body));
-        return match forward::forward(&session, request, upgrades, false).await {
-            Ok(response) => Ok(response.map(|body| Down::upstream(body, &session.shared, version))),
-            Err(fault) => session.answer(Err(fault), version),
+        return match forward::forward(&session, &seen, request, upgrades, false).await {
+            Ok(response) => {
+                seen.answered(response.status().as_u16());
+                Ok(response.map(|body| Down::upstream(body, &session.shared, version, Some(seen))))
+            }
+            Err(fault) => session.answer(Err(fault), version, seen),
         };
     };
     let request = Request::from_parts(head, Body::new(FromClient(body)));
     let answer = chain.run(request).await;
-    session.answer(answer, version)
+    session.answer(answer, version, seen)
 }
 
 /// The way of a request that a fault has touched.
-fn through(session: Arc<Session>, request: Request, upgrades: Option<Upgrades>) -> BoxFuture<Answer> {
+fn through(
+    session: Arc<Session>,
+    seen: Arc<Seen>,
+    request: Request,
+    upgrades: Option<Upgrades>,
+) -> BoxFuture<Answer> {
     Box::pin(async move {
         let request = request.map(Up::new_toxic);
-        let response = forward::forward(&session, request, upgrades, true).await?;
+        let response = forward::forward(&session, &seen, request, upgrades, true).await?;
         Ok(response.map(Body::new))
     })
 }
 
 impl Session {
-    fn answer(&self, answer: Answer, version: http::Version) -> Result<http::Response<Down>, Error> {
+    fn answer(
+        &self,
+        answer: Answer,
+        version: http::Version,
+        seen: Arc<Seen>,
+    ) -> Result<http::Response<Down>, Error> {
         match answer {
-            Ok(response) => Ok(self.toxic(response, version)),
+            Ok(response) => Ok(self.toxic(response, version, seen)),
             Err(Fault::Upstream { reason, message }) => {
                 self.proxy.failed.count(reason);
-                Ok(self.toxic(forward::failed(reason, &message), version))
+                Ok(self.toxic(forward::failed(reason, &message), version, seen))
             }
             Err(fault) => Err(break_off(fault, &self.shared, version)),
         }
     }
 
-    fn toxic(&self, response: http::Response<Body>, version: http::Version) -> http::Response<Down> {
-        response.map(|body| Down::toxic(body, &self.shared, version))
+    fn toxic(
+        &self,
+        response: http::Response<Body>,
+        version: http::Version,
+        seen: Arc<Seen>,
+    ) -> http::Response<Down> {
+        seen.answered(response.status().as_u16());
+        response.map(|body| Down::toxic(body, &self.shared, version, Some(seen)))
     }
 }

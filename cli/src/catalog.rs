@@ -33,6 +33,7 @@ pub(crate) fn origin(kind: &Kind) -> String {
     let phase = match kind.phase {
         Phase::Stream => "acts on the stream",
         Phase::Connect => "acts on new connections",
+        Phase::Tls => "acts on TLS",
         Phase::Http => "acts on HTTP requests",
     };
     let classic = if kind.classic.is_some() { "; Toxiproxy has it too" } else { "" };

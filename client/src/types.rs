@@ -68,6 +68,9 @@ pub struct Proxy {
     /// What it speaks: `tcp` or `http`.
     #[serde(default)]
     pub protocol: String,
+    /// TLS on either side: an object with `terminate`, `originate` or `passthrough`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Map<String, Value>>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -128,6 +131,9 @@ pub struct NewProxy {
     /// What it speaks: `tcp` (as without it) or `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
+    /// TLS on either side: an object with `terminate`, `originate` or `passthrough`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Map<String, Value>>,
     /// Whether to accept connections at once.
     pub enabled: bool,
     /// Toxics from the start.
@@ -143,6 +149,7 @@ impl NewProxy {
             listen: None,
             upstream: upstream.into(),
             protocol: None,
+            tls: None,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -159,6 +166,13 @@ impl NewProxy {
     #[must_use]
     pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
         self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// With that TLS: an object with `terminate`, `originate` or `passthrough`.
+    #[must_use]
+    pub fn tls(mut self, tls: Map<String, Value>) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -307,6 +321,9 @@ pub struct Connection {
     /// Names of the toxics that have it.
     #[serde(default)]
     pub toxics: Vec<String>,
+    /// The name that the client asked for under TLS, where Sabot reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     #[serde(default)]
     pub state: String,

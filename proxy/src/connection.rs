@@ -21,6 +21,7 @@ use crate::net::{Accepted, Address, AddressError, Clock, Monotonic, Stream, dial
 use crate::proxy::Proxy;
 use crate::registry::Entered;
 use crate::relay::{ConnShared, Reason, State, relay};
+use crate::tls::{self, Tls};
 
 /// What a connection needs to know.
 pub(crate) struct Context {
@@ -35,13 +36,13 @@ pub(crate) struct Context {
 }
 
 /// Why a connection never reached its upstream.
-struct Failure {
-    reason: &'static str,
-    error: Option<String>,
+pub(crate) struct Failure {
+    pub(crate) reason: &'static str,
+    pub(crate) error: Option<String>,
 }
 
 impl Failure {
-    fn new(reason: &'static str) -> Self {
+    pub(crate) fn new(reason: &'static str) -> Self {
         Self { reason, error: None }
     }
 }
@@ -64,8 +65,16 @@ pub(crate) async fn run(accepted: Accepted, context: Context) {
         }
         Ok(Reached::Client(client, upstream)) => {
             // Boxed: a plain connection need not make room for all of hyper.
-            let reason = Box::pin(http::serve(client, &context, upstream)).await;
-            context.closed(reason);
+            match Box::pin(http::serve(client, &context, upstream)).await {
+                Ok(reason) => context.closed(reason),
+                Err(failure) => context.failed(failure),
+            }
+        }
+        Ok(Reached::Secured(client, tls, upstream)) => {
+            match Box::pin(tls::serve(client, &context, &tls, &upstream)).await {
+                Ok(reason) => context.closed(reason),
+                Err(failure) => context.failed(failure),
+            }
         }
         Err(failure) => context.failed(failure),
     }
@@ -130,6 +139,8 @@ enum Reached {
     Both(Stream, Stream),
     /// The client; the upstream at this address is dialled when a request needs it.
     Client(Stream, Address),
+    /// The client, with TLS on its side or the upstream's.
+    Secured(Stream, Arc<Tls>, Address),
 }
 
 /// Takes the client and reaches the upstream, as far as the toxics let it.
@@ -157,6 +168,12 @@ async fn reach(accepted: Accepted, context: &Context, shared: &Arc<ConnShared>) 
                     Pause::Over => {
                         if context.proxy.protocol == Protocol::Http {
                             return Ok(Reached::Client(client, context.address()?.clone()));
+                        }
+                        if let Some(tls) = context.proxy.tls() {
+                            if !tls.passthrough {
+                                return Ok(Reached::Secured(client, tls, context.address()?.clone()));
+                            }
+                            pass_through(&mut client, shared).await?;
                         }
                         let upstream = reach_upstream(&client, context, shared).await?;
                         return Ok(Reached::Both(client, upstream));
@@ -263,6 +280,20 @@ async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared)
         Some(Err(error)) => Err(failure(&error)),
         None => Err(Failure::new("timeout")),
     }
+}
+
+/// Reads the name that the client asks for under TLS, unless the controller ends the
+/// connection before.
+async fn pass_through(client: &mut Stream, shared: &Arc<ConnShared>) -> Result<(), Failure> {
+    let mut reading = pin!(tls::pass_through(client, shared));
+    poll_fn(|cx| {
+        shared.register(cx.waker());
+        if shared.is_killed() {
+            return Poll::Ready(Err(Failure::new("closed")));
+        }
+        reading.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Reads and throws away what the client sends, until it ends. When the plan

@@ -8,6 +8,7 @@
 //! | `proxy`, `accept`, `connection`, `registry` | one proxy, from its listener to its live connections |
 //! | `expiry` | toxics that end by themselves |
 //! | `http` | proxies that speak HTTP, request by request |
+//! | [`tls`] | TLS on either side, and Sabot's own CA |
 //! | `relay` | bytes from one peer to the other, through the toxics or by the shortest way |
 //! | `net` | sockets, worker threads, timers |
 //! | [`event`], [`metrics`] | what can be seen from outside |
@@ -30,6 +31,7 @@ mod registry;
 pub(crate) mod relay;
 mod shell;
 mod tally;
+pub mod tls;
 
 pub use controller::Controller;
 pub use embed::Proxy;
@@ -41,3 +43,4 @@ pub use model::{
 pub use options::Options;
 pub use proxy::check_upstream;
 pub use serde_json::json;
+pub use tls::{Authority, CaError, TlsSpec};

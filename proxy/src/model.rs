@@ -7,6 +7,8 @@ use sabot_toxics::{Direction, Invalid, Kind, ToxicSpec, When};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::tls::TlsSpec;
+
 /// A proxy as it is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,9 @@ pub struct ProxySpec {
     /// What it speaks.
     #[serde(default)]
     pub protocol: Protocol,
+    /// TLS on either side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -64,6 +69,7 @@ impl ProxySpec {
             listen: Some("127.0.0.1:0".to_owned()),
             upstream: upstream.into(),
             protocol: Protocol::Tcp,
+            tls: None,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -81,6 +87,8 @@ pub struct ProxyView {
     pub upstream: String,
     /// What it speaks.
     pub protocol: Protocol,
+    /// TLS on either side.
+    pub tls: Option<TlsSpec>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// The upstream chain first, then the downstream one.
@@ -157,6 +165,8 @@ pub struct ConnectionView {
     pub held_bytes: u64,
     /// The toxics that have hold of it.
     pub toxics: Vec<String>,
+    /// The name that the client asked for under TLS, where Sabot reads it.
+    pub sni: Option<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     pub state: &'static str,
 }

@@ -21,6 +21,10 @@ pub struct Options {
     /// Bytes that toxics may hold in all; a quarter of the memory that this
     /// process may use unless given.
     pub process_budget: Option<usize>,
+    /// Where Sabot's own CA is kept; none is a CA that ends with the controller.
+    pub ca_dir: Option<PathBuf>,
+    /// Where clients reach the API (`http://host:port`): revoked certificates name it.
+    pub api_url: Option<String>,
 }
 
 impl Default for Options {
@@ -33,6 +37,8 @@ impl Default for Options {
             head_timeout: Duration::from_secs(30),
             direction_budget: 64 << 20,
             process_budget: None,
+            ca_dir: None,
+            api_url: None,
         }
     }
 }

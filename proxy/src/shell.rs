@@ -8,6 +8,7 @@ use sabot_toxics::Seed;
 
 use crate::net::Workers;
 use crate::relay::budget::Budget;
+use crate::tls::Store;
 
 /// The workers, the seed, the budgets and the numbers that must be unique.
 pub(crate) struct Shell {
@@ -17,6 +18,8 @@ pub(crate) struct Shell {
     pub(crate) direction_budget: usize,
     pub(crate) dial_timeout: Duration,
     pub(crate) head_timeout: Duration,
+    /// Sabot's own CA.
+    pub(crate) ca: Arc<Store>,
     ids: AtomicU64,
 }
 
@@ -29,6 +32,7 @@ impl Shell {
             direction_budget: options.direction_budget,
             dial_timeout: options.dial_timeout,
             head_timeout: options.head_timeout,
+            ca: Arc::new(Store::new(options.ca_dir.clone(), options.api_url.as_deref())),
             ids: AtomicU64::new(0),
         }
     }

@@ -20,6 +20,7 @@ WITH_COMMANDS = [page for page in PAGES if any(b.kind == "sh" for b in runner.bl
 FIRST = {
     "docs/toxics": "sabot serve &\nsabot create -l localhost:16379 -u localhost:6379 redis\n"
     "sabot create --protocol http -l localhost:18080 -u localhost:8080 payments\n"
+    "sabot create --tls terminate -l localhost:18443 -u localhost:8080 secure\n"
 }
 
 

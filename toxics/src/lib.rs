@@ -8,6 +8,7 @@
 //! | [`toxic`] | the trait that a fault of a stream implements |
 //! | [`connect`] | the trait that a fault of the connect phase implements |
 //! | [`mod@http`] | the trait that a fault of HTTP requests implements, and which requests it meets |
+//! | [`tls`] | the trait that a fault of TLS implements |
 //! | [`mod@kinds`] | every fault: one file each, one list |
 //! | [`catalog`] | what derives from that list: schema, validation, docs |
 //! | [`spec`], [`when`], [`units`] | a toxic as people ask for it |
@@ -28,6 +29,7 @@ pub mod seed;
 pub mod spec;
 mod stage;
 mod time;
+pub mod tls;
 pub mod toxic;
 pub mod units;
 pub mod when;
@@ -41,5 +43,6 @@ pub use plan::{ConnKey, Entry, Plan};
 pub use seed::Seed;
 pub use spec::{ToxicSpec, read_when};
 pub use time::Time;
+pub use tls::{TlsCx, TlsFate, TlsPlan, TlsStep, TlsToxic, TlsVersion};
 pub use toxic::{Changes, Cx, Departure, Held, Out, Reschedule, Shared, Toxic};
 pub use when::{When, Window};

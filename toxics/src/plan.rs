@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::catalog::{Phase, Settings};
 use crate::connect::{ConnectCx, ConnectPlan};
+use crate::http::Head;
 use crate::spec::ToxicSpec;
+use crate::tls::{TlsCx, TlsFate};
 use crate::toxic::Shared;
 use crate::{Direction, Invalid, Seed, Time};
 
@@ -146,10 +148,25 @@ impl Plan {
         self.0.is_empty()
     }
 
+    /// Whether there is a toxic for TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.0.iter().any(|entry| entry.spec.kind.phase == Phase::Tls)
+    }
+
     /// Whether there is a toxic for HTTP requests.
     #[must_use]
     pub fn has_http(&self) -> bool {
         self.0.iter().any(|entry| entry.spec.kind.phase == Phase::Http)
+    }
+
+    /// Whether a request with that head would meet a fault, were it sent `now`: one that
+    /// matches and whose window is open, drawn or not.
+    pub fn meets(&self, head: &impl Head, now: impl Fn() -> Time) -> bool {
+        self.0.iter().any(|entry| {
+            let Settings::Http(_, matcher) = &entry.settings else { return false };
+            matcher.request(head) && entry.spec.when.window(entry.added, now()).open
+        })
     }
 
     /// The toxics.
@@ -186,6 +203,33 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// What is to become of a connection under TLS. Nothing is counted yet: whoever
+    /// carries it out knows which steps come to pass.
+    #[must_use]
+    pub fn tls(&self, key: &ConnKey, now: Time) -> TlsFate {
+        let mut fate = TlsFate::default();
+        for entry in &self.0 {
+            let (Settings::Tls(settings), Some(step)) = (&entry.settings, entry.spec.kind.tls_step) else {
+                continue;
+            };
+            if !entry.drawn(key) {
+                continue;
+            }
+            let window = entry.spec.when.window(entry.added, now);
+            fate.changes = fate.changes.into_iter().chain(window.changes).min();
+            if !window.open {
+                continue;
+            }
+            let before = fate.plan.clone();
+            let seed = key.toxic_seed(entry.spec.stream, &entry.spec.name);
+            settings.apply(&TlsCx { seed: &seed }, &mut fate.plan);
+            if fate.plan != before {
+                fate.by.push((step, Arc::clone(entry)));
+            }
+        }
+        fate
     }
 
     /// The names of the toxics that hold the connection at `now`.

@@ -90,8 +90,11 @@ impl ToxicSpec {
         }
         self.when.validate().map_err(|error| error.within("when"))?;
         if self.kind.phase != Phase::Stream && self.when.after_bytes.0 > 0 {
-            let acts =
-                if self.kind.phase == Phase::Connect { "before any byte flows" } else { "on requests" };
+            let acts = match self.kind.phase {
+                Phase::Http => "on requests",
+                Phase::Tls => "on the handshake and the end",
+                _ => "before any byte flows",
+            };
             let message = format!("{} acts {acts}: leave it out", self.kind.name);
             return Err(Invalid::new("when.after_bytes", message));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView};
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView, TlsSpec};
 use serde_json::Value;
 
 use super::lenient::{self, Fields};
@@ -126,6 +126,9 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
             )));
         }
     };
+    let tls = fields
+        .object("tls")?
+        .map(|map| TlsSpec::read(Value::Object(map)).map_err(|error| lenient::bad(error.within("tls"))));
     let given = |text: Option<String>, field| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| missing(field, place))
     };
@@ -134,6 +137,7 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
         listen,
         upstream: given(upstream, "upstream")?,
         protocol,
+        tls: tls.transpose()?,
         enabled: enabled.unwrap_or(true),
         toxics: Vec::new(),
     })

@@ -1,6 +1,7 @@
 //! Sabot's own routes: strict in what they read, so that a typing error is an
 //! answer and not a fault that never happens.
 
+mod ca;
 mod connections;
 mod events;
 mod kinds;
@@ -25,6 +26,9 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(version))
         .routes(routes!(reset))
+        .routes(routes!(ca::certificate))
+        .routes(routes!(ca::crl))
+        .routes(routes!(ca::crl_pem))
         .routes(routes!(kinds::list))
         .routes(routes!(kinds::show))
         .routes(routes!(proxies::list, proxies::create))

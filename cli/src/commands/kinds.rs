@@ -28,6 +28,7 @@ impl Run for Kinds {
                     let phase = match kind.phase {
                         Phase::Connect => "connect",
                         Phase::Stream => "stream",
+                        Phase::Tls => "tls",
                         Phase::Http => "http",
                     };
                     table.row([

@@ -40,6 +40,7 @@ commands! {
     delete::Delete,
     toxic::Toxic,
     reset::Reset,
+    ca::Ca,
     kinds::Kinds,
     connections::Connections,
     events::Events,

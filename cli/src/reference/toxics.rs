@@ -24,6 +24,7 @@ fn index() -> Page {
     for (phase, title) in [
         (Phase::Stream, "On the stream"),
         (Phase::Connect, "On new connections"),
+        (Phase::Tls, "On TLS"),
         (Phase::Http, "On HTTP requests"),
     ] {
         let _ = write!(text, "\n## {title}\n\n| kind | what it does | Toxiproxy |\n|---|---|---|\n");
@@ -103,10 +104,17 @@ fn examples(kind: &Kind, text: &mut String) {
         toxic["attributes"] = Value::Object(attributes.clone());
     }
     let http = kind.phase == Phase::Http;
-    let (proxy, whom) = if http { ("payments", "requests") } else { ("redis", "connections") };
+    let tls = kind.phase == Phase::Tls;
+    let (proxy, whom) = match kind.phase {
+        Phase::Http => ("payments", "requests"),
+        Phase::Tls => ("secure", "connections"),
+        _ => ("redis", "connections"),
+    };
     let first = if http { " -a match.path=/charge" } else { "" };
     let address = if http {
         "    protocol: http\n    listen: localhost:18080\n    upstream: localhost:8080\n"
+    } else if tls {
+        "    tls: {terminate: {}}\n    listen: localhost:18443\n    upstream: localhost:8080\n"
     } else {
         "    listen: localhost:16379\n    upstream: localhost:6379\n"
     };

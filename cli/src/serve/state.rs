@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sabot_proxy::{Protocol, ProxySpec, ProxyView, ToxicView};
+use sabot_proxy::{Protocol, ProxySpec, ProxyView, TlsSpec, ToxicView};
 use sabot_toxics::ToxicSpec;
 use sabot_toxics::units::Millis;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,8 @@ struct SavedProxy {
     upstream: String,
     #[serde(default)]
     protocol: Protocol,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsSpec>,
     enabled: bool,
     toxics: Vec<SavedToxic>,
 }
@@ -125,6 +127,7 @@ impl Saved {
             listen: proxy.listen,
             upstream: proxy.upstream,
             protocol: proxy.protocol,
+            tls: proxy.tls,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
@@ -149,6 +152,7 @@ impl Saved {
         let same_proxy = |a: &SavedProxy, b: &SavedProxy| {
             (&a.name, &a.listen, &a.upstream, a.enabled) == (&b.name, &b.listen, &b.upstream, b.enabled)
                 && a.protocol == b.protocol
+                && a.tls == b.tls
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
         };
@@ -166,6 +170,7 @@ impl Saved {
             listen: Some(proxy.listen),
             upstream: proxy.upstream,
             protocol: proxy.protocol,
+            tls: proxy.tls,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });

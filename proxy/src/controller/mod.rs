@@ -31,6 +31,7 @@ use crate::options::Options;
 use crate::proxy::{self, Proxy};
 use crate::relay::ConnShared;
 use crate::shell::Shell;
+use crate::tls::{Authority, CaError};
 use install::Toxics;
 
 /// How long a listener's name may take to resolve: other changes wait meanwhile, and
@@ -316,6 +317,15 @@ impl Controller {
         TimerLateness { buckets: bounds.zip(cumulated).collect(), sum_s: sum.as_secs_f64() }
     }
 
+    /// Sabot's own CA, made if there is none yet. It is what signs certificates for proxies
+    /// that terminate TLS without any of their own.
+    ///
+    /// # Errors
+    /// Its directory cannot be used.
+    pub fn authority(&self) -> Result<Arc<Authority>, CaError> {
+        self.inner.shell.ca.get()
+    }
+
     /// Hands what was counted to the metrics; see [`crate::metrics`].
     pub fn publish(&self) {
         metrics::publish(self.all().iter().map(AsRef::as_ref), &self.inner.shell);
@@ -427,6 +437,7 @@ fn connection_view(proxy: &str, shared: &ConnShared) -> ConnectionView {
         bytes_downstream: down,
         held_bytes: shared.held() as u64,
         toxics: plan.holds(&shared.key, monotonic_now()),
+        sni: shared.sni().map(str::to_owned),
         state: shared.state().as_str(),
     }
 }

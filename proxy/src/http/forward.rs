@@ -9,15 +9,15 @@ use http::{HeaderValue, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use sabot_toxics::http::matching::is_grpc;
-use sabot_toxics::http::{Body, Fault, Response};
+use sabot_toxics::http::{Body, Fault, Response, Tunnel};
 
 use super::body::{Answered, Up, reason};
 use super::expect::Gate;
 use super::headers;
 use super::pool::{self, Lease, Unreached};
 use super::session::Session;
+use super::tunnel;
 use crate::connection::dial_reason;
 use crate::net::Monotonic;
 use crate::net::timers::{monotonic_now, within};
@@ -58,7 +58,10 @@ pub(super) async fn forward(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(upgrades) = upgrades
     {
-        tunnel(session, upgrades.client, hyper::upgrade::on(&mut response));
+        let faults = Tunnel::default();
+        response.extensions_mut().insert(faults.clone());
+        let ends = (upgrades.client, hyper::upgrade::on(&mut response));
+        session.tunnel(tunnel::pass(Arc::clone(&session.shared), ends, faults));
         return Ok(response);
     }
     headers::strip(response.headers_mut());
@@ -96,13 +99,15 @@ async fn send_http1(
         gate.watch(&mut request);
     }
     let fresh = upgrades || touched;
-    let mut reused = if fresh { None } else { session.pool.reused(upstream).await };
+    let mut reused = if fresh { None } else { session.pool.any(upstream).await };
     loop {
         let before = reused.is_some();
         let mut copy = if before { again(&request) } else { None };
         let mut sender = match reused.take() {
             Some(sender) => sender,
-            None => reach(session, pool::connect_http1(&session.upstream, upgrades)).await?,
+            None => {
+                reach(session, pool::connect_http1(&session.upstream, session.originator(), upgrades)).await?
+            }
         };
         if let Some(gate) = &gate {
             request.body_mut().hold(Arc::clone(gate));
@@ -122,7 +127,7 @@ async fn send_http1(
                 // The upstream had closed it meanwhile; nothing was sent.
                 (Some(back), _) if before => {
                     request = back;
-                    reused = session.pool.reused(upstream).await;
+                    reused = session.pool.any(upstream).await;
                 }
                 // It closed it while the request was on its way.
                 (_, Some(copy)) if !error.error().is_parse() => request = copy,
@@ -158,7 +163,8 @@ async fn send_http2(
         let mut sender = match shared {
             Some(sender) => sender,
             None => {
-                let sender = reach(session, pool::connect_http2(&session.upstream)).await?;
+                let sender =
+                    reach(session, pool::connect_http2(&session.upstream, session.originator())).await?;
                 if !touched {
                     session.pool.share(upstream, &sender);
                 }
@@ -178,7 +184,8 @@ async fn send_http2(
     }
 }
 
-async fn reach<T>(
+/// Waits for a connection to the upstream, as long as a dial may take.
+pub(super) async fn reach<T>(
     session: &Session,
     connecting: impl Future<Output = Result<T, Unreached>>,
 ) -> Result<T, Fault> {
@@ -190,6 +197,9 @@ async fn reach<T>(
         }
         Some(Err(Unreached::Dial(error))) => {
             Err(Fault::Upstream { reason: dial_reason(&error), message: error.to_string() })
+        }
+        Some(Err(Unreached::Tls(error))) => {
+            Err(Fault::Upstream { reason: "upstream_tls", message: error.to_string() })
         }
         Some(Err(Unreached::Handshake(error))) => Err(fault(&error)),
         None => Err(Fault::Upstream {
@@ -218,31 +228,28 @@ fn fault(error: &hyper::Error) -> Fault {
     Fault::Upstream { reason, message }
 }
 
-/// Passes bytes both ways once both sides have changed the protocol.
-fn tunnel(session: &Session, client: OnUpgrade, upstream: OnUpgrade) {
-    let passing = async move {
-        let (Ok(client), Ok(upstream)) = tokio::join!(client, upstream) else { return };
-        let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(upstream)).await;
-    };
-    session.tunnel(passing);
-}
-
 /// What the client gets when the upstream was not reached: 502, or 504 after a time
-/// limit; `x-sabot-error` tells it from an answer of the upstream.
-pub(super) fn failed(reason: &'static str, message: &str) -> Response {
+/// limit, and what happened.
+pub(super) fn failure(reason: &'static str, message: &str) -> (StatusCode, String) {
     let status = match reason {
         "timeout" => StatusCode::GATEWAY_TIMEOUT,
         "request" => StatusCode::BAD_REQUEST,
         _ => StatusCode::BAD_GATEWAY,
     };
-    let mut response = plain(status, &format!("sabot: {reason}: {message}"));
+    (status, format!("sabot: {reason}: {message}\n"))
+}
+
+/// The same as an answer; `x-sabot-error` tells it from one of the upstream.
+pub(super) fn failed(reason: &'static str, message: &str) -> Response {
+    let (status, text) = failure(reason, message);
+    let mut response = plain(status, &text);
     response.headers_mut().insert("x-sabot-error", HeaderValue::from_static(reason));
     response
 }
 
 /// An answer of Sabot's own.
 pub(super) fn plain(status: StatusCode, text: &str) -> Response {
-    let mut response = Response::new(Body::full(format!("{text}\n")));
+    let mut response = Response::new(Body::full(text.to_owned()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response

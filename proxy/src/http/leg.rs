@@ -6,9 +6,10 @@
 //! implementation of the toxics, and nothing to pay without them.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use sabot_toxics::{Direction, Phase, Time};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
+use crate::net::stream::is_closed;
 use crate::net::timers::monotonic_now;
 use crate::net::{Clock, Monotonic, Stream};
 use crate::relay::{ConnShared, Reason, relay_for};
@@ -30,24 +32,48 @@ const DRAIN_TURN: usize = 16;
 
 /// What a leg and whoever drives the connection share.
 #[derive(Default)]
-pub(super) struct Below {
+pub(crate) struct Below {
     /// The relay that has taken the socket, until it is driven.
     relay: Mutex<Option<BoxFuture<Reason>>>,
     /// The protocol has changed: what comes after a FIN of ours is still wanted.
-    pub(super) tunnel: AtomicBool,
+    pub(crate) tunnel: AtomicBool,
     /// Nobody uses the leg any more.
-    pub(super) left: Arc<AtomicBool>,
+    pub(crate) left: Arc<AtomicBool>,
+    /// When the client's TLS handshake was done, if it speaks TLS.
+    secured: OnceLock<Time>,
+    /// Bytes that the client sent under TLS, in the clear.
+    plain: AtomicU64,
 }
 
 impl Below {
     /// The relay that is to be driven from now on; once.
-    pub(super) fn take_relay(&self) -> Option<BoxFuture<Reason>> {
+    pub(crate) fn take_relay(&self) -> Option<BoxFuture<Reason>> {
         self.relay.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The TLS handshake was done at that moment.
+    pub(crate) fn secured(&self, at: Time) {
+        let _ = self.secured.set(at);
+    }
+
+    /// When the TLS handshake was done.
+    pub(super) fn secured_at(&self) -> Option<Time> {
+        self.secured.get().copied()
+    }
+
+    /// Counts what came under TLS.
+    pub(crate) fn add_plain(&self, bytes: usize) {
+        self.plain.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes that came under TLS.
+    pub(super) fn plain(&self) -> u64 {
+        self.plain.load(Ordering::Relaxed)
     }
 }
 
 /// The client's side.
-pub(super) struct Leg {
+pub(crate) struct Leg {
     way: Way,
     shared: Arc<ConnShared>,
     below: Arc<Below>,
@@ -67,8 +93,17 @@ enum Way {
 }
 
 impl Leg {
-    pub(super) fn new(client: Stream, shared: Arc<ConnShared>, below: Arc<Below>) -> Self {
+    pub(crate) fn new(client: Stream, shared: Arc<ConnShared>, below: Arc<Below>) -> Self {
         Self { way: Way::Direct(client), shared, below, version: 0, ended: false, linger: None }
+    }
+
+    /// Whether the client has sent its FIN or is gone, whatever it has sent before.
+    pub(crate) fn is_closed_by_client(&self) -> bool {
+        match &self.way {
+            Way::Direct(client) => client.is_closed_by_peer(),
+            Way::Relayed(relay) => is_closed(relay.as_fd()),
+            Way::Gone => true,
+        }
     }
 
     /// Looks for stream toxics before each use of a direct socket.

@@ -1,10 +1,13 @@
 //! Proxies that speak HTTP: every request is seen, and can meet a fault.
 //!
-//! hyper reads and writes the messages; what is done with a request is here. The rooms:
+//! hyper reads and writes the messages, but for the plainest; what is done with a request
+//! is here. The rooms:
 //!
 //! - [`leg`]: the client's socket as hyper wants it, with the stream toxics beneath
 //! - [`session`]: one client connection, request by request
 //! - [`forward`]: a request to the upstream and its answer back
+//! - [`plain`]: the short way of requests that no fault wants to see
+//! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
@@ -12,6 +15,7 @@
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
 //! - [`timer`]: hyper's timers, on those of the worker
+//! - [`unread`]: a connection of which something was read already
 //!
 //! What a fault does is not known here: that is `sabot_toxics`.
 
@@ -20,11 +24,14 @@ mod expect;
 mod forward;
 mod h2c;
 mod headers;
-mod leg;
+pub(crate) mod leg;
+mod plain;
 mod pool;
 mod session;
 mod shell;
 mod timer;
+mod tunnel;
+mod unread;
 
 pub(crate) use pool::Pools;
 pub(crate) use session::serve;

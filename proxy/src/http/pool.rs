@@ -10,12 +10,14 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use sabot_toxics::Time;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::Up;
 use super::timer::WorkerTimer;
 use crate::net::timers::{monotonic_now, within};
 use crate::net::workers::WorkerId;
-use crate::net::{Address, Monotonic, dial};
+use crate::net::{Address, Monotonic, Stream, dial};
+use crate::tls::{Originator, Unsecured};
 
 /// Idle connections that a worker keeps for a proxy.
 const KEPT: usize = 256;
@@ -55,12 +57,14 @@ pub(super) struct Pool(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     /// The one given back last at the end.
-    idle: Vec<Idle>,
+    idle: Vec<Idle<http1::SendRequest<Up>>>,
+    /// The same, without hyper.
+    plain: Vec<Idle<Stream>>,
     http2: Option<(Arc<str>, http2::SendRequest<Up>)>,
 }
 
-struct Idle {
-    sender: http1::SendRequest<Up>,
+struct Idle<Connection> {
+    connection: Connection,
     since: Time,
     /// Where it leads to: an upstream that moves, or stops and starts, is another.
     upstream: Arc<str>,
@@ -72,7 +76,7 @@ impl Pool {
     }
 
     /// A connection to `upstream` that was used before and still lives.
-    pub(super) async fn reused(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
+    async fn reused(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
         loop {
             let mut idle = self.lock().idle.pop()?;
             let now = monotonic_now();
@@ -80,11 +84,37 @@ impl Pool {
                 continue;
             }
             // hyper may need a turn to finish the last request; no more than that.
-            let ready = within(&mut Monotonic::default(), now + READY_LIMIT, idle.sender.ready()).await;
+            let ready = within(&mut Monotonic::default(), now + READY_LIMIT, idle.connection.ready()).await;
             if ready.is_some_and(|ready| ready.is_ok()) {
-                return Some(idle.sender);
+                return Some(idle.connection);
             }
         }
+    }
+
+    /// One of hyper's, or one that went without until now.
+    pub(super) async fn any(&self, upstream: &Arc<str>) -> Option<http1::SendRequest<Up>> {
+        if let Some(sender) = self.reused(upstream).await {
+            return Some(sender);
+        }
+        start_http1(self.plain(upstream)?, false).await.ok()
+    }
+
+    /// The same without hyper: one that has said nothing since.
+    pub(super) fn plain(&self, upstream: &Arc<str>) -> Option<Stream> {
+        let mut inner = self.lock();
+        let now = monotonic_now();
+        loop {
+            let idle = inner.plain.pop()?;
+            let leads_there = Arc::ptr_eq(&idle.upstream, upstream);
+            if leads_there && !is_stale(&idle, now) && idle.connection.is_quiet() {
+                return Some(idle.connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose last request and answer are complete.
+    pub(super) fn keep_plain(&self, connection: Stream, upstream: Arc<str>) {
+        keep(&mut self.lock().plain, connection, upstream);
     }
 
     /// The connection that HTTP/2 requests share, if there is one.
@@ -99,7 +129,16 @@ impl Pool {
     }
 }
 
-fn is_stale(idle: &Idle, now: Time) -> bool {
+fn keep<Connection>(idle: &mut Vec<Idle<Connection>>, connection: Connection, upstream: Arc<str>) {
+    let since = monotonic_now();
+    let stale = idle.iter().take_while(|idle| is_stale(idle, since)).count();
+    drop(idle.drain(..stale));
+    if idle.len() < KEPT {
+        idle.push(Idle { connection, since, upstream });
+    }
+}
+
+fn is_stale<Connection>(idle: &Idle<Connection>, now: Time) -> bool {
     now.saturating_since(idle.since) >= IDLE_LIMIT
 }
 
@@ -118,13 +157,7 @@ impl Lease {
         if self.sender.is_closed() || !self.sent.load(Ordering::Relaxed) {
             return;
         }
-        let since = monotonic_now();
-        let mut inner = self.pool.lock();
-        let stale = inner.idle.iter().take_while(|idle| is_stale(idle, since)).count();
-        drop(inner.idle.drain(..stale));
-        if inner.idle.len() < KEPT {
-            inner.idle.push(Idle { sender: self.sender, since, upstream: self.upstream });
-        }
+        keep(&mut self.pool.lock().idle, self.sender, self.upstream);
     }
 }
 
@@ -132,9 +165,20 @@ impl Lease {
 /// is to be handed over as it is when the protocol changes.
 pub(super) async fn connect_http1(
     address: &Address,
+    tls: Option<&Originator>,
     upgrades: bool,
 ) -> Result<http1::SendRequest<Up>, Unreached> {
-    let io = TokioIo::new(dial(address).await?);
+    match tls {
+        None => start_http1(dial(address).await?, upgrades).await,
+        Some(tls) => start_http1(tls.dial(address, Some("http/1.1")).await?, upgrades).await,
+    }
+}
+
+async fn start_http1<I>(io: I, upgrades: bool) -> Result<http1::SendRequest<Up>, Unreached>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(io);
     let (sender, connection) = http1::Builder::new().preserve_header_case(true).handshake(io).await?;
     // It ends when its sender is dropped, or the upstream closes it.
     if upgrades {
@@ -146,8 +190,21 @@ pub(super) async fn connect_http1(
 }
 
 /// A new connection for many HTTP/2 requests at once.
-pub(super) async fn connect_http2(address: &Address) -> Result<http2::SendRequest<Up>, Unreached> {
-    let io = TokioIo::new(dial(address).await?);
+pub(super) async fn connect_http2(
+    address: &Address,
+    tls: Option<&Originator>,
+) -> Result<http2::SendRequest<Up>, Unreached> {
+    match tls {
+        None => start_http2(dial(address).await?).await,
+        Some(tls) => start_http2(tls.dial(address, Some("h2")).await?).await,
+    }
+}
+
+async fn start_http2<I>(io: I) -> Result<http2::SendRequest<Up>, Unreached>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(io);
     let builder = http2::Builder::new(TokioExecutor::new()).timer(WorkerTimer).clone();
     let (sender, connection) = builder.handshake(io).await?;
     tokio::spawn(connection);
@@ -160,7 +217,19 @@ pub(super) enum Unreached {
     /// The dial failed.
     #[error(transparent)]
     Dial(#[from] std::io::Error),
+    /// The TLS handshake with the upstream failed.
+    #[error("TLS: {0}")]
+    Tls(std::io::Error),
     /// The upstream speaks no HTTP.
     #[error(transparent)]
     Handshake(#[from] hyper::Error),
+}
+
+impl From<Unsecured> for Unreached {
+    fn from(error: Unsecured) -> Self {
+        match error {
+            Unsecured::Dial(error) => Self::Dial(error),
+            Unsecured::Tls(error) => Self::Tls(error),
+        }
+    }
 }

@@ -13,24 +13,28 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sabot_toxics::Direction;
 use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Shell};
+use sabot_toxics::{Direction, Time};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
 use super::h2c::{self, Joined};
 use super::leg::{Below, Leg};
+use super::plain::{self, After};
 use super::pool::Pool;
 use super::shell::FaultShell;
 use super::timer::WorkerTimer;
+use super::unread::Unread;
 use super::{Error, headers};
-use crate::connection::Context;
+use crate::connection::{Context, Failure};
 use crate::net::{Address, Clock, Monotonic, Stream};
 use crate::proxy::Proxy;
 use crate::relay::{ConnShared, Reason, State};
+use crate::tls::{self, Originator, Refused, Tls};
 
 /// Bytes of a head, and of what is read ahead of a body.
-const BUFFER: usize = 64 * 1024;
+pub(super) const BUFFER: usize = 64 * 1024;
 
 /// Requests of one HTTP/2 connection that may be in flight.
 const STREAMS: u32 = 256;
@@ -45,7 +49,10 @@ pub(super) struct Session {
     pub(super) pool: Arc<Pool>,
     pub(super) upstream: Address,
     pub(super) dial_timeout: Duration,
-    head_timeout: Duration,
+    pub(super) head_timeout: Duration,
+    pub(super) tls: Option<Arc<Tls>>,
+    /// Why the client's TLS came to nothing.
+    trouble: Mutex<Option<Failure>>,
     shell: Arc<dyn Shell>,
     below: Arc<Below>,
     /// Whether a request has come.
@@ -56,7 +63,7 @@ pub(super) struct Session {
 
 /// Serves a client until the connection has ended. Cancel safe in that dropping it
 /// closes both sides.
-pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) -> Reason {
+pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) -> Result<Reason, Failure> {
     let shared = &context.entered.connection;
     shared.set_state(State::Open);
     let below = Arc::<Below>::default();
@@ -68,6 +75,8 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         upstream,
         dial_timeout: context.dial_timeout,
         head_timeout: context.head_timeout,
+        tls: context.proxy.tls(),
+        trouble: Mutex::default(),
         below: Arc::clone(&below),
         begun: AtomicBool::new(false),
         tunnel: Mutex::default(),
@@ -76,7 +85,6 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     let mut messages = Some(Box::pin(messages(Arc::clone(&session), leg)));
     let mut relaying: Option<BoxFuture<Reason>> = None;
     let mut patience = Some(Monotonic::default());
-    let give_up = shared.opened + context.head_timeout;
     // One task: what ends the connection ends all of it, whatever it waits for.
     let reason = poll_fn(|cx| {
         shared.register(cx.waker());
@@ -92,7 +100,10 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         if session.has_begun() || messages.is_none() {
             patience = None;
         }
-        if patience.as_mut().is_some_and(|clock| clock.poll_until(cx, give_up).is_ready()) {
+        let since = session.patience_since();
+        if let (Some(clock), Some(since)) = (&mut patience, since)
+            && clock.poll_until(cx, since + context.head_timeout).is_ready()
+        {
             return Poll::Ready(Reason::Finished);
         }
         relaying = relaying.take().or_else(|| session.below.take_relay());
@@ -103,14 +114,35 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         }
     })
     .await;
-    if shared.is_reset_by_fault() { Reason::ToxicReset } else { reason }
+    if let Some(trouble) = session.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return Err(trouble);
+    }
+    Ok(if shared.is_reset_by_fault() { Reason::ToxicReset } else { reason })
 }
 
 /// Reads requests and answers them, and passes bytes after a change of protocol.
 async fn messages(session: Arc<Session>, leg: Leg) {
+    let Some(terminator) = session.tls.as_ref().and_then(|tls| tls.terminate.as_ref()) else {
+        return over(session, leg).await;
+    };
+    match tls::accept(leg, &session.shared, &session.below, terminator).await {
+        // Boxed: both are large, and one connection needs only one of them.
+        Ok(secured) => Box::pin(over(Arc::clone(&session), secured)).await,
+        Err(Refused { reason, error }) => {
+            *session.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(Failure { reason, error });
+        }
+    }
+}
+
+async fn over<I>(session: Arc<Session>, mut io: I)
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let After::Other(read) = plain::serve(&session, &mut io).await else { return };
+    let io = TokioIo::new(Unread::new(read, io));
     let service = service_fn(|request| handle(Arc::clone(&session), request));
     let builder = builder(session.head_timeout);
-    let result = pin!(builder.serve_connection_with_upgrades(TokioIo::new(leg), service)).await;
+    let result = pin!(builder.serve_connection_with_upgrades(io, service)).await;
     ended(&session, result);
     let tunnel = session.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
@@ -187,9 +219,32 @@ fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 impl Session {
+    /// A request has come.
+    pub(super) fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the client has said anything that takes part in HTTP.
     fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Relaxed) || self.shared.received(Direction::Upstream) >= PREFACE
+        let received = match self.is_terminating() {
+            true => self.below.plain(),
+            false => self.shared.received(Direction::Upstream),
+        };
+        self.begun.load(Ordering::Relaxed) || received >= PREFACE
+    }
+
+    /// What speaks TLS to the upstream, if anything does.
+    pub(super) fn originator(&self) -> Option<&Originator> {
+        self.tls.as_ref().and_then(|tls| tls.originate.as_deref())
+    }
+
+    /// Since when the client could have said something; a TLS handshake has limits of its own.
+    fn patience_since(&self) -> Option<Time> {
+        if self.is_terminating() { self.below.secured_at() } else { Some(self.shared.opened) }
+    }
+
+    fn is_terminating(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.terminate.is_some())
     }
 
     /// Keeps a tunnel for when hyper has let go of the connection.
@@ -203,7 +258,7 @@ async fn handle(
     session: Arc<Session>,
     mut request: http::Request<Incoming>,
 ) -> Result<http::Response<Down>, Error> {
-    session.begun.store(true, Ordering::Relaxed);
+    session.begin();
     if let Some(first) = h2c::first_frame(&request) {
         return Ok(to_http2(&session, &mut request, first));
     }
@@ -211,13 +266,13 @@ async fn handle(
     let version = request.version();
     if let Some((status, text)) = headers::fault(request.headers()) {
         session.proxy.count_malformed();
-        let mut refused = forward::plain(status, text);
+        let mut refused = forward::plain(status, &format!("{text}\n"));
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
         return Ok(session.toxic(refused, version));
     }
     if request.method() == http::Method::CONNECT {
         return Ok(session.toxic(
-            forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported"),
+            forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported\n"),
             version,
         ));
     }

@@ -12,12 +12,15 @@ use crate::relay::ConnShared;
 /// What a connection gives the faults of its requests.
 pub(super) struct FaultShell(pub(super) Arc<ConnShared>);
 
-impl Shell for FaultShell {
-    fn now(&self) -> Time {
-        monotonic_now()
-    }
-
-    fn wait(&self, toxic: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
+impl FaultShell {
+    /// Waits until that moment, for as long as the toxic is there, its window open, and
+    /// `same` says so of it and of what it is now.
+    fn wait_while(
+        &self,
+        toxic: &Arc<Entry>,
+        until: Option<Time>,
+        same: fn(&Arc<Entry>, &Arc<Entry>) -> bool,
+    ) -> BoxFuture<()> {
         let (policy, toxic) = (Arc::clone(&self.0.policy), Arc::clone(toxic));
         Box::pin(async move {
             let mut changes = policy.changes();
@@ -26,7 +29,8 @@ impl Shell for FaultShell {
                 let Some(current) = plan.entries().iter().find(|entry| entry.id == toxic.id) else { return };
                 let now = monotonic_now();
                 let window = current.spec.when.window(current.added, now);
-                if !window.open || until.is_some_and(|until| until <= now) {
+                let over = !window.open || !same(current, &toxic);
+                if over || until.is_some_and(|until| until <= now) {
                     return;
                 }
                 let mut clock = Monotonic::default();
@@ -40,6 +44,26 @@ impl Shell for FaultShell {
                 }
             }
         })
+    }
+}
+
+impl Shell for FaultShell {
+    fn now(&self) -> Time {
+        monotonic_now()
+    }
+
+    fn wait(&self, toxic: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
+        self.wait_while(toxic, until, |_, _| true)
+    }
+
+    fn wait_or_update(&self, seen: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
+        self.wait_while(seen, until, Arc::ptr_eq)
+    }
+
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
+        let (_, plan) = self.0.policy.plan();
+        let current = plan.entries().iter().find(|entry| entry.id == toxic.id)?;
+        current.spec.when.window(current.added, monotonic_now()).open.then(|| Arc::clone(current))
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {

@@ -19,8 +19,9 @@ use crate::registry::Registry;
 use crate::relay::Policy;
 use crate::shell::Shell;
 use crate::tally::Tally;
+use crate::tls::{Slot, Tls};
 use toxics::in_order;
-pub(crate) use toxics::{check_protocol, view};
+pub(crate) use toxics::{check_fits, view};
 
 /// How long closing waits for connections that were told to end. They need one
 /// turn of their worker; a worker that takes longer is stuck, and goes on by itself.
@@ -31,6 +32,8 @@ pub(crate) struct Proxy {
     pub(crate) name: String,
     pub(crate) seed: Seed,
     pub(crate) protocol: Protocol,
+    /// TLS on either side.
+    pub(crate) tls: Option<Slot>,
     /// Connections to the upstream that wait for the next HTTP request.
     pub(crate) pools: Pools,
     /// HTTP requests so far; the last one's number.
@@ -98,7 +101,7 @@ impl Running {
 
 impl Proxy {
     /// A proxy that does not listen yet.
-    pub(crate) fn new(shell: &Shell, spec: &ProxySpec, toxics: Vec<Arc<Entry>>) -> Self {
+    pub(crate) fn new(shell: &Shell, spec: &ProxySpec, tls: Option<Slot>, toxics: Vec<Arc<Entry>>) -> Self {
         let (name, upstream) = (&spec.name, &spec.upstream);
         let listen = spec.listen.as_deref().unwrap_or_default();
         let events = Arc::<Events>::default();
@@ -137,6 +140,7 @@ impl Proxy {
             name: name.to_owned(),
             seed: shell.seed.split(name),
             protocol: spec.protocol,
+            tls,
             pools: Pools::new(shell.workers.len()),
             requests: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
@@ -159,11 +163,17 @@ impl Proxy {
             listen: state.listen.clone(),
             upstream: state.upstream.clone(),
             protocol: self.protocol,
+            tls: self.tls.as_ref().map(|tls| tls.spec.clone()),
             enabled: state.running.is_some(),
             toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
             open_connections: self.registry.len(),
             total_connections: self.registry.accepted(),
         }
+    }
+
+    /// The TLS that a new connection is to have.
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.as_ref().map(Slot::get)
     }
 
     /// The number of the HTTP request that has just come, from 1.
@@ -232,6 +242,9 @@ impl Proxy {
     pub(crate) fn start(self: &Arc<Self>, shell: &Arc<Shell>, bound: Bound) {
         let mut state = self.lock();
         state.listen = bound.local().to_string();
+        if let Some(tls) = &self.tls {
+            tls.listens_on(bound.local());
+        }
         let upstream = Mutex::new(upstream(&state.upstream));
         let running = Arc::new(Running { bound, upstream, closed: AtomicBool::new(false) });
         state.running = Some(Arc::clone(&running));

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 
 use sabot_toxics::{ConnKey, Direction, Entry, Plan, Time};
@@ -139,6 +139,8 @@ pub(crate) struct ConnShared {
     sent: [AtomicU64; 2],
     held: AtomicUsize,
     state: AtomicU8,
+    /// The name that the client asked for under TLS.
+    sni: OnceLock<Box<str>>,
     /// 0, or how it was killed: [`CLOSE`], [`RESET`] or [`FAULT`].
     killed: AtomicU8,
     /// The toxics that have acted on it; a handful at most.
@@ -168,6 +170,7 @@ impl ConnShared {
             sent: Default::default(),
             held: AtomicUsize::new(0),
             state: AtomicU8::new(State::Accepting as u8),
+            sni: OnceLock::new(),
             killed: AtomicU8::new(0),
             applied: Mutex::default(),
             waker: Mutex::default(),
@@ -197,6 +200,16 @@ impl ConnShared {
     /// Set by whoever drives the connection.
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// The name that the client asked for under TLS, once it is known.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.sni.get().map(AsRef::as_ref)
+    }
+
+    /// Set once, when the `ClientHello` was read.
+    pub(crate) fn set_sni(&self, name: &str) {
+        let _ = self.sni.set(name.into());
     }
 
     /// Ends the connection at once, with RST to both peers.

@@ -19,3 +19,4 @@ mod reuse;
 mod support;
 mod trouble;
 mod upgrade;
+mod websocket;

@@ -8,21 +8,32 @@ use crate::support::*;
 
 const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-const AGREE: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+pub(crate) const AGREE: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Both ends of a connection that has changed its protocol.
 async fn upgraded() -> (sabot_proxy::Controller, TcpStream, TcpStream) {
+    upgraded_under(None).await
+}
+
+/// The same under a toxic.
+pub(crate) async fn upgraded_under(
+    toxic: Option<sabot_toxics::ToxicSpec>,
+) -> (sabot_proxy::Controller, TcpStream, TcpStream) {
     let (addr, mut connections) = manual().await;
     let (controller, proxy) = http_proxy(addr).await;
+    if let Some(toxic) = toxic {
+        controller.add_toxic("p", toxic).unwrap();
+    }
     let mut client = raw(&proxy, ASK).await;
     let mut server = within(connections.recv()).await.unwrap();
     let asked = head(&mut server).await.to_ascii_lowercase();
     assert!(asked.contains("connection: upgrade") && asked.contains("upgrade: websocket"), "{asked}");
-    server.write_all(format!("{AGREE}first").as_bytes()).await.unwrap();
+    // Bytes right behind the answer belong to the tunnel: a whole message.
+    server.write_all(format!("{AGREE}\u{1}\u{3}1st").as_bytes()).await.unwrap();
     let agreed = head(&mut client).await.to_ascii_lowercase();
     assert!(agreed.starts_with("http/1.1 101") && agreed.contains("upgrade: websocket"), "{agreed}");
-    assert_eq!(bytes(&mut client, 5).await, b"first");
+    assert_eq!(bytes(&mut client, 5).await, b"\x01\x031st");
     (controller, client, server)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::request::Parts;
 
-use super::{Answer, Body, BoxFuture, Fault, Match, Request};
+use super::{Answer, Body, BoxFuture, Fault, HttpToxic, Match, Request};
 use crate::catalog::{HttpSettings, Settings};
 use crate::plan::{Entry, Plan};
 use crate::seed::Draws;
@@ -22,6 +22,13 @@ pub trait Shell: Send + Sync + 'static {
     /// Ready at `until` (never, if there is none), or as soon as the toxic is taken
     /// back or its window closes: no fault outlives its end.
     fn wait(&self, toxic: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()>;
+
+    /// The same, and ready as well as soon as the toxic is another than `seen`.
+    fn wait_or_update(&self, seen: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()>;
+
+    /// The toxic as it is now, updates included; none once it was taken back, or while
+    /// its window is closed.
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>>;
 
     /// The toxic acted on this request.
     fn acted(&self, toxic: &Arc<Entry>);
@@ -74,6 +81,22 @@ impl Cx {
         self.0.shell.wait(&self.0.entry, None).await;
     }
 
+    /// The settings as they are now, for what outlasts the head of an answer; none once
+    /// the toxic was taken back, or while its window is closed.
+    #[must_use]
+    pub fn current<T: HttpToxic>(&self) -> Option<Current<T>> {
+        let entry = self.0.shell.current(&self.0.entry)?;
+        let Settings::Http(settings, _) = &entry.settings else { return None };
+        let settings = Arc::clone(settings).into_any().downcast().ok()?;
+        Some(Current { settings, entry })
+    }
+
+    /// Waits until that moment (for ever, if there is none), until the toxic is another
+    /// than `seen`, or until it is taken back.
+    pub async fn wait_or_update<T>(&self, seen: &Current<T>, until: Option<Time>) {
+        self.0.shell.wait_or_update(&seen.entry, until).await;
+    }
+
     /// The draws that belong to this request (or its sticky value), this toxic and
     /// `what`: none moves another.
     #[must_use]
@@ -112,6 +135,13 @@ impl Cx {
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Option<&T> {
         self.0.entry.shared.get()
     }
+}
+
+/// The settings of a toxic at some moment.
+pub struct Current<T> {
+    /// The settings.
+    pub settings: Arc<T>,
+    entry: Arc<Entry>,
 }
 
 /// One fault that a request meets.
@@ -155,7 +185,7 @@ impl Chain {
                 continue;
             }
             let seed = key.seed.split("http").split(&entry.spec.name);
-            let sticky = matcher.sticky.as_ref().and_then(|sticky| sticky.value(&head.headers));
+            let sticky = matcher.sticky.as_ref().and_then(|sticky| sticky.value(head));
             let cx = Cx(Arc::new(Inner {
                 shell: Arc::clone(shell),
                 entry: Arc::clone(entry),
@@ -200,13 +230,6 @@ enum Way {
 }
 
 impl Next {
-    /// Whether the answer has come already, because the status decided who is meant: it is
-    /// too late to change what goes up.
-    #[must_use]
-    pub fn is_answered(&self) -> bool {
-        matches!(self.0, Way::Answered(_))
-    }
-
     /// Sends a request on, and waits for the head of its answer.
     #[must_use]
     pub fn run(&self, request: Request) -> BoxFuture<Answer> {

@@ -61,14 +61,14 @@ impl Match {
 
     /// Whether the request is one that is meant, as far as its head tells.
     #[must_use]
-    pub fn request(&self, head: &request::Parts) -> bool {
-        (self.method.is_empty() || self.method.contains(&head.method))
-            && self.path.as_ref().is_none_or(|path| path.fits(head.uri.path()))
+    pub fn request(&self, head: &impl Head) -> bool {
+        (self.method.is_empty() || self.method.iter().any(|method| method == head.method()))
+            && self.path.as_ref().is_none_or(|path| path.fits(head.path()))
             && self.host.as_ref().is_none_or(|host| host_of(head).is_some_and(|name| host.fits(&name)))
-            && self.query.iter().all(|(name, value)| query(&head.uri, name).any(|given| value.fits(&given)))
-            && self.headers.iter().all(|(name, value)| has_header(&head.headers, name, value))
+            && self.query.iter().all(|(name, value)| query(head, name).any(|given| value.fits(&given)))
+            && self.headers.iter().all(|(name, value)| has_header(head, name, value))
             && self.grpc(head)
-            && self.sticky.as_ref().is_none_or(|sticky| sticky.value(&head.headers).is_some())
+            && self.sticky.as_ref().is_none_or(|sticky| sticky.value(head).is_some())
     }
 
     /// Whether only the answer tells.
@@ -83,14 +83,14 @@ impl Match {
         self.status.is_empty() || self.status.iter().any(|range| range.holds(status.as_u16()))
     }
 
-    fn grpc(&self, head: &request::Parts) -> bool {
+    fn grpc(&self, head: &impl Head) -> bool {
         if self.grpc_service.is_none() && self.grpc_method.is_none() {
             return true;
         }
-        let Some((service, method)) = head.uri.path().trim_start_matches('/').rsplit_once('/') else {
+        let Some((service, method)) = head.path().trim_start_matches('/').rsplit_once('/') else {
             return false;
         };
-        is_grpc(&head.headers)
+        head.values("content-type").next().and_then(text).is_some_and(is_grpc_type)
             && self.grpc_service.as_ref().is_none_or(|pattern| pattern.fits(service))
             && self.grpc_method.as_ref().is_none_or(|pattern| pattern.fits(method))
     }
@@ -100,24 +100,25 @@ impl Match {
 #[must_use]
 pub fn is_grpc(headers: &HeaderMap) -> bool {
     let value = headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    value.is_some_and(|value| {
-        value
-            .strip_prefix("application/grpc")
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
-    })
+    value.is_some_and(is_grpc_type)
 }
 
-fn host_of(head: &request::Parts) -> Option<String> {
-    let text = match head.uri.authority() {
-        Some(authority) => authority.as_str(),
-        None => head.headers.get(http::header::HOST)?.to_str().ok()?,
+fn is_grpc_type(content_type: &str) -> bool {
+    let rest = content_type.strip_prefix("application/grpc");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']))
+}
+
+fn host_of(head: &impl Head) -> Option<String> {
+    let given = match head.authority() {
+        Some(authority) => authority,
+        None => head.values("host").next().and_then(text)?,
     };
-    let authority = uri::Authority::from_str(text).ok()?;
+    let authority = uri::Authority::from_str(given).ok()?;
     Some(authority.host().to_ascii_lowercase())
 }
 
-fn query<'a>(uri: &'a http::Uri, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
-    let pairs = uri.query().unwrap_or_default().split('&');
+fn query<'a>(head: &'a impl Head, name: &'a str) -> impl Iterator<Item = Cow<'a, str>> {
+    let pairs = head.query().unwrap_or_default().split('&');
     pairs.filter_map(move |pair| {
         let (given, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(given) == name).then(|| decoded(value))
@@ -133,8 +134,50 @@ pub(crate) fn decoded(text: &str) -> Cow<'_, str> {
     percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned().into()
 }
 
-fn has_header(headers: &HeaderMap, name: &Header, value: &Pattern) -> bool {
-    headers.get_all(&name.0).iter().any(|given| given.to_str().is_ok_and(|given| value.fits(given)))
+fn has_header(head: &impl Head, name: &Header, value: &Pattern) -> bool {
+    head.values(name.0.as_str()).filter_map(text).any(|given| value.fits(given))
+}
+
+/// The value of a header as text, if it is one: visible ASCII, spaces and tabs.
+fn text(value: &[u8]) -> Option<&str> {
+    let visible = value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
+    visible.then(|| std::str::from_utf8(value).ok()).flatten()
+}
+
+/// The head of a request, whoever read it.
+pub trait Head {
+    /// The method.
+    fn method(&self) -> &str;
+    /// The path, without the query.
+    fn path(&self) -> &str;
+    /// The query, without its question mark.
+    fn query(&self) -> Option<&str>;
+    /// The host, perhaps with a port, if the target itself names one.
+    fn authority(&self) -> Option<&str>;
+    /// The values of the header of that name, which is in lower case.
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
+}
+
+impl Head for request::Parts {
+    fn method(&self) -> &str {
+        self.method.as_str()
+    }
+
+    fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.uri.query()
+    }
+
+    fn authority(&self) -> Option<&str> {
+        self.uri.authority().map(uri::Authority::as_str)
+    }
+
+    fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+    }
 }
 
 /// The name of a header.
@@ -260,12 +303,11 @@ pub enum Sticky {
 impl Sticky {
     /// The value that the draw hangs on.
     #[must_use]
-    pub fn value<'a>(&self, headers: &'a HeaderMap) -> Option<&'a [u8]> {
+    pub fn value<'a>(&'a self, head: &'a impl Head) -> Option<&'a [u8]> {
         match self {
-            Self::Header(name) => headers.get(name).map(http::HeaderValue::as_bytes),
+            Self::Header(name) => head.values(name.as_str()).next(),
             Self::Cookie(name) => {
-                let all = headers.get_all(http::header::COOKIE).iter();
-                let pairs = all.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
+                let pairs = head.values("cookie").filter_map(text).flat_map(|text| text.split(';'));
                 let mut pairs = pairs.filter_map(|pair| pair.trim().split_once('='));
                 pairs.find(|(given, _)| given == name).map(|(_, value)| value.as_bytes())
             }

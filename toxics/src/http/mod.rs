@@ -10,18 +10,23 @@
 //! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
 //! - [`content`], [`json`]: a body put in another's place, perhaps compressed; changes of a JSON document
+//! - [`tunnel`]: what becomes of a connection that has changed its protocol
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
+//! - `frames`, `held`: the frames of a WebSocket, and what waits of a stream
 
 pub mod body;
 pub mod chain;
 pub mod codes;
 pub mod content;
 pub(crate) mod events;
+pub(crate) mod frames;
+pub(crate) mod held;
 pub mod json;
 pub(crate) mod limit;
 pub mod matching;
 pub(crate) mod pace;
 pub mod pattern;
+pub mod tunnel;
 pub mod values;
 
 use std::future::Future;
@@ -34,9 +39,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Invalid;
 
 pub use body::Body;
-pub use chain::{Chain, Cx, Next, RequestKey, Shell};
-pub use matching::Match;
+pub use chain::{Chain, Current, Cx, Next, RequestKey, Shell};
+pub use matching::{Head, Match};
 pub use pattern::Pattern;
+pub use tunnel::Tunnel;
 
 /// A request on its way up.
 pub type Request = http::Request<Body>;
@@ -64,6 +70,12 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
     /// The first field that cannot be what it is.
     fn validate(&self) -> Result<(), Invalid> {
         Ok(())
+    }
+
+    /// Whether it does something to what goes up: it cannot wait then for the status of
+    /// the answer to say who is meant, and `match.status` is refused.
+    fn acts_before_answer(&self) -> bool {
+        false
     }
 
     /// Does to a request that was matched and drawn what the fault does. `next` is

@@ -113,7 +113,7 @@ impl HttpToxic for EnvoyFault {
         let response = next.run(request).await?;
         let Some((rate, _)) = throughput.filter(|_| !head && !cx.is_over()) else { return Ok(response) };
         cx.acted();
-        Ok(response.map(|body| paced(cx, body, rate)))
+        Ok(response.map(|body| paced(cx, body, move |_: &Self| rate)))
     }
 }
 

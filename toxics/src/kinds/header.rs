@@ -50,6 +50,10 @@ impl HttpToxic for HeaderToxic {
         Ok(())
     }
 
+    fn acts_before_answer(&self) -> bool {
+        self.mode == Mode::Request
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
         let any = !self.headers.0.is_empty();
         if any && self.mode == Mode::Request {

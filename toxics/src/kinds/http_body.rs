@@ -21,9 +21,9 @@ use crate::http::{Answer, Body, Cx, Fault, HttpToxic, Next, Request};
 /// It is replaced by a text, or, if it is JSON, gets a merge patch (RFC 7386) and then
 /// values by JSON pointer (RFC 6901); of what results, bits may be flipped. Edits leave
 /// alone what they cannot read: a body that is compressed, longer than 1 MiB, no JSON, or
-/// of another `content-type`. What has no body gets none. A request that was picked by the
-/// status of its answer has gone up already. A body that is still waited for when the
-/// toxic is removed passes as it is; flips go on to the end of a body that has begun.
+/// of another `content-type`. What has no body gets none. For the request's side
+/// `match.status` is refused. A body that is still waited for when the toxic is removed
+/// passes as it is; flips go on to the end of a body that has begun.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpBody {
@@ -58,10 +58,14 @@ impl HttpToxic for HttpBody {
         Invalid::unless_share("corrupt", self.corrupt)
     }
 
+    fn acts_before_answer(&self) -> bool {
+        self.side == Side::Request
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         match self.side {
             Side::Request => {
-                if next.is_answered() || request.body().is_end_stream() {
+                if request.body().is_end_stream() {
                     return next.run(request).await;
                 }
                 let (mut head, body) = request.into_parts();

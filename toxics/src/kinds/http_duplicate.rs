@@ -19,8 +19,7 @@ use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
 /// the client gets that first answer when they have been answered too: whoever has it can
 /// count on the upstream having seen all of them. What the copies are answered is read
 /// and dropped; for each of them the client is kept waiting 10 s at most. A request whose
-/// body is longer than 1 MiB is not repeated, nor one that changes the protocol or was
-/// picked by the status of its answer. When the toxic is removed, no more copies go up.
+/// body is longer than 1 MiB is not repeated, nor one that changes the protocol. When the toxic is removed, no more copies go up.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpDuplicate {
@@ -50,10 +49,11 @@ impl HttpToxic for HttpDuplicate {
         Err(Invalid::new("copies", "must lie between 1 and 10"))
     }
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
-        if next.is_answered() {
-            return next.run(request).await;
-        }
         let head = clone_head(&request);
         let (parts, body) = request.into_parts();
         let whole = match body.collect_until(LIMIT, cx.wait_for_end()).await? {

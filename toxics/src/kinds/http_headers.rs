@@ -11,9 +11,8 @@ use crate::http::{Answer, Cx, HttpToxic, Next, Request};
 
 /// Removes, sets and adds headers of requests or answers, in this order.
 ///
-/// Headers that frame a message or belong to one hop are refused. A request that was
-/// picked by the status of its answer has gone up already and is left alone. What was
-/// changed stays so when the toxic is removed.
+/// Headers that frame a message or belong to one hop are refused, and so is a choice by
+/// status for the request's side. What was changed stays so when the toxic is removed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpHeaders {
@@ -65,12 +64,14 @@ impl HttpToxic for HttpHeaders {
         Ok(())
     }
 
+    fn acts_before_answer(&self) -> bool {
+        self.side == Side::Request
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
         match self.side {
             Side::Request => {
-                if !next.is_answered() {
-                    self.change(&cx, request.headers_mut());
-                }
+                self.change(&cx, request.headers_mut());
                 next.run(request).await
             }
             Side::Response => {

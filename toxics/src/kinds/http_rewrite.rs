@@ -17,8 +17,8 @@ use crate::http::{Answer, Cx, HttpToxic, Next, Request};
 ///
 /// The path is replaced by `path`, or loses `strip_prefix` and then gains `add_prefix`.
 /// Toxics behind this one act on the changed request, but were picked by the one that
-/// came. A request that was picked by the status of its answer has gone up already and
-/// is left alone, and what has gone up stays changed when the toxic is removed.
+/// came. `match.status` is refused: the request has gone up by then. What has gone up
+/// stays changed when the toxic is removed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpRewrite {
@@ -69,10 +69,11 @@ impl HttpToxic for HttpRewrite {
         Ok(())
     }
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
-        if next.is_answered() {
-            return next.run(request).await;
-        }
         let asked = request.method().clone();
         let uri = self.rewritten(request.uri());
         if let Some(method) = self.method() {

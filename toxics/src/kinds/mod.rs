@@ -55,4 +55,12 @@ kinds! {
     stream stall::Stall,
     http status_code::StatusCodeToxic,
     stream timeout::Timeout,
+    tls tls_alert::TlsAlert,
+    tls tls_certificate::TlsCertificate,
+    tls tls_delay::TlsDelay,
+    tls tls_hang::TlsHang,
+    tls tls_no_close_notify::TlsNoCloseNotify,
+    tls tls_truncate::TlsTruncate,
+    tls tls_version::TlsOneVersion,
+    http websocket::Websocket,
 }

@@ -6,7 +6,6 @@
 //! | `catalog` | schemas, defaults and refusals of every kind |
 //! | `engine` | order, updates, windows and ends in the pipeline |
 //! | `http` | faults of requests, over a world of virtual time |
-//! | `http_more` | limits, event streams, and the HTTP faults of Litmus and Envoy |
 //! | `timing` | the exact moments, kind by kind |
 //! | `chance` | golden draws, shares and distributions |
 //! | `pipelines` | random plans, chunks and changes (proptest) |
@@ -26,7 +25,6 @@ mod chance;
 mod conformance;
 mod engine;
 mod http;
-mod http_more;
 mod pipelines;
 mod simulation;
 mod timing;

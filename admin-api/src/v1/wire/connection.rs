@@ -27,6 +27,10 @@ pub(crate) struct Connection {
     held_bytes: u64,
     /// The toxics that have it.
     toxics: Vec<String>,
+    /// The name that the client asked for under TLS, where Sabot reads it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    sni: Option<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     state: String,
 }
@@ -44,6 +48,7 @@ impl From<ConnectionView> for Connection {
             bytes_downstream: connection.bytes_downstream,
             held_bytes: connection.held_bytes,
             toxics: connection.toxics,
+            sni: connection.sni,
             state: connection.state.to_string(),
         }
     }

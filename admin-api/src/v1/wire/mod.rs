@@ -67,6 +67,10 @@ pub(crate) enum PhaseName {
     Connect,
     /// While bytes flow.
     Stream,
+    /// The TLS handshake and the end of a connection under TLS.
+    Tls,
+    /// While a request is on its way.
+    Http,
 }
 
 /// Which way bytes flow.

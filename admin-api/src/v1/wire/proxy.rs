@@ -1,6 +1,6 @@
 //! Proxies.
 
-use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView};
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView, TlsSpec};
 use sabot_toxics::ToxicSpec;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -21,6 +21,10 @@ pub(crate) struct Proxy {
     /// What it speaks: `tcp` or `http`.
     #[schema(value_type = String, example = "tcp")]
     protocol: Protocol,
+    /// TLS on either side; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = tls)]
+    tls: Option<TlsSpec>,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -46,6 +50,7 @@ impl From<ProxyView> for Proxy {
             listen: proxy.listen,
             upstream: proxy.upstream,
             protocol: proxy.protocol,
+            tls: proxy.tls,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
             connections: ConnectionCount { open, total },
@@ -76,6 +81,9 @@ pub(crate) struct NewProxy {
     /// HTTP/2, and take toxics that act on requests.
     #[schema(value_type = Option<String>, default = "tcp")]
     protocol: Option<Protocol>,
+    /// TLS on either side: terminated, originated or passed through.
+    #[schema(schema_with = tls)]
+    tls: Option<TlsSpec>,
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
@@ -91,6 +99,7 @@ impl From<NewProxy> for ProxySpec {
             listen: new.listen,
             upstream: new.upstream,
             protocol: new.protocol.unwrap_or_default(),
+            tls: new.tls,
             enabled: new.enabled.unwrap_or(true),
             toxics: new.toxics.unwrap_or_default(),
         }
@@ -114,6 +123,11 @@ impl From<PatchProxy> for ProxyPatch {
     fn from(patch: PatchProxy) -> Self {
         Self { listen: patch.listen, upstream: patch.upstream, enabled: patch.enabled }
     }
+}
+
+/// The proxy describes its TLS; see `openapi`.
+fn tls() -> Ref {
+    Ref::from_schema_name("Tls")
 }
 
 /// The catalog describes a toxic; see `openapi`.

@@ -190,6 +190,47 @@ fn a_pause_saves_up_no_more_than_a_piece() {
 }
 
 #[test]
+fn another_rate_holds_at_once_for_bodies_on_their_way() {
+    // (rate, another rate from 100 ms on, when 10 kB are through)
+    for (rate, then, expected_ms) in [
+        ("10KB/s", json!("100KB/s"), 190.0),
+        ("100KB/s", json!("10KB/s"), 100.0),
+        ("50KB/s", json!("10KB/s"), 600.0),
+        ("0B/s", json!("100KB/s"), 200.0),
+        ("1B/s", json!("1MB/s"), 110.0),
+    ] {
+        let world = World::new(one("http_throttle", json!({"rate": rate})))
+            .updated_at(100.0, json!({"rate": then}))
+            .answering(|_| Response::new(chunked(&[&[0; 10_000]])));
+        let ended = world.send(1, get("/")).unwrap().ended;
+        let off = ended.as_nanos().abs_diff(at_ms(expected_ms).as_nanos());
+        assert!(off < 200_000, "{rate} then {then}: {ended:?}");
+    }
+}
+
+#[test]
+fn what_acts_on_the_way_up_cannot_wait_for_a_status() {
+    for (kind, attributes) in [
+        ("header", json!({"mode": "request"})),
+        ("http_body", json!({"side": "request"})),
+        ("http_duplicate", json!({})),
+        ("http_headers", json!({"side": "request"})),
+        ("http_rewrite", json!({})),
+        ("http_throttle", json!({"side": "request"})),
+    ] {
+        let with = |matcher: Value| {
+            let mut attributes = attributes.as_object().unwrap().clone();
+            attributes.insert("match".to_owned(), matcher);
+            sabot_toxics::kind(kind).unwrap().parse(&attributes).err()
+        };
+        let error = with(json!({"status": 500})).unwrap();
+        assert_eq!(error.field, "match.status", "{kind}");
+        assert!(error.message.contains("leave it out"), "{error}");
+        assert!(with(json!({"path": "/"})).is_none(), "{kind}");
+    }
+}
+
+#[test]
 fn headers_change_in_place_and_framing_is_refused() {
     let change = json!({"side": "response", "set": {"content-type": "text/plain"}, "add": {"set-cookie": "c=3"}, "remove": "x-gone,x-too"});
     let world = World::new(one("http_headers", change)).answering(|_| {

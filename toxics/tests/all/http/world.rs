@@ -2,6 +2,7 @@
 //! that is a closure, and a client that writes down what comes and when.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -9,8 +10,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, request, response};
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell};
+use sabot_toxics::http::{
+    Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell, Tunnel,
+};
 use sabot_toxics::{Entry, Plan, Seed, Time};
+use serde_json::Value;
 
 /// Time and evidence.
 #[derive(Default)]
@@ -19,6 +23,8 @@ pub(crate) struct FakeShell(Mutex<Clock>);
 #[derive(Default)]
 struct Clock {
     now: Time,
+    /// The plan that comes, and when.
+    updated: Option<(Time, Plan)>,
     /// When every toxic is taken back.
     removed: Option<Time>,
     waits: BTreeMap<u64, Option<Time>>,
@@ -31,27 +37,47 @@ impl Clock {
         self.removed.is_some_and(|removed| removed <= self.now)
     }
 
+    /// The toxic as it is now.
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
+        if self.is_removed() {
+            return None;
+        }
+        let updated = self.updated.as_ref().filter(|(moment, _)| *moment <= self.now);
+        let entry =
+            updated.and_then(|(_, plan)| plan.entries().iter().find(|entry| entry.id == toxic.id).cloned());
+        entry.or_else(|| Some(Arc::clone(toxic)))
+    }
+
     /// The next moment at which something happens.
     fn next(&self) -> Option<Time> {
         let deadlines = self.waits.values().copied().flatten();
-        deadlines.chain(self.removed).filter(|moment| *moment > self.now).min()
+        let updated = self.updated.as_ref().map(|(moment, _)| *moment);
+        deadlines.chain(self.removed).chain(updated).filter(|moment| *moment > self.now).min()
     }
 }
 
 struct Wait {
     shell: Arc<FakeShell>,
     id: u64,
-    /// Not of a toxic, so it does not end with them.
-    outer: bool,
+    ends: Ends,
+}
+
+/// What ends a wait before its time.
+enum Ends {
+    /// Nothing: it is not of a toxic.
+    Never,
+    Removed,
+    /// Another toxic than this one.
+    Updated(Arc<Entry>),
 }
 
 impl Wait {
-    fn new(shell: &Arc<FakeShell>, until: Option<Time>, outer: bool) -> Self {
+    fn new(shell: &Arc<FakeShell>, until: Option<Time>, ends: Ends) -> Self {
         let mut clock = shell.0.lock().unwrap();
         clock.count += 1;
         let id = clock.count;
         clock.waits.insert(id, until);
-        Self { shell: Arc::clone(shell), id, outer }
+        Self { shell: Arc::clone(shell), id, ends }
     }
 }
 
@@ -61,7 +87,12 @@ impl Future for Wait {
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         let clock = self.shell.0.lock().unwrap();
         let until = clock.waits[&self.id];
-        if (clock.is_removed() && !self.outer) || until.is_some_and(|until| until <= clock.now) {
+        let ended = match &self.ends {
+            Ends::Never => false,
+            Ends::Removed => clock.is_removed(),
+            Ends::Updated(seen) => !clock.current(seen).is_some_and(|now| Arc::ptr_eq(&now, seen)),
+        };
+        if ended || until.is_some_and(|until| until <= clock.now) {
             return Poll::Ready(());
         }
         Poll::Pending
@@ -86,7 +117,15 @@ impl Shell for Handle {
     }
 
     fn wait(&self, _: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
-        Box::pin(Wait::new(&self.0, until, false))
+        Box::pin(Wait::new(&self.0, until, Ends::Removed))
+    }
+
+    fn wait_or_update(&self, seen: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
+        Box::pin(Wait::new(&self.0, until, Ends::Updated(Arc::clone(seen))))
+    }
+
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
+        self.0.0.lock().unwrap().current(toxic)
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {
@@ -137,6 +176,8 @@ pub(crate) struct World {
     upstream: Arc<Upstream>,
     seen: Arc<Mutex<Vec<Seen<request::Parts>>>>,
     seed: u64,
+    /// Who sends the requests.
+    pub(crate) client: Option<IpAddr>,
 }
 
 impl World {
@@ -144,9 +185,10 @@ impl World {
         Self {
             shell: Arc::default(),
             plan,
-            upstream: Arc::new(|_| Ok(answer())),
+            upstream: Arc::new(|seen| Ok(answer_to(seen))),
             seen: Arc::default(),
             seed: 7,
+            client: None,
         }
     }
 
@@ -167,6 +209,30 @@ impl World {
         self
     }
 
+    /// All toxics are taken back now.
+    pub(crate) fn remove(&self) {
+        let mut clock = self.shell.0.lock().unwrap();
+        clock.removed = Some(clock.now);
+    }
+
+    /// The first toxic is given other attributes at `ms`.
+    pub(crate) fn updated_at(self, ms: f64, attributes: Value) -> Self {
+        let plan = crate::support::updated(&self.plan, 0, attributes);
+        self.shell.0.lock().unwrap().updated = Some((crate::support::at_ms(ms), plan));
+        self
+    }
+
+    /// The first toxic is given other attributes.
+    pub(crate) fn update(&mut self, attributes: Value) {
+        self.plan = crate::support::updated(&self.plan, 0, attributes);
+    }
+
+    /// Nothing happens for that long.
+    pub(crate) fn pass(&self, span: Duration) {
+        let mut clock = self.shell.0.lock().unwrap();
+        clock.now = clock.now + span;
+    }
+
     pub(crate) fn now(&self) -> Time {
         self.shell.0.lock().unwrap().now
     }
@@ -181,11 +247,25 @@ impl World {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
-    /// Sends the request with that number, and reads its answer to the end.
+    /// Sends the request with that number, and reads its answer to the end; where the
+    /// answer opens a tunnel, a message comes down through it.
     pub(crate) fn send(&self, number: u64, request: Request) -> Result<Seen<response::Parts>, Fault> {
-        let shell: Arc<dyn Shell> = Arc::new(Handle(Arc::clone(&self.shell)));
+        let mut answer = self.ask(number, request)?;
+        if let Some(tunnel) = answer.extensions().get::<Tunnel>().cloned() {
+            let message = Body::full(&b"\x81\x05hello"[..]);
+            *answer.body_mut() = match tunnel.take() {
+                Some([_, down]) => down.around(message),
+                None => message,
+            };
+        }
+        Ok(self.run(read(&self.handle(), answer.into_parts())))
+    }
+
+    /// Sends the request with that number; the body of the answer is still to be read.
+    pub(crate) fn ask(&self, number: u64, request: Request) -> Answer {
+        let shell = self.handle();
         let (head, body) = request.into_parts();
-        let key = RequestKey { number, client: None, seed: Seed::new(self.seed) };
+        let key = RequestKey { number, client: self.client, seed: Seed::new(self.seed) };
         let (upstream, seen) = (Arc::clone(&self.upstream), Arc::clone(&self.seen));
         let own = Arc::clone(&shell);
         let ask = move |request: Request| -> BoxFuture<Answer> {
@@ -200,12 +280,15 @@ impl World {
         let chain = Chain::new(&self.plan, &key, &head, &shell, ask.clone());
         let request = Request::from_parts(head, body);
         self.run(async move {
-            let answer = match chain {
-                Some(chain) => chain.run(request).await?,
-                None => ask(request).await?,
-            };
-            Ok(read(&shell, answer.into_parts()).await)
+            match chain {
+                Some(chain) => chain.run(request).await,
+                None => ask(request).await,
+            }
         })
+    }
+
+    fn handle(&self) -> Arc<dyn Shell> {
+        Arc::new(Handle(Arc::clone(&self.shell)))
     }
 
     /// A body whose pieces come one every `gap`, whatever toxics there are.
@@ -214,20 +297,25 @@ impl World {
         Body::driven((shell, chunks.iter()), move |(shell, mut chunks)| async move {
             let chunk = chunks.next()?;
             let now = shell.0.lock().unwrap().now;
-            Wait::new(&shell, Some(now + gap), true).await;
+            Wait::new(&shell, Some(now + gap), Ends::Never).await;
             Some((Ok(http_body::Frame::data(Bytes::from_static(chunk))), (shell, chunks)))
         })
     }
 
     /// Lets time pass until the future is ready.
     pub(crate) fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        self.try_run(future).expect("it waits for what never comes")
+    }
+
+    /// Lets time pass until the future is ready, or waits for what never comes.
+    pub(crate) fn try_run<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
         loop {
             if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                return value;
+                return Some(value);
             }
             let mut clock = self.shell.0.lock().unwrap();
-            clock.now = clock.next().expect("it waits for what never comes");
+            clock.now = clock.next()?;
         }
     }
 }
@@ -272,6 +360,19 @@ pub(crate) fn post(target: &str) -> Request {
         .header("x-trace", "2")
         .body(Body::full(text))
         .unwrap()
+}
+
+/// The upgrade that an upstream agrees to.
+pub(crate) fn agree(protocol: &'static str) -> Response {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
+    answer.headers_mut().insert("upgrade", protocol.parse().unwrap());
+    answer.extensions_mut().insert(Tunnel::default());
+    answer
+}
+
+fn answer_to(request: &Seen<request::Parts>) -> Response {
+    if request.head.headers.contains_key("upgrade") { agree("WebSocket") } else { answer() }
 }
 
 /// What the upstream answers unless it is told otherwise.

@@ -42,6 +42,9 @@ class Row:
 
     def check(self, answer, two):
         assert answer.exit == self.exits[two], answer
+        # curl forgets what it has read along with the reset of its stream.
+        if answer.exit == STREAM and answer.status == 0:
+            return
         assert answer.status == self.status, answer
         assert answer.ms >= self.at_least_ms, answer
         wanted = self.body(answer.body) if callable(self.body) else answer.body == self.body

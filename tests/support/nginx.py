@@ -42,6 +42,8 @@ http {{
   types {{ text/plain txt; application/json json; text/event-stream sse; application/octet-stream bin; }}
   client_max_body_size 200m;
   keepalive_requests 1000000;
+  # How long it reads on when it has answered before the end of a body.
+  lingering_timeout 200ms;
   if_modified_since before;
   gzip on;
   gzip_types text/plain;

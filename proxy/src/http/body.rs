@@ -1,5 +1,6 @@
 //! Bodies as they pass from one side to the other.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use super::Error;
 use super::expect::{Gate, Go, Held};
 use super::pool::Lease;
 use super::stats::Seen;
+use crate::proxy::Proxy;
 use crate::relay::ConnShared;
 
 /// The body of a request on its way to the upstream.
@@ -28,14 +30,14 @@ pub(super) struct Up {
 
 enum Source {
     /// As the client sends it.
-    Client(Incoming),
+    Client(FromClient),
     /// As the faults left it.
     Toxic(Body),
     Nothing,
 }
 
 impl Up {
-    pub(super) fn new_client(body: Incoming) -> Self {
+    pub(super) fn new_client(body: FromClient) -> Self {
         Self::new(Source::Client(body))
     }
 
@@ -80,7 +82,7 @@ impl http_body::Body for Up {
         }
         let frame = match &mut up.source {
             Source::Client(body) => {
-                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from))
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(|Broken(error)| error.into()))
             }
             Source::Toxic(body) => {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Error::from))
@@ -120,8 +122,12 @@ impl Drop for Up {
     }
 }
 
-/// The body of a request as the client sends it, for the faults.
-pub(super) struct FromClient(pub(super) Incoming);
+/// The body of a request as the client sends it.
+pub(super) struct FromClient {
+    pub(super) body: Incoming,
+    /// Hears of what is no HTTP.
+    pub(super) proxy: Arc<Proxy>,
+}
 
 impl http_body::Body for FromClient {
     type Data = Bytes;
@@ -131,16 +137,28 @@ impl http_body::Body for FromClient {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        Pin::new(&mut self.0).poll_frame(cx).map_err(Broken)
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Err(error)) = &frame
+            && is_malformed(error)
+        {
+            self.proxy.count_malformed();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Broken)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        self.body.size_hint()
     }
+}
+
+/// Whether what came is no body: chunks that are none, not one that ends too early.
+fn is_malformed(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
 }
 
 /// The body of an answer as the upstream sends it; at its end the connection is given back.

@@ -226,7 +226,12 @@ fn fault(error: &hyper::Error) -> Fault {
         message = format!("{message}: {cause}");
         source = cause.source();
     }
-    let reason = if error.is_parse() { "response" } else { "reset" };
+    let reason = match error {
+        // The client's body broke off, or is none.
+        error if error.is_user() => "request",
+        error if error.is_parse() => "response",
+        _ => "reset",
+    };
     Fault::Upstream { reason, message }
 }
 

@@ -1,10 +1,10 @@
 //! Headers that belong to one hop and are not passed on (RFC 9110, section 7.6.1).
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -36,8 +36,10 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     if !HOP.iter().any(|name| headers.contains_key(name)) {
         return;
     }
-    let named: Vec<HeaderName> =
-        tokens(headers, &CONNECTION).filter_map(|token| token.parse().ok()).collect();
+    let named: Vec<HeaderName> = tokens(headers, &CONNECTION)
+        .filter_map(|token| token.parse().ok())
+        .filter(|name| *name != HOST)
+        .collect();
     // RFC 9112, section 6.3: a length beside a transfer coding is not to be believed.
     let length = !headers.contains_key(TRANSFER_ENCODING);
     let trailers = tokens(headers, &TE).any(|token| token.eq_ignore_ascii_case("trailers"));
@@ -77,6 +79,22 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// What is wrong with the head of a request that hyper lets pass.
+pub(super) fn fault(headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    if headers.get_all(HOST).iter().nth(1).is_some() {
+        // RFC 9112, section 3.2: which one would be believed is anyone's guess.
+        return Some((StatusCode::BAD_REQUEST, "more than one Host"));
+    }
+    let mut codings =
+        tokens(headers, &TRANSFER_ENCODING).map(|coding| coding.eq_ignore_ascii_case("chunked"));
+    match (codings.next(), codings.next()) {
+        (None, _) | (Some(true), None) => None,
+        (Some(true), Some(true)) => Some((StatusCode::BAD_REQUEST, "chunked more than once")),
+        // hyper undoes the last coding alone; the upstream would get the others unannounced.
+        _ => Some((StatusCode::NOT_IMPLEMENTED, "a transfer coding other than chunked")),
+    }
+}
+
 /// What a header lists.
 pub(super) fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
@@ -112,6 +130,23 @@ mod tests {
         let left: Vec<_> =
             headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
         assert_eq!(left, ["host: a", "set-cookie: 1", "set-cookie: 2", "b: 2", "a: 3", "te: trailers"]);
+    }
+
+    #[test]
+    fn a_request_cannot_have_its_host_taken_off() {
+        let mut headers = map(&[("host", "a"), ("connection", "host, x"), ("x", "1")]);
+        strip(&mut headers);
+        assert_eq!(headers, map(&[("host", "a")]));
+    }
+
+    #[test]
+    fn one_host_and_one_coding_are_right() {
+        let status = |pairs: &[(&'static str, &'static str)]| fault(&map(pairs)).map(|(it, _)| it.as_u16());
+        let te = "transfer-encoding";
+        assert_eq!(status(&[("host", "a"), (te, ", Chunked")]), None);
+        assert_eq!(status(&[("host", "a"), ("host", "a")]), Some(400));
+        assert_eq!(status(&[(te, "chunked"), (te, "chunked")]), Some(400));
+        assert_eq!(status(&[(te, "gzip, chunked")]), Some(501));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, UPGRADE};
+use http::header::{CONNECTION, UPGRADE};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -139,7 +139,10 @@ where
 {
     let After::Other(read) = plain::serve(&session, &mut io).await else { return };
     let io = TokioIo::new(Unread::new(read, io));
-    serve_io(&session, io, builder(session.head_timeout)).await;
+    let service = service_fn(|request| handle(Arc::clone(&session), request));
+    let builder = builder(session.head_timeout);
+    let result = pin!(builder.serve_connection_with_upgrades(io, service)).await;
+    ended(&session, result);
     let tunnel = session.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
         tunnel.await;
@@ -165,23 +168,14 @@ fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Reads requests and answers them, until the connection ends or is another protocol's.
-async fn serve_io<I>(session: &Arc<Session>, io: I, builder: auto::Builder<TokioExecutor>)
-where
-    I: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
-{
-    let service = {
-        let session = Arc::clone(session);
-        service_fn(move |request| handle(Arc::clone(&session), request))
-    };
-    let serving = pin!(builder.serve_connection_with_upgrades(io, service));
-    if let Err(error) = serving.await {
-        if is_malformed(&*error) {
-            session.proxy.count_malformed();
-        }
-        let (proxy, connection) = (&session.proxy.name, session.shared.id);
-        tracing::debug!(%proxy, connection, error, "connection ended");
+/// Counts and logs what ended a connection, if it was a defect.
+fn ended(session: &Session, result: Result<(), Error>) {
+    let Err(error) = result else { return };
+    if is_malformed(&*error) {
+        session.proxy.count_malformed();
     }
+    let (proxy, connection) = (&session.proxy.name, session.shared.id);
+    tracing::debug!(%proxy, connection, error, "connection ended");
 }
 
 /// Goes on over HTTP/2, with `first` as the frame of the first request.
@@ -195,7 +189,11 @@ fn to_http2(
         // A session that held itself would never end.
         let (Some(session), Ok(client)) = (asked.upgrade(), client.await) else { return };
         let io = TokioIo::new(Joined::new(TokioIo::new(client), first));
-        serve_io(&session, io, builder(session.head_timeout).http2_only()).await;
+        let service = service_fn(|request| handle(Arc::clone(&session), request));
+        let builder = builder(session.head_timeout).http2_only();
+        // With upgrades hyper-util looks for either version, whatever it was told.
+        let result = pin!(builder.serve_connection(io, service)).await;
+        ended(&session, result);
     };
     *session.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(serving));
     let mut response = http::Response::new(Body::empty());
@@ -273,10 +271,9 @@ async fn handle(
         let protocol = if version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
         (protocol, request.method().as_str(), host, uri.path_and_query().map_or("/", |path| path.as_str()))
     }));
-    if request.headers().get_all(HOST).iter().nth(1).is_some() {
-        // RFC 9112, section 3.2: which one would be believed is anyone's guess.
+    if let Some((status, text)) = headers::fault(request.headers()) {
         session.proxy.count_malformed();
-        let mut refused = forward::plain(http::StatusCode::BAD_REQUEST, "more than one Host\n");
+        let mut refused = forward::plain(status, &format!("{text}\n"));
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
         return Ok(session.toxic(refused, version, seen));
     }
@@ -291,6 +288,7 @@ async fn handle(
         .filter(|_| version == http::Version::HTTP_11)
         .map(|protocol| Upgrades { protocol, client: hyper::upgrade::on(&mut request) });
     let (head, body) = request.into_parts();
+    let body = FromClient { body, proxy: Arc::clone(&session.proxy) };
     let (_, plan) = session.shared.policy.plan();
     let chain = plan.has_http().then(|| {
         let key =
@@ -313,7 +311,7 @@ async fn handle(
             Err(fault) => session.answer(Err(fault), version, seen),
         };
     };
-    let request = Request::from_parts(head, Body::new(FromClient(body)));
+    let request = Request::from_parts(head, Body::new(body));
     let answer = chain.run(request).await;
     session.answer(answer, version, seen)
 }

@@ -7,6 +7,7 @@
 //! | `engine` | order, updates, windows and ends in the pipeline |
 //! | `http` | faults of requests, over a world of virtual time |
 //! | `http_more` | limits, event streams, and the HTTP faults of Litmus and Envoy |
+//! | `tls` | what faults of TLS make of a connection |
 //! | `timing` | the exact moments, kind by kind |
 //! | `chance` | golden draws, shares and distributions |
 //! | `pipelines` | random plans, chunks and changes (proptest) |
@@ -30,3 +31,4 @@ mod http_more;
 mod pipelines;
 mod simulation;
 mod timing;
+mod tls;

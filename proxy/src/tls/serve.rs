@@ -50,17 +50,22 @@ pub(crate) async fn serve(
             below.left.store(true, Ordering::Relaxed);
         }
         relaying = relaying.take().or_else(|| below.take_relay());
-        match &mut relaying {
-            Some(relay) => relay.as_mut().poll(cx).map(|reason| {
-                if matches!(reason, Reason::ClientReset | Reason::ToxicReset) {
-                    // So that the upstream has its reset too, when `work` is dropped.
-                    shared.reset();
-                }
-                if work.is_some() { Ok(reason) } else { std::mem::replace(&mut outcome, Ok(reason)) }
-            }),
-            None if work.is_none() => Poll::Ready(std::mem::replace(&mut outcome, Ok(Reason::Finished))),
-            None => Poll::Pending,
+        if let Some(relay) = &mut relaying {
+            let reason = ready!(relay.as_mut().poll(cx));
+            relaying = None;
+            if matches!(reason, Reason::ClientReset | Reason::ToxicReset) {
+                // So that the upstream has its reset too, when `work` is dropped.
+                shared.reset();
+            }
+            // What the client sent last may not have reached the upstream yet.
+            if work.is_some() && reason != Reason::Finished {
+                return Poll::Ready(Ok(reason));
+            }
         }
+        if work.is_some() {
+            return Poll::Pending;
+        }
+        Poll::Ready(std::mem::replace(&mut outcome, Ok(Reason::Finished)))
     })
     .await
 }

@@ -186,6 +186,7 @@ async fn ends_without_close_notify_and_torn_records() {
     assert_eq!(whole().await, (5000, Err(std::io::ErrorKind::UnexpectedEof)));
     assert_eq!(applied(&controller, "tls_no_close_notify_downstream"), 1);
     controller.add_toxic("p", simple("tls_truncate", json!({"bytes": 1234}))).unwrap();
+    until(|| controller.connections(Some("p")).unwrap().is_empty()).await;
     let mut events = controller.events("p").unwrap();
     assert_eq!(whole().await, (1234, Err(std::io::ErrorKind::UnexpectedEof)));
     assert_eq!(applied(&controller, "tls_truncate_downstream"), 1);

@@ -167,3 +167,49 @@ async fn a_configuration_that_is_applied_again_reads_its_files_again() {
     controller.apply(vec![sabot_proxy::ProxySpec { listen, ..wanted }]).await.unwrap();
     assert_eq!(shown(&view).await, second);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sent_last_arrives_though_the_answer_has_ended_before() {
+    let controller = controller();
+    let (tell, told) = tokio::sync::mpsc::unbounded_channel();
+    let mut told = told;
+    // It says that it is done, and reads on slowly.
+    let upstream = serve(move |mut stream| {
+        let tell = tell.clone();
+        async move {
+            stream.shutdown().await.unwrap();
+            let (mut all, mut part) = (0, vec![0; 16 * 1024]);
+            while let Ok(read @ 1..) = stream.read(&mut part).await {
+                all += read;
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            let _ = tell.send(all);
+        }
+    })
+    .await;
+    let near = proxy(&controller, upstream, json!({"terminate": {}})).await;
+    controller.add_toxic("p", simple("latency", json!({"latency": 1}))).unwrap();
+    let mut client = secure(&controller, &near).await.unwrap();
+    assert_eq!(within(client.read(&mut [0; 1])).await.unwrap(), 0);
+    const SENT: usize = 1 << 20;
+    client.write_all(&vec![1; SENT]).await.unwrap();
+    client.shutdown().await.unwrap();
+    drop(client);
+    assert_eq!(within(told.recv()).await.unwrap(), SENT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_asks_for_nothing_is_let_go() {
+    let controller = crate::base::controller_with(|options| {
+        options.head_timeout = std::time::Duration::from_millis(100);
+    });
+    let near = http_proxy(&controller, echo().await, json!({"terminate": {}})).await;
+    // A handshake that a toxic holds up is not what the limit is for.
+    controller.add_toxic("h", simple("tls_delay", json!({"delay": 300}))).unwrap();
+    for alpn in [&[][..], &["h2"]] {
+        let mut client = handshake(&near, trusting(&controller, alpn), "localhost").await.unwrap();
+        let mut all = Vec::new();
+        let _ = within(client.read_to_end(&mut all)).await;
+    }
+    until(|| controller.connections(Some("h")).unwrap().is_empty()).await;
+}

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as Cx, Poll, ready};
 
 use sabot_toxics::http::BoxFuture;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::copy::{Ended, Side, both};
 use super::originate::{FarIo, Unsecured};
@@ -105,11 +105,19 @@ async fn pass(
     };
     metrics::dialled(&context.proxy.name, monotonic_now().saturating_since(began));
     shared.set_state(State::Open);
-    let mut far = Far { io: Some(io), shared: Arc::clone(shared) };
+    let mut far = Far { io: Some(io), shared: Arc::clone(shared), reset: false };
     let Some(io) = &mut far.io else { return Ok(Reason::Finished) };
     Ok(match both(&mut near, io).await {
         Ended::Finished => Reason::Finished,
         _ if near.is_torn() => Reason::ToxicClosed,
+        Ended::ClientTls => {
+            far.reset = true;
+            // A reset would take the alert back.
+            below.tunnel.store(false, Ordering::Relaxed);
+            let give_up = monotonic_now() + handshake::HANDSHAKE_LIMIT;
+            let _ = within(&mut Monotonic::default(), give_up, near.shutdown()).await;
+            Reason::ClientReset
+        }
         broken => {
             shared.reset();
             if broken == Ended::Client { Reason::ClientReset } else { Reason::UpstreamReset }
@@ -121,12 +129,14 @@ async fn pass(
 struct Far {
     io: Option<FarIo>,
     shared: Arc<ConnShared>,
+    /// Whether it gets an RST, though the client does not.
+    reset: bool,
 }
 
 impl Drop for Far {
     fn drop(&mut self) {
         if let Some(io) = self.io.take()
-            && self.shared.is_reset()
+            && (self.reset || self.shared.is_reset())
         {
             io.reset();
         }

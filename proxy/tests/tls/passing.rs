@@ -213,3 +213,33 @@ async fn a_client_that_asks_for_nothing_is_let_go() {
     }
     until(|| controller.connections(Some("h")).unwrap().is_empty()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_a_reset_arrives_and_a_client_is_told_what_it_broke() {
+    let controller = controller();
+    // It answers, leaves the rest of the upload unread and closes: that says RST.
+    let upstream = serve(|mut stream| async move {
+        let _ = stream.read(&mut [0; 1]).await;
+        let _ = stream.write_all(b"too much").await;
+    })
+    .await;
+    let near = proxy(&controller, upstream, json!({"terminate": {}})).await;
+    let mut client = secure(&controller, &near).await.unwrap();
+    let _ = client.write_all(&vec![1; 1 << 20]).await;
+    let mut answer = [0; 8];
+    within(client.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"too much");
+    controller.delete("p").await.unwrap();
+
+    let near = proxy(&controller, echo().await, json!({"terminate": {}})).await;
+    let mut client = secure(&controller, &near).await.unwrap();
+    ping(&mut client, b"a").await.unwrap();
+    let mut bare = client.into_inner().0;
+    // A record that nobody has sealed.
+    bare.write_all(&[23, 3, 3, 0, 32]).await.unwrap();
+    bare.write_all(&[9; 32]).await.unwrap();
+    let mut said = Vec::new();
+    within(bare.read_to_end(&mut said)).await.unwrap();
+    // Whatever tickets came before, the last record is as long as a sealed alert.
+    assert_eq!(said[said.len() - 24..][..5], [23, 3, 3, 0, 19], "{said:?}");
+}

@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::ca::Store;
 use super::spec::Originate;
+use super::store::Store;
 use super::{files, provider};
 use crate::net::address::Host;
 use crate::net::{Address, Stream, dial};

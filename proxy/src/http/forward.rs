@@ -47,6 +47,7 @@ pub(super) async fn forward(
     headers::strip(&mut head.headers);
     let mut response = if two {
         head.version = Version::HTTP_2;
+        session.set_scheme(&mut head.uri);
         send_http2(session, http::Request::from_parts(head, body), touched).await?
     } else {
         to_origin(&mut head)?;

@@ -8,7 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, HOST, UPGRADE};
+use http::uri::Scheme;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -236,6 +237,17 @@ impl Session {
     /// What speaks TLS to the upstream, if anything does.
     pub(super) fn originator(&self) -> Option<&Originator> {
         self.tls.as_ref().and_then(|tls| tls.originate.as_deref())
+    }
+
+    /// Where TLS begins or ends here, what is said of it to an HTTP/2 upstream must fit
+    /// the connection (RFC 9113, section 8.3.1).
+    pub(super) fn set_scheme(&self, uri: &mut http::Uri) {
+        let Some(tls) = &self.tls else { return };
+        let scheme = if tls.originate.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.scheme = parts.authority.is_some().then_some(scheme);
+        // They were the parts of one before.
+        *uri = http::Uri::from_parts(parts).unwrap_or_default();
     }
 
     /// Since when the client could have said something; a TLS handshake has limits of its own.

@@ -6,6 +6,7 @@
 //! - [`session`]: one client connection, request by request
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
+//! - [`goaway`]: the end of an HTTP/2 connection with a code
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`headers`]: what belongs to one hop only
@@ -18,6 +19,7 @@
 mod body;
 mod expect;
 mod forward;
+mod goaway;
 mod headers;
 mod leg;
 mod pool;

@@ -13,10 +13,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use sabot_toxics::Direction;
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Shell};
+use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, GoAway, Request, RequestKey, Shell};
 
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
+use super::goaway::{Goodbye, Streams};
 use super::leg::{Below, Leg};
 use super::pool::Pool;
 use super::shell::FaultShell;
@@ -45,6 +46,9 @@ pub(super) struct Session {
     pub(super) dial_timeout: Duration,
     shell: Arc<dyn Shell>,
     below: Arc<Below>,
+    streams: Arc<Streams>,
+    /// The connection is to end when the requests in flight are done.
+    leaving: AtomicBool,
     /// Whether a request has come.
     begun: AtomicBool,
     /// The tunnel that the connection became, if it changed its protocol.
@@ -59,12 +63,14 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     let below = Arc::<Below>::default();
     let session = Arc::new(Session {
         pool: context.proxy.pools.of(context.worker),
-        shell: Arc::new(FaultShell(Arc::clone(shared))),
+        shell: Arc::new(FaultShell::new(Arc::clone(shared))),
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,
         dial_timeout: context.dial_timeout,
         below: Arc::clone(&below),
+        streams: Arc::default(),
+        leaving: AtomicBool::new(false),
         begun: AtomicBool::new(false),
         tunnel: Mutex::default(),
     });
@@ -121,9 +127,20 @@ async fn messages(session: Arc<Session>, leg: Leg, head_timeout: Duration) {
         .auto_date_header(false);
     let service = {
         let session = Arc::clone(&session);
-        service_fn(move |request| handle(Arc::clone(&session), request))
+        service_fn(move |request: http::Request<Incoming>| {
+            let two = request.version() == http::Version::HTTP_2;
+            let stream = if two { session.streams.next() } else { None };
+            handle(Arc::clone(&session), request, stream)
+        })
     };
-    let serving = pin!(builder.serve_connection_with_upgrades(TokioIo::new(leg), service));
+    let io = TokioIo::new(Goodbye::new(leg, Arc::clone(&session.streams)));
+    let mut serving = pin!(builder.serve_connection_with_upgrades(io, service));
+    let serving = poll_fn(|cx| {
+        if session.leaving.swap(false, Ordering::Relaxed) {
+            serving.as_mut().graceful_shutdown();
+        }
+        serving.as_mut().poll(cx)
+    });
     if let Err(error) = serving.await {
         if is_malformed(&*error) {
             session.proxy.count_malformed();
@@ -167,8 +184,13 @@ impl Session {
 async fn handle(
     session: Arc<Session>,
     mut request: http::Request<Incoming>,
+    stream: Option<u32>,
 ) -> Result<http::Response<Down>, Error> {
     session.begun.store(true, Ordering::Relaxed);
+    if stream.is_some_and(|stream| !session.streams.take_up(stream)) {
+        // The client was told so, and the connection is about to end.
+        return std::future::pending().await;
+    }
     let number = session.proxy.next_request();
     let version = request.version();
     if request.headers().get_all(HOST).iter().nth(1).is_some() {
@@ -203,12 +225,19 @@ async fn handle(
         let request = http::Request::from_parts(head, Up::new_client(body));
         return match forward::forward(&session, request, upgrades, false).await {
             Ok(response) => Ok(response.map(|body| Down::upstream(body, &session.shared, version))),
-            Err(fault) => session.answer(Err(fault), version),
+            Err(fault) => session.answer(Err(fault), version, stream),
         };
     };
     let request = Request::from_parts(head, Body::new(FromClient(body)));
     let answer = chain.run(request).await;
-    session.answer(answer, version)
+    if let Err(Fault::GoAway(code)) = answer
+        && let Some(stream) = stream
+    {
+        session.streams.leave_before(stream, code);
+        session.shared.wake();
+        return std::future::pending().await;
+    }
+    session.answer(answer, version, stream)
 }
 
 /// The way of a request that a fault has touched.
@@ -221,15 +250,44 @@ fn through(session: Arc<Session>, request: Request, upgrades: Option<Upgrades>) 
 }
 
 impl Session {
-    fn answer(&self, answer: Answer, version: http::Version) -> Result<http::Response<Down>, Error> {
+    fn answer(
+        &self,
+        answer: Answer,
+        version: http::Version,
+        stream: Option<u32>,
+    ) -> Result<http::Response<Down>, Error> {
         match answer {
-            Ok(response) => Ok(self.toxic(response, version)),
+            Ok(mut response) => {
+                if let Some(GoAway(code)) = response.extensions_mut().remove() {
+                    self.leave(&mut response, code, version, stream);
+                }
+                Ok(self.toxic(response, version))
+            }
             Err(Fault::Upstream { reason, message }) => {
                 self.proxy.failed.count(reason);
                 Ok(self.toxic(forward::failed(reason, &message), version))
             }
             Err(fault) => Err(break_off(fault, &self.shared, version)),
         }
+    }
+
+    /// Has the connection end with that answer.
+    fn leave(
+        &self,
+        answer: &mut http::Response<Body>,
+        code: u32,
+        version: http::Version,
+        stream: Option<u32>,
+    ) {
+        if version != http::Version::HTTP_2 {
+            answer.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+            return;
+        }
+        match stream.filter(|_| code != 0) {
+            Some(stream) => self.streams.leave_after(stream, code),
+            None => self.leaving.store(true, Ordering::Relaxed),
+        }
+        self.shared.wake();
     }
 
     fn toxic(&self, response: http::Response<Body>, version: http::Version) -> http::Response<Down> {

@@ -12,6 +12,7 @@ mod base;
 mod beneath;
 mod expect;
 mod faults;
+mod goaway;
 mod malformed;
 mod passing;
 mod resets;

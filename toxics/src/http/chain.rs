@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::request::Parts;
 
-use super::{Answer, Body, BoxFuture, Fault, HttpToxic, Match, Request};
+use super::{Answer, Body, BoxFuture, Connection, Fault, HttpToxic, Match, Request};
 use crate::catalog::{HttpSettings, Settings};
 use crate::plan::{Entry, Plan};
 use crate::seed::Draws;
@@ -29,6 +29,9 @@ pub trait Shell: Send + Sync + 'static {
     /// The toxic as it is now, updates included; none once it was taken back, or while
     /// its window is closed.
     fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>>;
+
+    /// What is kept of the client's connection.
+    fn connection(&self) -> &Connection;
 
     /// The toxic acted on this request.
     fn acted(&self, toxic: &Arc<Entry>);
@@ -121,6 +124,12 @@ impl Cx {
     #[must_use]
     pub fn client(&self) -> Option<IpAddr> {
         self.0.client
+    }
+
+    /// What the toxic keeps of the client's connection; it survives updates.
+    #[must_use]
+    pub fn of_connection<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.0.shell.connection().get(self.0.entry.id)
     }
 
     /// Says that the fault did something; once for a request, however often it is said.

@@ -10,6 +10,7 @@
 //! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
 //! - [`content`], [`json`]: a body put in another's place, perhaps compressed; changes of a JSON document
+//! - [`connection`]: what belongs to the client's connection
 //! - [`tunnel`]: what becomes of a connection that has changed its protocol
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
 //! - `frames`, `held`: the frames of a WebSocket, and what waits of a stream
@@ -17,6 +18,7 @@
 pub mod body;
 pub mod chain;
 pub mod codes;
+pub mod connection;
 pub mod content;
 pub(crate) mod events;
 pub(crate) mod frames;
@@ -40,6 +42,7 @@ use crate::Invalid;
 
 pub use body::Body;
 pub use chain::{Chain, Current, Cx, Next, RequestKey, Shell};
+pub use connection::{Connection, GoAway};
 pub use matching::Match;
 pub use pattern::Pattern;
 pub use tunnel::Tunnel;
@@ -94,6 +97,9 @@ pub enum Fault {
     /// RST: of the stream with that code (HTTP/2), of the socket (HTTP/1).
     #[error("reset with code {0}")]
     Reset(u32),
+    /// Over HTTP/2, GOAWAY with that code: the request was not taken up.
+    #[error("the connection went away with code {0}")]
+    GoAway(u32),
     /// The connection is closed before the answer is complete.
     #[error("closed before the answer was complete")]
     Close,

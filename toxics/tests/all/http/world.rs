@@ -11,14 +11,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, request, response};
 use sabot_toxics::http::{
-    Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell, Tunnel,
+    Answer, Body, BoxFuture, Chain, Connection, Fault, Request, RequestKey, Response, Shell, Tunnel,
 };
 use sabot_toxics::{Entry, Plan, Seed, Time};
 use serde_json::Value;
 
 /// Time and evidence.
 #[derive(Default)]
-pub(crate) struct FakeShell(Mutex<Clock>);
+pub(crate) struct FakeShell(Mutex<Clock>, Connection);
 
 #[derive(Default)]
 struct Clock {
@@ -126,6 +126,10 @@ impl Shell for Handle {
 
     fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
         self.0.0.lock().unwrap().current(toxic)
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.0.1
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {

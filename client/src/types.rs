@@ -68,6 +68,9 @@ pub struct Proxy {
     /// What it speaks: `tcp` or `http`.
     #[serde(default)]
     pub protocol: String,
+    /// How many requests may be under an HTTP fault at one time; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -128,6 +131,9 @@ pub struct NewProxy {
     /// What it speaks: `tcp` (as without it) or `http`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
+    /// How many requests may be under an HTTP fault at one time; none is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_active_faults: Option<u32>,
     /// Whether to accept connections at once.
     pub enabled: bool,
     /// Toxics from the start.
@@ -143,6 +149,7 @@ impl NewProxy {
             listen: None,
             upstream: upstream.into(),
             protocol: None,
+            max_active_faults: None,
             enabled: true,
             toxics: Vec::new(),
         }

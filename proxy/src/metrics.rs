@@ -39,6 +39,8 @@ pub const ACCEPT_ERRORS: &str = "sabot_accept_errors_total";
 pub const FAULTS: &str = "sabot_faults_applied_total";
 /// Client connections of an HTTP proxy that sent what is no HTTP, by proxy.
 pub const MALFORMED: &str = "sabot_http_malformed_total";
+/// Requests that passed without a fault since as many as may be were under one, by proxy.
+pub const FAULTS_CAPPED: &str = "sabot_http_faults_capped_total";
 /// Bytes that toxics hold, by proxy.
 pub const HELD: &str = "sabot_held_bytes";
 /// Bytes that toxics may hold in all.
@@ -58,6 +60,7 @@ pub fn describe() {
     describe_histogram!(DIAL, Unit::Seconds, "How long dials took that succeeded.");
     describe_counter!(ACCEPT_ERRORS, "Errors of accept.");
     describe_counter!(FAULTS, "Connections on which a fault acted.");
+    describe_counter!(FAULTS_CAPPED, "Requests that passed without a fault, above max_active_faults.");
     describe_gauge!(HELD, Unit::Bytes, "Bytes that toxics hold.");
     describe_gauge!(HELD_LIMIT, Unit::Bytes, "Bytes that toxics may hold in all.");
     describe_gauge!(TASKS, "Tasks alive on the workers.");
@@ -108,6 +111,8 @@ pub(crate) fn publish_proxy(proxy: &Proxy) {
     }
     let before = last.map_or(0, |last| last.malformed);
     counter!(MALFORMED, "proxy" => name()).increment(now.malformed - before);
+    let before = last.map_or(0, |last| last.faults_capped);
+    counter!(FAULTS_CAPPED, "proxy" => name()).increment(now.faults_capped - before);
     *published = Some(now);
 }
 

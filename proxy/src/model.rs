@@ -22,6 +22,10 @@ pub struct ProxySpec {
     /// What it speaks.
     #[serde(default)]
     pub protocol: Protocol,
+    /// How many requests may be under an HTTP fault at one time, at least 1; none is no
+    /// limit. What comes above it passes without.
+    #[serde(default)]
+    pub max_active_faults: Option<u32>,
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -64,6 +68,7 @@ impl ProxySpec {
             listen: Some("127.0.0.1:0".to_owned()),
             upstream: upstream.into(),
             protocol: Protocol::Tcp,
+            max_active_faults: None,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -81,6 +86,8 @@ pub struct ProxyView {
     pub upstream: String,
     /// What it speaks.
     pub protocol: Protocol,
+    /// How many requests may be under an HTTP fault at one time.
+    pub max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// The upstream chain first, then the downstream one.
@@ -198,6 +205,8 @@ pub struct ProxyTotals {
     pub applied: BTreeMap<&'static str, u64>,
     /// Client connections of an HTTP proxy that sent what is no HTTP.
     pub malformed: u64,
+    /// Requests that no fault acted on since `max_active_faults` others were under one.
+    pub faults_capped: u64,
 }
 
 /// What [`crate::Controller::apply`] did.

@@ -126,6 +126,17 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
             )));
         }
     };
+    let max_active_faults = match fields.number("max_active_faults")? {
+        None => None,
+        Some(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {
+            Some(number as u32)
+        }
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "bad request body: max_active_faults: {other} is no whole number from 1"
+            )));
+        }
+    };
     let given = |text: Option<String>, field| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| missing(field, place))
     };
@@ -134,6 +145,7 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
         listen,
         upstream: given(upstream, "upstream")?,
         protocol,
+        max_active_faults,
         enabled: enabled.unwrap_or(true),
         toxics: Vec::new(),
     })

@@ -23,6 +23,9 @@ pub(crate) struct Create {
     /// What it speaks: http proxies see every request, and take toxics that act on requests
     #[arg(short, long, value_name = "PROTOCOL", value_parser = ["tcp", "http"])]
     protocol: Option<String>,
+    /// How many requests of an http proxy may be under a fault at one time; those above it pass without
+    #[arg(long, value_name = "N")]
+    max_active_faults: Option<u32>,
     /// Create it disabled
     #[arg(long)]
     disabled: bool,
@@ -36,6 +39,7 @@ impl Run for Create {
         let proxy = NewProxy {
             listen: self.listen,
             protocol: self.protocol,
+            max_active_faults: self.max_active_faults,
             enabled: !self.disabled,
             ..NewProxy::new(self.name, self.upstream)
         };

@@ -177,7 +177,7 @@ fn from_serde(path: &str, message: &str) -> Invalid {
         return Invalid::unknown(
             "field of a proxy",
             &field,
-            &["name", "listen", "upstream", "protocol", "enabled", "toxics"],
+            &["name", "listen", "upstream", "protocol", "max_active_faults", "enabled", "toxics"],
         );
     }
     if let Some(field) = quoted("missing field `") {

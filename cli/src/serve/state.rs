@@ -51,6 +51,8 @@ struct SavedProxy {
     upstream: String,
     #[serde(default)]
     protocol: Protocol,
+    #[serde(default)]
+    max_active_faults: Option<u32>,
     enabled: bool,
     toxics: Vec<SavedToxic>,
 }
@@ -125,6 +127,7 @@ impl Saved {
             listen: proxy.listen,
             upstream: proxy.upstream,
             protocol: proxy.protocol,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
@@ -148,7 +151,7 @@ impl Saved {
         };
         let same_proxy = |a: &SavedProxy, b: &SavedProxy| {
             (&a.name, &a.listen, &a.upstream, a.enabled) == (&b.name, &b.listen, &b.upstream, b.enabled)
-                && a.protocol == b.protocol
+                && (a.protocol, a.max_active_faults) == (b.protocol, b.max_active_faults)
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
         };
@@ -166,6 +169,7 @@ impl Saved {
             listen: Some(proxy.listen),
             upstream: proxy.upstream,
             protocol: proxy.protocol,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });

@@ -12,6 +12,7 @@
 //! - [`headers`]: what belongs to one hop only
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
+//! - [`room`]: the cap on requests under a fault
 //! - [`timer`]: hyper's timers, on those of the worker
 //!
 //! What a fault does is not known here: that is `sabot_toxics`.
@@ -23,12 +24,14 @@ mod goaway;
 mod headers;
 mod leg;
 mod pool;
+mod room;
 mod session;
 mod shell;
 mod timer;
 mod tunnel;
 
 pub(crate) use pool::Pools;
+pub(crate) use room::FaultRoom;
 pub(crate) use session::serve;
 
 /// Any error that ends a message.

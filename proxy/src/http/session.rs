@@ -63,7 +63,7 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     let below = Arc::<Below>::default();
     let session = Arc::new(Session {
         pool: context.proxy.pools.of(context.worker),
-        shell: Arc::new(FaultShell::new(Arc::clone(shared))),
+        shell: Arc::new(FaultShell::new(Arc::clone(shared), Arc::clone(&context.proxy.fault_room))),
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,

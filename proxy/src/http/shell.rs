@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use sabot_toxics::http::{BoxFuture, Connection, Shell};
+use sabot_toxics::http::{BoxFuture, Connection, Permit, Shell};
 use sabot_toxics::{Entry, Time};
 
+use super::room::FaultRoom;
 use crate::net::Monotonic;
 use crate::net::timers::{monotonic_now, sleep_until};
 use crate::relay::ConnShared;
@@ -12,12 +13,13 @@ use crate::relay::ConnShared;
 /// What a connection gives the faults of its requests.
 pub(super) struct FaultShell {
     shared: Arc<ConnShared>,
+    room: Arc<FaultRoom>,
     connection: Connection,
 }
 
 impl FaultShell {
-    pub(super) fn new(shared: Arc<ConnShared>) -> Self {
-        Self { shared, connection: Connection::default() }
+    pub(super) fn new(shared: Arc<ConnShared>, room: Arc<FaultRoom>) -> Self {
+        Self { shared, room, connection: Connection::default() }
     }
 
     /// Waits until that moment, for as long as the toxic is there, its window open, and
@@ -71,6 +73,10 @@ impl Shell for FaultShell {
         let (_, plan) = self.shared.policy.plan();
         let current = plan.entries().iter().find(|entry| entry.id == toxic.id)?;
         current.spec.when.window(current.added, monotonic_now()).open.then(|| Arc::clone(current))
+    }
+
+    fn admit(&self) -> Option<Permit> {
+        self.room.admit()
     }
 
     fn connection(&self) -> &Connection {

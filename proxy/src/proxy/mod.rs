@@ -11,7 +11,7 @@ use sabot_toxics::{Entry, Invalid, Phase, Plan, Seed};
 
 use crate::accept;
 use crate::event::{Events, What};
-use crate::http::Pools;
+use crate::http::{FaultRoom, Pools};
 use crate::metrics;
 use crate::model::{Protocol, ProxySpec, ProxyTotals, ProxyView};
 use crate::net::{Address, AddressError, Bound};
@@ -33,6 +33,8 @@ pub(crate) struct Proxy {
     pub(crate) protocol: Protocol,
     /// Connections to the upstream that wait for the next HTTP request.
     pub(crate) pools: Pools,
+    /// The cap on requests under a fault.
+    pub(crate) fault_room: Arc<FaultRoom>,
     /// HTTP requests so far; the last one's number.
     requests: AtomicU64,
     /// Client connections that did not speak HTTP, though they should.
@@ -138,6 +140,7 @@ impl Proxy {
             seed: shell.seed.split(name),
             protocol: spec.protocol,
             pools: Pools::new(shell.workers.len()),
+            fault_room: Arc::new(FaultRoom::new(spec.max_active_faults)),
             requests: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             policy: Arc::new(policy),
@@ -159,6 +162,7 @@ impl Proxy {
             listen: state.listen.clone(),
             upstream: state.upstream.clone(),
             protocol: self.protocol,
+            max_active_faults: self.fault_room.most(),
             enabled: state.running.is_some(),
             toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
             open_connections: self.registry.len(),
@@ -196,12 +200,18 @@ impl Proxy {
             accept_errors: self.accept_errors.so_far(),
             applied: self.applied.so_far(),
             malformed: self.malformed.load(Ordering::Relaxed),
+            faults_capped: self.fault_room.passed(),
         }
     }
 
     /// What of its totals the metrics have, to be brought up to date.
     pub(crate) fn published(&self) -> MutexGuard<'_, Option<ProxyTotals>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it speaks, and counts its faults, as that one is to.
+    pub(crate) fn speaks_as(&self, spec: &ProxySpec) -> bool {
+        self.protocol == spec.protocol && self.fault_room.most() == spec.max_active_faults
     }
 
     /// Whether these addresses are those it has: asked for the same, or meaning

@@ -41,7 +41,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Invalid;
 
 pub use body::Body;
-pub use chain::{Chain, Current, Cx, Next, RequestKey, Shell};
+pub use chain::{Chain, Current, Cx, Next, Permit, RequestKey, Shell};
 pub use connection::{Connection, GoAway};
 pub use matching::Match;
 pub use pattern::Pattern;

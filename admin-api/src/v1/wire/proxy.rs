@@ -21,6 +21,9 @@ pub(crate) struct Proxy {
     /// What it speaks: `tcp` or `http`.
     #[schema(value_type = String, example = "tcp")]
     protocol: Protocol,
+    /// How many requests may be under an HTTP fault at one time; absent is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -46,6 +49,7 @@ impl From<ProxyView> for Proxy {
             listen: proxy.listen,
             upstream: proxy.upstream,
             protocol: proxy.protocol,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
             connections: ConnectionCount { open, total },
@@ -76,6 +80,10 @@ pub(crate) struct NewProxy {
     /// HTTP/2, and take toxics that act on requests.
     #[schema(value_type = Option<String>, default = "tcp")]
     protocol: Option<Protocol>,
+    /// How many requests may be under an HTTP fault at one time, on a proxy that speaks
+    /// `http`; those above it pass without. Absent is no limit.
+    #[schema(minimum = 1)]
+    max_active_faults: Option<u32>,
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
@@ -91,6 +99,7 @@ impl From<NewProxy> for ProxySpec {
             listen: new.listen,
             upstream: new.upstream,
             protocol: new.protocol.unwrap_or_default(),
+            max_active_faults: new.max_active_faults,
             enabled: new.enabled.unwrap_or(true),
             toxics: new.toxics.unwrap_or_default(),
         }

@@ -14,20 +14,13 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::walk::{DATA, END_STREAM, GOAWAY, HEADERS, RST_STREAM, Walk};
+
 /// What tells HTTP/2 (section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Streams that were seen and have not come as requests: more than hyper lets in.
 const MOST_WAITING: usize = 1024;
-
-const HEAD: usize = 9;
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// What the requests of a connection and its [`Goodbye`] share.
 #[derive(Default)]
@@ -238,60 +231,6 @@ impl Streams {
         frame[9..13].copy_from_slice(&last.unwrap_or(inner.taken[0]).to_be_bytes());
         frame[13..].copy_from_slice(&code.to_be_bytes());
         frame
-    }
-}
-
-/// The head of a frame (section 4.1).
-struct FrameHead {
-    kind: u8,
-    flags: u8,
-    stream: u32,
-}
-
-/// Where in its frames a direction is.
-#[derive(Default)]
-struct Walk {
-    head: [u8; HEAD],
-    filled: usize,
-    /// Payload left of the frame at hand.
-    left: usize,
-    /// A block of headers goes on in the next frame: nothing may come between.
-    block: bool,
-}
-
-impl Walk {
-    fn over(&mut self, mut data: &[u8], mut each: impl FnMut(FrameHead)) {
-        while !data.is_empty() {
-            if self.left > 0 {
-                let length = self.left.min(data.len());
-                self.left -= length;
-                data = &data[length..];
-                continue;
-            }
-            let length = (HEAD - self.filled).min(data.len());
-            self.head[self.filled..][..length].copy_from_slice(&data[..length]);
-            self.filled += length;
-            data = &data[length..];
-            if self.filled == HEAD {
-                self.filled = 0;
-                let [a, b, c, kind, flags, s, t, u, v] = self.head;
-                self.left = u32::from_be_bytes([0, a, b, c]) as usize;
-                if matches!(kind, HEADERS | CONTINUATION) {
-                    self.block = flags & END_HEADERS == 0;
-                }
-                each(FrameHead { kind, flags, stream: u32::from_be_bytes([s & 0x7f, t, u, v]) });
-            }
-        }
-    }
-
-    /// Whether a frame may begin here.
-    fn is_between(&self) -> bool {
-        self.filled == 0 && self.left == 0 && !self.block
-    }
-
-    /// How many bytes are certain to be of the frame at hand.
-    fn rest(&self) -> usize {
-        if self.left > 0 { self.left } else { HEAD - self.filled }
     }
 }
 

@@ -7,6 +7,7 @@
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
 //! - [`goaway`]: the end of an HTTP/2 connection with a code
+//! - [`walk`]: where the frames of HTTP/2 begin and end
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`headers`]: what belongs to one hop only
@@ -29,6 +30,7 @@ mod session;
 mod shell;
 mod timer;
 mod tunnel;
+mod walk;
 
 pub(crate) use pool::Pools;
 pub(crate) use room::FaultRoom;

@@ -13,7 +13,8 @@
 //! - [`connection`]: what belongs to the client's connection
 //! - [`tunnel`]: what becomes of a connection that has changed its protocol
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
-//! - `frames`, `held`: the frames of a WebSocket, and what waits of a stream
+//! - `frames`, `messages`: the frames of a WebSocket, and what becomes of its messages
+//! - `held`: what waits of a stream
 
 pub mod body;
 pub mod chain;
@@ -26,6 +27,7 @@ pub(crate) mod held;
 pub mod json;
 pub(crate) mod limit;
 pub mod matching;
+pub(crate) mod messages;
 pub(crate) mod pace;
 pub mod pattern;
 pub mod tunnel;

@@ -71,6 +71,9 @@ pub struct Proxy {
     /// TLS on either side: an object with `terminate`, `originate` or `passthrough`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<Map<String, Value>>,
+    /// How many requests may be under an HTTP fault at one time; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -134,6 +137,9 @@ pub struct NewProxy {
     /// TLS on either side: an object with `terminate`, `originate` or `passthrough`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<Map<String, Value>>,
+    /// How many requests may be under an HTTP fault at one time; none is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_active_faults: Option<u32>,
     /// Whether to accept connections at once.
     pub enabled: bool,
     /// Toxics from the start.
@@ -150,6 +156,7 @@ impl NewProxy {
             upstream: upstream.into(),
             protocol: None,
             tls: None,
+            max_active_faults: None,
             enabled: true,
             toxics: Vec::new(),
         }

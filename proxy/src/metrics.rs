@@ -52,6 +52,8 @@ pub const UPSTREAM_DURATION: &str = "sabot_http_upstream_duration_seconds";
 pub const POOL_IDLE: &str = "sabot_http_pool_idle_connections";
 /// HTTP requests that went up over a connection that was there already, by proxy.
 pub const POOL_REUSED: &str = "sabot_http_pool_reused_total";
+/// Requests that passed without a fault since as many as may be were under one, by proxy.
+pub const FAULTS_CAPPED: &str = "sabot_http_faults_capped_total";
 /// Bytes that toxics hold, by proxy.
 pub const HELD: &str = "sabot_held_bytes";
 /// Bytes that toxics may hold in all.
@@ -76,6 +78,7 @@ pub fn describe() {
     describe_gauge!(IN_FLIGHT, "HTTP requests that have no answer yet, or not all of it.");
     describe_gauge!(POOL_IDLE, "Connections to the upstream that wait for an HTTP request.");
     describe_counter!(POOL_REUSED, "HTTP requests that went up over a connection that was there already.");
+    describe_counter!(FAULTS_CAPPED, "Requests that passed without a fault, above max_active_faults.");
     describe_gauge!(HELD, Unit::Bytes, "Bytes that toxics hold.");
     describe_gauge!(HELD_LIMIT, Unit::Bytes, "Bytes that toxics may hold in all.");
     describe_gauge!(TASKS, "Tasks alive on the workers.");
@@ -130,6 +133,8 @@ pub(crate) fn publish_proxy(proxy: &Proxy) {
         let last = last.and_then(|last| last.http.as_ref());
         publish_http(&now.name, http, last);
     }
+    let before = last.map_or(0, |last| last.faults_capped);
+    counter!(FAULTS_CAPPED, "proxy" => name()).increment(now.faults_capped - before);
     *published = Some(now);
 }
 

@@ -28,6 +28,10 @@ pub struct ProxySpec {
     /// TLS on either side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time, at least 1; none is no
+    /// limit. What comes above it passes without.
+    #[serde(default)]
+    pub max_active_faults: Option<u32>,
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -71,6 +75,7 @@ impl ProxySpec {
             upstream: upstream.into(),
             protocol: Protocol::Tcp,
             tls: None,
+            max_active_faults: None,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -90,6 +95,8 @@ pub struct ProxyView {
     pub protocol: Protocol,
     /// TLS on either side.
     pub tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time.
+    pub max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// The upstream chain first, then the downstream one.
@@ -200,6 +207,8 @@ pub struct ProxyTotals {
     pub applied: BTreeMap<&'static str, u64>,
     /// Client connections of an HTTP proxy that sent what is no HTTP.
     pub malformed: u64,
+    /// Requests that no fault acted on since `max_active_faults` others were under one.
+    pub faults_capped: u64,
     /// Its requests, if it speaks HTTP.
     pub http: Option<HttpTotals>,
 }

@@ -129,6 +129,17 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
     let tls = fields
         .object("tls")?
         .map(|map| TlsSpec::read(Value::Object(map)).map_err(|error| lenient::bad(error.within("tls"))));
+    let max_active_faults = match fields.number("max_active_faults")? {
+        None => None,
+        Some(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {
+            Some(number as u32)
+        }
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "bad request body: max_active_faults: {other} is no whole number from 1"
+            )));
+        }
+    };
     let given = |text: Option<String>, field| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| missing(field, place))
     };
@@ -138,6 +149,7 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
         upstream: given(upstream, "upstream")?,
         protocol,
         tls: tls.transpose()?,
+        max_active_faults,
         enabled: enabled.unwrap_or(true),
         toxics: Vec::new(),
     })

@@ -35,6 +35,27 @@ fn the_life_of_a_proxy() {
 }
 
 #[test]
+fn a_proxy_of_requests_may_cap_its_faults() {
+    let api = Api::start();
+    let body = |rest: &str| format!(r#"{{"name":"p","upstream":"u:1","enabled":false,{rest}}}"#);
+    for route in ["POST /v1/proxies", "POST /proxies"] {
+        api.check(&[
+            (
+                route,
+                &body(r#""protocol":"http","max_active_faults":0"#),
+                400,
+                "*max_active_faults: must be at least 1*",
+            ),
+            (route, &body(r#""max_active_faults":5"#), 400, "*max_active_faults: counts requests*"),
+            (route, &body(r#""protocol":"http","max_active_faults":1.5"#), 400, "*"),
+            (route, &body(r#""protocol":"http","max_active_faults":5"#), 201, "*"),
+            ("GET /v1/proxies/p", "", 200, "*\"protocol\":\"http\",\"max_active_faults\":5,*"),
+            ("DELETE /v1/proxies/p", "", 204, ""),
+        ]);
+    }
+}
+
+#[test]
 fn a_proxy_comes_with_its_toxics_or_not_at_all() {
     let api = Api::start();
     let body = |attributes: &str| {

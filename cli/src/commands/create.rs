@@ -41,6 +41,9 @@ pub(crate) struct Create {
     /// The key of the --tls-cert
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Vec<PathBuf>,
+    /// How many requests of an http proxy may be under a fault at one time; those above it pass without
+    #[arg(long, value_name = "N")]
+    max_active_faults: Option<u32>,
     /// Create it disabled
     #[arg(long)]
     disabled: bool,
@@ -55,6 +58,7 @@ impl Run for Create {
             listen: self.listen,
             protocol: self.protocol,
             tls: tls(&self.tls, &self.tls_cert, &self.tls_key)?,
+            max_active_faults: self.max_active_faults,
             enabled: !self.disabled,
             ..NewProxy::new(self.name, self.upstream)
         };

@@ -42,6 +42,9 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     if let Some(tls) = &proxy.tls {
         writeln!(out, "tls: {}", words::tls(tls))?;
     }
+    if let Some(most) = proxy.max_active_faults {
+        writeln!(out, "{} at most under a fault", words::count(u64::from(most), "request", "requests"))?;
+    }
     let open = words::count(proxy.connections.open, "connection", "connections");
     writeln!(out, "{open} open, {} in all", proxy.connections.total)
 }

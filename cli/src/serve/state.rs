@@ -53,6 +53,8 @@ struct SavedProxy {
     protocol: Protocol,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tls: Option<TlsSpec>,
+    #[serde(default)]
+    max_active_faults: Option<u32>,
     enabled: bool,
     toxics: Vec<SavedToxic>,
 }
@@ -128,6 +130,7 @@ impl Saved {
             upstream: proxy.upstream,
             protocol: proxy.protocol,
             tls: proxy.tls,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
@@ -151,7 +154,7 @@ impl Saved {
         };
         let same_proxy = |a: &SavedProxy, b: &SavedProxy| {
             (&a.name, &a.listen, &a.upstream, a.enabled) == (&b.name, &b.listen, &b.upstream, b.enabled)
-                && a.protocol == b.protocol
+                && (a.protocol, a.max_active_faults) == (b.protocol, b.max_active_faults)
                 && a.tls == b.tls
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
@@ -171,6 +174,7 @@ impl Saved {
             upstream: proxy.upstream,
             protocol: proxy.protocol,
             tls: proxy.tls,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });

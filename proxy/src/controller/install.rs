@@ -11,7 +11,7 @@ use sabot_toxics::{Entry, Invalid};
 
 use super::{Controller, bind};
 use crate::metrics;
-use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec};
+use crate::model::{ApplySummary, ControlError, Protocol, ProxyPatch, ProxySpec};
 use crate::net::Bound;
 use crate::net::timers::monotonic_now;
 use crate::proxy::Proxy;
@@ -103,7 +103,7 @@ impl Controller {
             let old = self.find(&spec.name).ok();
             let listen = spec.listen.as_deref().unwrap_or_default();
             let stays = old.as_ref().is_some_and(|old| {
-                old.protocol == spec.protocol
+                old.speaks_as(spec)
                     && old.tls.as_ref().map(|tls| &tls.spec) == spec.tls.as_ref()
                     && old.is_at(listen, &spec.upstream)
             });
@@ -289,6 +289,7 @@ fn check(spec: &ProxySpec) -> Result<(), Invalid> {
     if let Some(listen) = &spec.listen {
         listen.parse::<crate::net::Address>().map_err(|error| Invalid::new("listen", error.to_string()))?;
     }
+    check_cap(spec)?;
     for (index, toxic) in spec.toxics.iter().enumerate() {
         let valid = toxic
             .validate()
@@ -300,4 +301,16 @@ fn check(spec: &ProxySpec) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// Refuses a cap on faults that means nothing.
+fn check_cap(spec: &ProxySpec) -> Result<(), Invalid> {
+    let message = match spec.max_active_faults {
+        Some(_) if spec.protocol != Protocol::Http => {
+            "counts requests, and this proxy relays tcp: create it with `protocol` http, or leave it out"
+        }
+        Some(0) => "must be at least 1: leave it out for no limit, or give the toxics a `toxicity` of 0",
+        _ => return Ok(()),
+    };
+    Err(Invalid::new("max_active_faults", message))
 }

@@ -8,6 +8,8 @@
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
+//! - [`goaway`]: the end of an HTTP/2 connection with a code
+//! - [`walk`]: where the frames of HTTP/2 begin and end
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
@@ -15,6 +17,7 @@
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
 //! - [`stats`]: what is counted of requests
+//! - [`room`]: the cap on requests under a fault
 //! - [`timer`]: hyper's timers, on those of the worker
 //! - [`unread`]: a connection of which something was read already
 //!
@@ -23,19 +26,23 @@
 mod body;
 mod expect;
 mod forward;
+mod goaway;
 mod h2c;
 mod headers;
 pub(crate) mod leg;
 mod plain;
 mod pool;
+mod room;
 mod session;
 mod shell;
 mod stats;
 mod timer;
 mod tunnel;
 mod unread;
+mod walk;
 
 pub(crate) use pool::Pools;
+pub(crate) use room::FaultRoom;
 pub(crate) use session::serve;
 
 /// Any error that ends a message.

@@ -1,7 +1,7 @@
 //! One client connection, request by request.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
@@ -14,12 +14,15 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Shell};
+use sabot_toxics::http::{
+    Answer, Body, BoxFuture, Chain, Connection, Fault, GoAway, Request, RequestKey, Shell,
+};
 use sabot_toxics::{Direction, Time};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
+use super::goaway::{Goodbye, Streams};
 use super::h2c::{self, Joined};
 use super::leg::{Below, Leg};
 use super::plain::{self, After};
@@ -56,6 +59,11 @@ pub(super) struct Session {
     /// Why the client's TLS came to nothing.
     trouble: Mutex<Option<Failure>>,
     below: Arc<Below>,
+    /// What the faults remember of the connection.
+    pub(super) connection: Arc<Connection>,
+    streams: Arc<Streams>,
+    /// The connection is to end when the requests in flight are done.
+    leaving: AtomicBool,
     /// Whether a request has come.
     begun: AtomicBool,
     /// The tunnel that the connection became, if it changed its protocol.
@@ -70,6 +78,7 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     let below = Arc::<Below>::default();
     let session = Arc::new(Session {
         pool: context.proxy.pools.of(context.worker),
+        connection: Arc::default(),
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,
@@ -78,6 +87,8 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         tls: context.proxy.tls(),
         trouble: Mutex::default(),
         below: Arc::clone(&below),
+        streams: Arc::default(),
+        leaving: AtomicBool::new(false),
         begun: AtomicBool::new(false),
         tunnel: Mutex::default(),
     });
@@ -139,11 +150,11 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let After::Other(read) = plain::serve(&session, &mut io).await else { return };
-    let io = TokioIo::new(Unread::new(read, io));
-    let service = service_fn(|request| handle(Arc::clone(&session), request));
+    let io = Goodbye::new(Unread::new(read, io), Arc::clone(&session.streams));
+    let service = service_fn(|request| take(&session, request));
     let builder = builder(session.head_timeout);
-    let result = pin!(builder.serve_connection_with_upgrades(io, service)).await;
-    ended(&session, result);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(io), service);
+    driven(&session, connection, auto::UpgradeableConnection::graceful_shutdown).await;
     let tunnel = session.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(tunnel) = tunnel {
         tunnel.await;
@@ -169,9 +180,19 @@ fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Counts and logs what ended a connection, if it was a defect.
-fn ended(session: &Session, result: Result<(), Error>) {
-    let Err(error) = result else { return };
+/// Drives a connection to its end, a graceful one if the session is to be left.
+async fn driven<C>(session: &Session, connection: C, leave: fn(Pin<&mut C>))
+where
+    C: Future<Output = Result<(), Error>>,
+{
+    let mut connection = pin!(connection);
+    let result = poll_fn(|cx| {
+        if session.leaving.swap(false, Ordering::Relaxed) {
+            leave(connection.as_mut());
+        }
+        connection.as_mut().poll(cx)
+    });
+    let Err(error) = result.await else { return };
     if is_malformed(&*error) {
         session.proxy.count_malformed();
     }
@@ -189,12 +210,12 @@ fn to_http2(
     let serving = async move {
         // A session that held itself would never end.
         let (Some(session), Ok(client)) = (asked.upgrade(), client.await) else { return };
-        let io = TokioIo::new(Joined::new(TokioIo::new(client), first));
-        let service = service_fn(|request| handle(Arc::clone(&session), request));
+        let io = Goodbye::new(Joined::new(TokioIo::new(client), first), Arc::clone(&session.streams));
+        let service = service_fn(|request| take(&session, request));
         let builder = builder(session.head_timeout).http2_only();
         // With upgrades hyper-util looks for either version, whatever it was told.
-        let result = pin!(builder.serve_connection(io, service)).await;
-        ended(&session, result);
+        let connection = builder.serve_connection(TokioIo::new(io), service);
+        driven(&session, connection, auto::Connection::graceful_shutdown).await;
     };
     *session.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(serving));
     let mut response = http::Response::new(Body::empty());
@@ -266,11 +287,25 @@ impl Session {
     }
 }
 
+fn take(
+    session: &Arc<Session>,
+    request: http::Request<Incoming>,
+) -> impl Future<Output = Result<http::Response<Down>, Error>> + use<> {
+    let two = request.version() == http::Version::HTTP_2;
+    let stream = if two { session.streams.next() } else { None };
+    handle(Arc::clone(session), request, stream)
+}
+
 async fn handle(
     session: Arc<Session>,
     mut request: http::Request<Incoming>,
+    stream: Option<u32>,
 ) -> Result<http::Response<Down>, Error> {
     session.begin();
+    if stream.is_some_and(|stream| !session.streams.take_up(stream)) {
+        // The client was told so, and the connection is about to end.
+        return std::future::pending().await;
+    }
     if let Some(first) = h2c::first_frame(&request) {
         return Ok(to_http2(&session, &mut request, first));
     }
@@ -306,7 +341,7 @@ async fn handle(
         let key =
             RequestKey { number, client: session.shared.key.client, seed: session.shared.key.seed.clone() };
         let (session, upgrades) = (Arc::clone(&session), Mutex::new(upgrades.clone()));
-        let shell = FaultShell { shared: Arc::clone(&session.shared), seen: Arc::clone(&seen) };
+        let shell = FaultShell::new(&session, Arc::clone(&seen));
         let (shell, seen): (Arc<dyn Shell>, _) = (Arc::new(shell), Arc::clone(&seen));
         Chain::new(&plan, &key, &head, &shell, move |request| {
             let upgrades = upgrades.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -320,12 +355,19 @@ async fn handle(
                 seen.answered(response.status().as_u16());
                 Ok(response.map(|body| Down::upstream(body, &session.shared, version, Some(seen))))
             }
-            Err(fault) => session.answer(Err(fault), version, seen),
+            Err(fault) => session.answer(Err(fault), version, stream, seen),
         };
     };
     let request = Request::from_parts(head, Body::new(body));
     let answer = chain.run(request).await;
-    session.answer(answer, version, seen)
+    if let Err(Fault::GoAway(code)) = answer
+        && let Some(stream) = stream
+    {
+        session.streams.leave_before(stream, code);
+        session.shared.wake();
+        return std::future::pending().await;
+    }
+    session.answer(answer, version, stream, seen)
 }
 
 /// The way of a request that a fault has touched.
@@ -347,16 +389,41 @@ impl Session {
         &self,
         answer: Answer,
         version: http::Version,
+        stream: Option<u32>,
         seen: Arc<Seen>,
     ) -> Result<http::Response<Down>, Error> {
         match answer {
-            Ok(response) => Ok(self.toxic(response, version, seen)),
+            Ok(mut response) => {
+                if let Some(GoAway(code)) = response.extensions_mut().remove() {
+                    self.leave(&mut response, code, version, stream);
+                }
+                Ok(self.toxic(response, version, seen))
+            }
             Err(Fault::Upstream { reason, message }) => {
                 self.proxy.failed.count(reason);
                 Ok(self.toxic(forward::failed(reason, &message), version, seen))
             }
             Err(fault) => Err(break_off(fault, &self.shared, version)),
         }
+    }
+
+    /// Has the connection end with that answer.
+    fn leave(
+        &self,
+        answer: &mut http::Response<Body>,
+        code: u32,
+        version: http::Version,
+        stream: Option<u32>,
+    ) {
+        if version != http::Version::HTTP_2 {
+            answer.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+            return;
+        }
+        match stream.filter(|_| code != 0) {
+            Some(stream) => self.streams.leave_after(stream, code),
+            None => self.leaving.store(true, Ordering::Relaxed),
+        }
+        self.shared.wake();
     }
 
     fn toxic(

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use sabot_toxics::http::{BoxFuture, Shell};
+use sabot_toxics::http::{BoxFuture, Connection, Permit, Shell};
 use sabot_toxics::{Entry, Time};
 
+use super::room::FaultRoom;
+use super::session::Session;
 use super::stats::Seen;
 use crate::net::Monotonic;
 use crate::net::timers::{monotonic_now, sleep_until};
@@ -12,11 +14,22 @@ use crate::relay::ConnShared;
 
 /// What a connection gives the faults of one request.
 pub(super) struct FaultShell {
-    pub(super) shared: Arc<ConnShared>,
-    pub(super) seen: Arc<Seen>,
+    shared: Arc<ConnShared>,
+    room: Arc<FaultRoom>,
+    connection: Arc<Connection>,
+    seen: Arc<Seen>,
 }
 
 impl FaultShell {
+    pub(super) fn new(session: &Session, seen: Arc<Seen>) -> Self {
+        Self {
+            shared: Arc::clone(&session.shared),
+            room: Arc::clone(&session.proxy.fault_room),
+            connection: Arc::clone(&session.connection),
+            seen,
+        }
+    }
+
     /// Waits until that moment, for as long as the toxic is there, its window open, and
     /// `same` says so of it and of what it is now.
     fn wait_while(
@@ -68,6 +81,14 @@ impl Shell for FaultShell {
         let (_, plan) = self.shared.policy.plan();
         let current = plan.entries().iter().find(|entry| entry.id == toxic.id)?;
         current.spec.when.window(current.added, monotonic_now()).open.then(|| Arc::clone(current))
+    }
+
+    fn admit(&self) -> Option<Permit> {
+        self.room.admit()
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {

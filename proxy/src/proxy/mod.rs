@@ -11,7 +11,7 @@ use sabot_toxics::{Entry, Invalid, Phase, Plan, Seed};
 
 use crate::accept;
 use crate::event::{Events, What};
-use crate::http::Pools;
+use crate::http::{FaultRoom, Pools};
 use crate::metrics;
 use crate::model::{Protocol, ProxySpec, ProxyTotals, ProxyView};
 use crate::net::{Address, AddressError, Bound};
@@ -36,6 +36,8 @@ pub(crate) struct Proxy {
     pub(crate) tls: Option<Slot>,
     /// Connections to the upstream that wait for the next HTTP request.
     pub(crate) pools: Pools,
+    /// The cap on requests under a fault.
+    pub(crate) fault_room: Arc<FaultRoom>,
     /// HTTP requests so far; the last one's number.
     request_number: AtomicU64,
     /// Client connections that did not speak HTTP, though they should.
@@ -145,6 +147,7 @@ impl Proxy {
             tls,
             pools: Pools::new(shell.workers.len()),
             request_number: AtomicU64::new(0),
+            fault_room: Arc::new(FaultRoom::new(spec.max_active_faults)),
             malformed: AtomicU64::new(0),
             policy: Arc::new(policy),
             registry: Arc::default(),
@@ -167,6 +170,7 @@ impl Proxy {
             upstream: state.upstream.clone(),
             protocol: self.protocol,
             tls: self.tls.as_ref().map(|tls| tls.spec.clone()),
+            max_active_faults: self.fault_room.most(),
             enabled: state.running.is_some(),
             toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
             open_connections: self.registry.len(),
@@ -210,12 +214,18 @@ impl Proxy {
             applied: self.applied.so_far(),
             malformed: self.malformed.load(Ordering::Relaxed),
             http: (self.protocol == Protocol::Http).then(|| self.pools.totals()),
+            faults_capped: self.fault_room.passed(),
         }
     }
 
     /// What of its totals the metrics have, to be brought up to date.
     pub(crate) fn published(&self) -> MutexGuard<'_, Option<ProxyTotals>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it speaks, and counts its faults, as that one is to.
+    pub(crate) fn speaks_as(&self, spec: &ProxySpec) -> bool {
+        self.protocol == spec.protocol && self.fault_room.most() == spec.max_active_faults
     }
 
     /// Whether these addresses are those it has: asked for the same, or meaning

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{Method, Version};
 use http_body_util::BodyExt;
-use sabot_proxy::{ProxyPatch, ToxicPatch};
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ToxicPatch};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -228,4 +228,52 @@ async fn the_same_seed_takes_the_same_requests() {
     assert_eq!(runs[0], runs[1]);
     let taken = runs[0].iter().filter(|status| **status == 503).count();
     assert!((16..48).contains(&taken), "{taken} of 64");
+}
+
+#[tokio::test]
+async fn requests_above_the_cap_pass_without_a_fault() {
+    let upstream = Upstream::echo().await;
+    let controller = one_worker(|_| {});
+    let spec = ProxySpec {
+        protocol: Protocol::Http,
+        max_active_faults: Some(2),
+        ..ProxySpec::new("p", upstream.addr.to_string())
+    };
+    let proxy = controller.create(spec).await.unwrap();
+    assert_eq!(proxy.max_active_faults, Some(2));
+    controller.add_toxic("p", simple("http_hang", json!({}))).unwrap();
+    let mut hanging = Vec::new();
+    for version in BOTH {
+        let mut client = Client::new(&proxy, version).await;
+        let request = client.request(Method::GET, "/").body(empty()).unwrap();
+        hanging.push(tokio::spawn(async move { client.send(request).await.map(drop) }));
+    }
+    let applied = || controller.proxy("p").unwrap().toxics[0].applied;
+    until(|| applied() == 2).await;
+    let mut client = Client::new(&proxy, Version::HTTP_11).await;
+    for _ in 0..3 {
+        assert_eq!(client.get("/").await.0.status().as_u16(), 200);
+    }
+    assert_eq!((applied(), controller.totals()[0].faults_capped), (2, 3));
+    // Who leaves makes room.
+    hanging.pop().unwrap().abort();
+    until(|| controller.proxy("p").unwrap().open_connections == 2).await;
+    let request = client.request(Method::GET, "/").body(empty()).unwrap();
+    hanging.push(tokio::spawn(async move { client.send(request).await.map(drop) }));
+    until(|| applied() == 3).await;
+    controller.remove_toxic("p", "http_hang_downstream").unwrap();
+    for hanging in hanging.drain(..) {
+        within(hanging).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_cap_that_means_nothing_is_refused() {
+    let controller = one_worker(|_| {});
+    let refused = async |protocol, cap| {
+        let spec = ProxySpec { protocol, max_active_faults: Some(cap), ..ProxySpec::new("p", "127.0.0.1:1") };
+        controller.create(spec).await.unwrap_err().to_string()
+    };
+    assert!(refused(Protocol::Http, 0).await.starts_with("max_active_faults: must be at least 1"));
+    assert!(refused(Protocol::Tcp, 5).await.contains("create it with `protocol` http"));
 }

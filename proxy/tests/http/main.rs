@@ -13,6 +13,7 @@ mod beneath;
 mod counted;
 mod expect;
 mod faults;
+mod goaway;
 mod malformed;
 mod passing;
 mod resets;

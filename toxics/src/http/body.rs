@@ -1,7 +1,7 @@
 //! Bodies that stream.
 
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{self, Either};
@@ -135,6 +135,12 @@ impl Body {
         })
     }
 
+    /// This body, which keeps `guard` until it has ended or is dropped.
+    #[must_use]
+    pub fn holding(self, guard: impl Send + 'static) -> Self {
+        Self::new(Holding { body: self, guard: Some(guard) })
+    }
+
     /// This body behind what was read of it.
     fn after(self, read: Bytes) -> Self {
         let read = Some(read).filter(|read| !read.is_empty());
@@ -145,6 +151,40 @@ impl Body {
             };
             Some((frame, (read, body)))
         })
+    }
+}
+
+/// A body that keeps something until it has ended. Its length stays known, so that an
+/// answer without a body keeps being one.
+struct Holding<G> {
+    body: Body,
+    guard: Option<G>,
+}
+
+// Nothing in it is pinned: the body is a box.
+impl<G> Unpin for Holding<G> {}
+
+impl<G: Send + 'static> http_body::Body for Holding<G> {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if !matches!(frame, Some(Ok(_))) {
+            self.guard = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

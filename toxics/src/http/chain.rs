@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::request::Parts;
 
-use super::{Answer, Body, BoxFuture, Fault, HttpToxic, Match, Request};
+use super::{Answer, Body, BoxFuture, Connection, Fault, HttpToxic, Match, Request, Tunnel};
 use crate::catalog::{HttpSettings, Settings};
 use crate::plan::{Entry, Plan};
 use crate::seed::Draws;
@@ -30,8 +30,50 @@ pub trait Shell: Send + Sync + 'static {
     /// its window is closed.
     fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>>;
 
+    /// Room for one more request under a fault; none if the proxy has as many as it may
+    /// have, and the request is to pass without.
+    fn admit(&self) -> Option<Permit>;
+
+    /// What is kept of the client's connection.
+    fn connection(&self) -> &Connection;
+
     /// The toxic acted on this request.
     fn acted(&self, toxic: &Arc<Entry>);
+}
+
+/// Room for a request under a fault, until it is dropped.
+pub struct Permit(Option<Box<dyn Send>>);
+
+impl Permit {
+    /// Where there is no limit.
+    #[must_use]
+    pub const fn unlimited() -> Self {
+        Self(None)
+    }
+
+    /// One that is given back when `guard` is dropped.
+    pub fn new(guard: impl Send + 'static) -> Self {
+        Self(Some(Box::new(guard)))
+    }
+}
+
+/// The room of one request, asked for when a fault takes it.
+struct Room {
+    shell: Arc<dyn Shell>,
+    permit: Mutex<Option<Option<Permit>>>,
+}
+
+impl Room {
+    fn is_there(&self) -> bool {
+        let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        permit.get_or_insert_with(|| self.shell.admit()).is_some()
+    }
+
+    /// What is to be given back later than now.
+    fn take(&self) -> Option<Box<dyn Send>> {
+        let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        permit.take().flatten().and_then(|permit| permit.0)
+    }
 }
 
 /// A request, as far as chance and selection are concerned.
@@ -123,6 +165,12 @@ impl Cx {
         self.0.client
     }
 
+    /// What the toxic keeps of the client's connection; it survives updates.
+    #[must_use]
+    pub fn of_connection<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
+        self.0.shell.connection().get(self.0.entry.id)
+    }
+
     /// Says that the fault did something; once for a request, however often it is said.
     pub fn acted(&self) {
         if !self.0.acted.swap(true, Ordering::Relaxed) {
@@ -164,6 +212,7 @@ impl Link {
 /// The faults that a request meets.
 pub struct Chain {
     links: Vec<Link>,
+    room: Room,
     upstream: Box<dyn Fn(Request) -> BoxFuture<Answer> + Send + Sync>,
 }
 
@@ -179,6 +228,7 @@ impl Chain {
         upstream: impl Fn(Request) -> BoxFuture<Answer> + Send + Sync + 'static,
     ) -> Option<Self> {
         let mut links = Vec::new();
+        let room = Room { shell: Arc::clone(shell), permit: Mutex::default() };
         for entry in plan.entries() {
             let Settings::Http(settings, matcher) = &entry.settings else { continue };
             if !matcher.request(head) || !entry.spec.when.window(entry.added, shell.now()).open {
@@ -195,16 +245,24 @@ impl Chain {
                 acted: AtomicBool::new(false),
             }));
             let link = Link { settings: settings.clone(), matcher: matcher.clone(), cx };
-            if matcher.needs_answer() || link.takes() {
+            if matcher.needs_answer() || (link.takes() && room.is_there()) {
                 links.push(link);
             }
         }
-        (!links.is_empty()).then(|| Self { links, upstream: Box::new(upstream) })
+        (!links.is_empty()).then(|| Self { links, room, upstream: Box::new(upstream) })
     }
 
     /// Sends the request on its way.
     pub async fn run(self, request: Request) -> Answer {
-        Next(Way::Chain { chain: Arc::new(self), index: 0 }).run(request).await
+        let chain = Arc::new(self);
+        let answer = Next(Way::Chain { chain: Arc::clone(&chain), index: 0 }).run(request).await?;
+        let Some(permit) = chain.room.take() else { return Ok(answer) };
+        // It is under the fault until all of the answer has passed.
+        if let Some(tunnel) = answer.extensions().get::<Tunnel>() {
+            tunnel.keep(permit);
+            return Ok(answer);
+        }
+        Ok(answer.map(|body| body.holding(permit)))
     }
 }
 
@@ -254,7 +312,7 @@ fn run(chain: Arc<Chain>, index: usize, request: Request) -> BoxFuture<Answer> {
         let head = clone_head(&request);
         let answer = next.run(request).await?;
         let Some(link) = chain.links.get(index) else { return Ok(answer) };
-        if !link.matcher.answer(answer.status()) || !link.takes() {
+        if !link.matcher.answer(answer.status()) || !link.takes() || !chain.room.is_there() {
             return Ok(answer);
         }
         let next = Next(Way::Answered(Arc::new(Mutex::new(Some(answer)))));

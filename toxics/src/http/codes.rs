@@ -113,6 +113,8 @@ const HTTP2: [&str; 14] = [
 ];
 
 impl ErrorCode {
+    /// Nothing is wrong.
+    pub const NO_ERROR: Self = Self(0);
     /// The stream is no longer wanted.
     pub const CANCEL: Self = Self(8);
 }

@@ -10,13 +10,16 @@
 //! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
 //! - [`content`], [`json`]: a body put in another's place, perhaps compressed; changes of a JSON document
+//! - [`connection`]: what belongs to the client's connection
 //! - [`tunnel`]: what becomes of a connection that has changed its protocol
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
-//! - `frames`, `held`: the frames of a WebSocket, and what waits of a stream
+//! - `frames`, `messages`: the frames of a WebSocket, and what becomes of its messages
+//! - `held`: what waits of a stream
 
 pub mod body;
 pub mod chain;
 pub mod codes;
+pub mod connection;
 pub mod content;
 pub(crate) mod events;
 pub(crate) mod frames;
@@ -24,6 +27,7 @@ pub(crate) mod held;
 pub mod json;
 pub(crate) mod limit;
 pub mod matching;
+pub(crate) mod messages;
 pub(crate) mod pace;
 pub mod pattern;
 pub mod tunnel;
@@ -39,7 +43,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Invalid;
 
 pub use body::Body;
-pub use chain::{Chain, Current, Cx, Next, RequestKey, Shell};
+pub use chain::{Chain, Current, Cx, Next, Permit, RequestKey, Shell};
+pub use connection::{Connection, GoAway};
 pub use matching::{Head, Match};
 pub use pattern::Pattern;
 pub use tunnel::Tunnel;
@@ -94,6 +99,9 @@ pub enum Fault {
     /// RST: of the stream with that code (HTTP/2), of the socket (HTTP/1).
     #[error("reset with code {0}")]
     Reset(u32),
+    /// Over HTTP/2, GOAWAY with that code: the request was not taken up.
+    #[error("the connection went away with code {0}")]
+    GoAway(u32),
     /// The connection is closed before the answer is complete.
     #[error("closed before the answer was complete")]
     Close,

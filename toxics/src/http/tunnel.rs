@@ -32,6 +32,14 @@ impl Tunnel {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(layer);
     }
 
+    /// Has the tunnel keep `guard` while it lives, if anything was added to it.
+    pub(crate) fn keep(&self, guard: impl Send + 'static) {
+        let is_empty = self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+        if !is_empty {
+            self.add(Side::Response, move |bytes| bytes.holding(guard));
+        }
+    }
+
     /// What was added, the side of the request first; none if nothing was.
     #[must_use]
     pub fn take(&self) -> Option<[Layers; 2]> {

@@ -1,17 +1,13 @@
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use http::StatusCode;
-use http_body::{Frame, SizeHint};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::http_abort::{refusal, retry_after};
 use crate::http::values::Status;
-use crate::http::{Answer, Body, Cx, Fault, HttpToxic, Next, Request};
+use crate::http::{Answer, Cx, HttpToxic, Next, Request};
 use crate::units::Millis;
 
 /// Refuses requests while `limit` others are in flight.
@@ -48,7 +44,7 @@ impl HttpToxic for HttpConcurrency {
             }
             return Ok(response);
         };
-        Ok(next.run(request).await?.map(|body| Body::new(Seated { body, seat: Some(seat) })))
+        Ok(next.run(request).await?.map(|body| body.holding(seat)))
     }
 }
 
@@ -72,36 +68,5 @@ impl Drop for Seat {
         if let Some(InFlight(count)) = self.0.shared() {
             count.fetch_sub(1, Ordering::Relaxed);
         }
-    }
-}
-
-/// A body that holds a seat until it has ended. Its length stays known, so that an
-/// answer without a body keeps being one.
-struct Seated {
-    body: Body,
-    seat: Option<Seat>,
-}
-
-impl http_body::Body for Seated {
-    type Data = Bytes;
-    type Error = Fault;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if !matches!(frame, Some(Ok(_))) {
-            self.seat = None;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -30,6 +30,7 @@ kinds! {
     http http_concurrency::HttpConcurrency,
     http http_delay::HttpDelay,
     http http_duplicate::HttpDuplicate,
+    http http_goaway::HttpGoaway,
     http http_hang::HttpHang,
     http http_headers::HttpHeaders,
     http http_rate_limit::HttpRateLimit,

@@ -25,6 +25,9 @@ pub(crate) struct Proxy {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(schema_with = tls)]
     tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time; absent is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -51,6 +54,7 @@ impl From<ProxyView> for Proxy {
             upstream: proxy.upstream,
             protocol: proxy.protocol,
             tls: proxy.tls,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
             connections: ConnectionCount { open, total },
@@ -84,6 +88,10 @@ pub(crate) struct NewProxy {
     /// TLS on either side: terminated, originated or passed through.
     #[schema(schema_with = tls)]
     tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time, on a proxy that speaks
+    /// `http`; those above it pass without. Absent is no limit.
+    #[schema(minimum = 1)]
+    max_active_faults: Option<u32>,
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
@@ -100,6 +108,7 @@ impl From<NewProxy> for ProxySpec {
             upstream: new.upstream,
             protocol: new.protocol.unwrap_or_default(),
             tls: new.tls,
+            max_active_faults: new.max_active_faults,
             enabled: new.enabled.unwrap_or(true),
             toxics: new.toxics.unwrap_or_default(),
         }

@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use super::bench::{Bench, End, header, refused, text};
-use crate::support::MS;
+use super::world::{World, get};
+use crate::support::{MS, at_ms, plan, toxic};
 
 #[test]
 fn a_rate_limit_is_a_bucket() {
@@ -103,4 +104,31 @@ fn a_seat_is_free_when_the_body_has_ended_or_was_dropped() {
     assert_eq!(bench.status(), 200, "the first has ended, though it is still there");
     bench.update(json!({"limit": 1}));
     assert_eq!(bench.status(), 503, "the third still counts");
+}
+
+#[test]
+fn faults_beyond_the_cap_do_not_act() {
+    let plan =
+        || plan([toxic("http_status", json!({"status": 500})), toxic("http_delay", json!({"delay": 5}))]);
+    let world = World::new(plan()).capped(2);
+    let ask = |number| world.ask(number, get("/")).unwrap();
+    let (first, mut second) = (ask(1), ask(2));
+    assert_eq!((world.acted().len(), world.now()), (4, at_ms(10.0)));
+    let third = ask(3);
+    assert_eq!(third.status(), 200, "there is no room, so it passes");
+    assert_eq!((world.acted().len(), world.now()), (4, at_ms(10.0)));
+    drop(first);
+    assert_eq!(ask(4).status(), 500, "one was dropped, and this one too");
+    while world.run(second.body_mut().next()).is_some() {}
+    let (fifth, sixth) = (ask(5), ask(6));
+    assert_eq!([fifth.status(), sixth.status()].map(|status| status.as_u16()), [500, 500]);
+    assert_eq!(ask(7).status(), 200);
+
+    // Those that are picked by the answer take room when it has come.
+    let picked = toxic("http_status", json!({"status": 500, "match": {"status": 200}}));
+    let world = World::new(crate::support::plan([picked])).capped(1);
+    let held = world.ask(1, get("/")).unwrap();
+    assert_eq!(world.ask(2, get("/")).unwrap().status(), 200);
+    drop(held);
+    assert_eq!(world.ask(3, get("/")).unwrap().status(), 500);
 }

@@ -14,6 +14,7 @@ mod litmus;
 mod websocket;
 mod world;
 
+use sabot_toxics::http::GoAway;
 use sabot_toxics::{Kind, Phase, Plan, ToxicSpec, kinds};
 use serde_json::{Map, Value, json};
 
@@ -69,6 +70,7 @@ const ROWS: &[Row] = &[
     Row { kind: "http_concurrency", acts: || json!({"limit": 0}), idle: Some(|| json!({"limit": 1})), waits: never, request: charge },
     Row { kind: "http_delay", acts: || json!({"delay": 20, "jitter": 2}), idle: None, waits: || vec![json!({"delay": 1000}), json!({"delay": 1000, "at": "response"}), json!({"delay": 1000, "at": "chunks"})], request: charge },
     Row { kind: "http_duplicate", acts: || json!({"copies": 2}), idle: None, waits: never, request: charge },
+    Row { kind: "http_goaway", acts: || json!({"after": 2}), idle: Some(|| json!({"after": 3})), waits: never, request: charge },
     Row { kind: "http_hang", acts: || json!({"at": "body", "after": 3}), idle: Some(|| json!({"at": "body", "after": 1000})), waits: || vec![json!({}), json!({"at": "head"}), json!({"at": "body", "after": 3})], request: charge },
     Row { kind: "http_headers", acts: || json!({"side": "request", "set": {"x-a": "1"}, "add": {"x-trace": "3"}, "remove": ["content-type"]}), idle: Some(|| json!({"remove": ["x-none"]})), waits: never, request: charge },
     Row { kind: "http_rate_limit", acts: || json!({"rate": 1}), idle: Some(|| json!({"rate": 2})), waits: never, request: charge },
@@ -102,6 +104,9 @@ fn exchange(world: &World, row: &Row) -> Vec<String> {
     let got = world.send(1, (row.request)());
     let mut all: Vec<_> = world.seen().iter().map(content).collect();
     all.push(got.as_ref().map_or_else(ToString::to_string, content));
+    // What the shell is asked to do is a change too.
+    let goodbye = got.ok().and_then(|mut got| got.head.extensions.remove::<GoAway>());
+    all.extend(goodbye.map(|goodbye| format!("{goodbye:?}")));
     all
 }
 

@@ -11,14 +11,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, request, response};
 use sabot_toxics::http::{
-    Answer, Body, BoxFuture, Chain, Fault, Request, RequestKey, Response, Shell, Tunnel,
+    Answer, Body, BoxFuture, Chain, Connection, Fault, Permit, Request, RequestKey, Response, Shell, Tunnel,
 };
 use sabot_toxics::{Entry, Plan, Seed, Time};
 use serde_json::Value;
 
 /// Time and evidence.
 #[derive(Default)]
-pub(crate) struct FakeShell(Mutex<Clock>);
+pub(crate) struct FakeShell(Mutex<Clock>, Connection, Cap);
+
+/// How many requests may be under a fault, and how many are.
+#[derive(Default)]
+struct Cap(Mutex<Option<usize>>, Arc<()>);
 
 #[derive(Default)]
 struct Clock {
@@ -128,6 +132,19 @@ impl Shell for Handle {
         self.0.0.lock().unwrap().current(toxic)
     }
 
+    fn admit(&self) -> Option<Permit> {
+        let Cap(cap, active) = &self.0.2;
+        match *cap.lock().unwrap() {
+            None => Some(Permit::unlimited()),
+            Some(cap) if Arc::strong_count(active) > cap => None,
+            Some(_) => Some(Permit::new(Arc::clone(active))),
+        }
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.0.1
+    }
+
     fn acted(&self, toxic: &Arc<Entry>) {
         self.0.0.lock().unwrap().acted.push(toxic.spec.name.clone());
     }
@@ -201,6 +218,12 @@ impl World {
         upstream: impl Fn(&Seen<request::Parts>) -> Response + Send + Sync + 'static,
     ) -> Self {
         Self { upstream: Arc::new(move |seen| Ok(upstream(seen))), ..self }
+    }
+
+    /// So many requests may be under a fault at one time.
+    pub(crate) fn capped(self, cap: usize) -> Self {
+        *self.shell.2.0.lock().unwrap() = Some(cap);
+        self
     }
 
     /// All toxics are taken back at `ms`.

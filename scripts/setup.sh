@@ -32,6 +32,7 @@ debian_packages() {
   [ "$for_what" = demo ] && return
   has c++ || want build-essential
   has curl || want curl
+  has openssl || want openssl
   has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || want python3-venv
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || want postgresql
   has psql || want postgresql-client

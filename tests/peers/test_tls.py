@@ -520,6 +520,33 @@ def test_an_upstream_under_tls(sabot, files, protocol):
         assert code != 0 or "502" in said, said
 
 
+@pytest.mark.parametrize("orderly", [True, False])
+def test_an_end_of_the_upstream_is_the_end_of_the_client(sabot, trusted, files, orderly):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    pair = files(f"ends-{orderly}", "DNS:up.example")
+    context.load_cert_chain(pair["cert"], pair["key"])
+
+    def serve(connection):
+        with context.wrap_socket(connection, server_side=True) as secure:
+            secure.sendall(TEXT)
+            if orderly:
+                secure.unwrap()
+            else:
+                secure.shutdown(socket.SHUT_WR)
+                socket.socket.recv(secure, 1)
+
+    with Upstream(serve) as behind:
+        tls = {"terminate": {}, "originate": {"ca": files.own, "server_name": "up.example"}}
+        proxy = sabot.proxy(behind.address, name=f"end-{orderly}", tls=tls)
+        with raw(proxy, trusted) as client:
+            assert read_exactly(client, len(TEXT)) == TEXT
+            if orderly:
+                assert client.recv(1) == b""
+            else:
+                with pytest.raises(ssl.SSLEOFError):
+                    client.recv(1)
+
+
 def test_two_in_a_row_trust_the_same_ca(sabot, upstream, trusted):
     near = sabot.proxy(upstream, name="row-1", protocol="http", tls={"terminate": {}})
     tls = {"terminate": {}, "originate": {"server_name": "localhost"}}

@@ -38,7 +38,10 @@ impl Store {
                 }
                 Ok(Some(authority))
             }
-            None => Authority::in_memory().map(Some),
+            None => {
+                tracing::info!("made a CA that ends with this process: it has no directory to be kept in");
+                Authority::in_memory().map(Some)
+            }
         })?
         .ok_or_else(|| CaError::Signing("there is no CA".to_owned()))
     }

@@ -35,6 +35,14 @@ impl Shell for Virtual {
         Box::pin(std::future::ready(()))
     }
 
+    fn wait_or_update(&self, toxic: &Arc<Entry>, until: Option<Time>) -> BoxFuture<()> {
+        self.wait(toxic, until)
+    }
+
+    fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
+        Some(Arc::clone(toxic))
+    }
+
     fn acted(&self, _: &Arc<Entry>) {
         self.acted.store(true, Ordering::Relaxed);
     }
@@ -74,9 +82,11 @@ pub fn run(data: &[u8]) {
     let up = went_up.lock().expect("nobody panicked").take();
     match up {
         Some(headers) => {
-            let names = asked.keys().filter(|name| !name.as_str().starts_with("x-envoy-fault-"));
-            let kept = names.clone().all(|name| asked.get_all(name).iter().eq(headers.get_all(name).iter()));
-            assert!(kept && names.count() == headers.keys_len(), "the other headers go up, and only they");
+            let others: Vec<_> =
+                asked.keys().filter(|name| !name.as_str().starts_with("x-envoy-fault-")).collect();
+            let kept =
+                others.iter().all(|name| asked.get_all(*name).iter().eq(headers.get_all(*name).iter()));
+            assert!(kept && others.len() == headers.keys_len(), "the other headers go up, and only they");
             let whole = at_once(answer.into_body().collect(ANSWER.len())).expect("no fault breaks it off");
             let whole = whole.unwrap_or_else(|_| panic!("the body has grown"));
             assert_eq!(whole.data, ANSWER);

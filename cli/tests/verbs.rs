@@ -98,7 +98,7 @@ fn refusals_say_what_to_do() {
         (&["toxic", "add", "-t", "latency", "-a", "latency", "db"], &["expected key=value"]),
         (&["inspect"], &["NAME"]),
         (&["lst"], &["unrecognized subcommand"]),
-        (&["-h", "ftp://x", "list"], &["only http:// is spoken"]),
+        (&["-h", "ftp://x", "list"], &["only http:// and https:// are spoken"]),
     ] {
         let refusal = server.refuses(args);
         assert!(said.iter().all(|part| refusal.contains(part)), "{args:?}: {refusal}");

@@ -200,6 +200,15 @@ impl Client {
         Ok(Events::new(path.clone(), self.http.stream(&path).await?))
     }
 
+    /// The HTTP requests on a proxy from now on, as events `request`.
+    ///
+    /// # Errors
+    /// 404 without the proxy, 400 if it does not speak HTTP; else as every call.
+    pub async fn requests(&self, proxy: &str) -> Result<Events, Error> {
+        let path = v1(&["proxies", proxy, "requests"]);
+        Ok(Events::new(path.clone(), self.http.stream(&path).await?))
+    }
+
     /// Bytes that went through each proxy since the server started, by name.
     ///
     /// # Errors

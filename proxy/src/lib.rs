@@ -21,6 +21,7 @@ mod controller;
 mod embed;
 pub mod event;
 mod expiry;
+mod histogram;
 mod http;
 pub mod metrics;
 pub mod model;
@@ -37,8 +38,8 @@ pub use controller::Controller;
 pub use embed::Proxy;
 pub use event::{Event, What};
 pub use model::{
-    ApplySummary, ConnectionView, ControlError, Protocol, ProxyPatch, ProxySpec, ProxyTotals, ProxyView,
-    TimerLateness, ToxicPatch, ToxicView,
+    ApplySummary, ConnectionView, ControlError, Distribution, HttpTotals, Protocol, ProxyPatch, ProxySpec,
+    ProxyTotals, ProxyView, ToxicPatch, ToxicView,
 };
 pub use options::Options;
 pub use proxy::check_upstream;

@@ -7,6 +7,7 @@ use sabot_toxics::{Direction, Invalid, Kind, ToxicSpec, When};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::histogram::Distribution;
 use crate::tls::TlsSpec;
 
 /// A proxy as it is asked for.
@@ -171,18 +172,9 @@ pub struct ConnectionView {
     pub state: &'static str,
 }
 
-/// How late timers fired since the start.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TimerLateness {
-    /// Upper bounds in seconds, the last one infinite, and how many were no later.
-    pub buckets: Vec<(f64, u64)>,
-    /// All together, in seconds.
-    pub sum_s: f64,
-}
-
 /// What a proxy has counted since it was created. Bytes are given upstream first,
 /// and are live.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProxyTotals {
     /// The proxy.
     pub name: String,
@@ -208,6 +200,25 @@ pub struct ProxyTotals {
     pub applied: BTreeMap<&'static str, u64>,
     /// Client connections of an HTTP proxy that sent what is no HTTP.
     pub malformed: u64,
+    /// Its requests, if it speaks HTTP.
+    pub http: Option<HttpTotals>,
+}
+
+/// What an HTTP proxy has counted of requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpTotals {
+    /// Requests by method and class of their status (`"2xx"`, or `"none"` without an answer).
+    pub requests: BTreeMap<(&'static str, &'static str), u64>,
+    /// Those that have no answer yet, or not all of it.
+    pub in_flight: u64,
+    /// Connections to the upstream that wait for a request.
+    pub idle_connections: usize,
+    /// Requests that went up over a connection that was there already.
+    pub reused: u64,
+    /// From the head of a request to the last byte of its answer.
+    pub duration: Distribution,
+    /// From sending a request up to the head of its answer.
+    pub upstream: Distribution,
 }
 
 /// What [`crate::Controller::apply`] did.

@@ -447,6 +447,29 @@ def test_half_close_and_reset_pass(sabot, trusted):
         assert ends[1] == "reset"
 
 
+def test_a_change_of_protocol_under_tls(sabot, trusted):
+    """After 101 bytes pass both ways, over TLS as without it."""
+
+    def serve(connection):
+        while not (head := connection.recv(65536)).endswith(b"\r\n\r\n"):
+            pass
+        assert b"upgrade: echo" in head.lower()
+        connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+        echo(connection)
+
+    with Upstream(serve) as plain:
+        proxy = sabot.proxy(plain.address, name="upgrade", protocol="http", tls={"terminate": {}})
+        with raw(proxy, trusted) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.recv(1)
+            assert head.startswith(b"HTTP/1.1 101"), head
+            data = os.urandom(300_000)
+            threading.Thread(target=client.sendall, args=[data], daemon=True).start()
+            assert read_exactly(client, len(data)) == data
+
+
 def test_faults_of_requests_and_of_the_stream_under_tls(sabot, upstream, trusted):
     proxy = sabot.proxy(upstream, name="under", protocol="http", tls={"terminate": {}})
     url = f"https://localhost:{proxy.port}/"

@@ -39,6 +39,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(connections::list))
         .routes(routes!(connections::close))
         .routes(routes!(events::stream))
+        .routes(routes!(events::requests))
 }
 
 /// Who answers, and the seed of this run.

@@ -125,7 +125,7 @@ fn the_catalog_is_served() {
         assert_eq!(&one.json(), kind);
         assert!(kind["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{name}");
         assert_eq!(kind["schema"]["type"], "object", "{name}");
-        assert!(matches!(kind["phase"].as_str(), Some("stream" | "connect" | "http")), "{name}");
+        assert!(matches!(kind["phase"].as_str(), Some("stream" | "connect" | "tls" | "http")), "{name}");
     }
     let latency = api.call("GET /v1/kinds/latency", "").json();
     assert_eq!(latency["toxiproxy"], true);

@@ -44,6 +44,7 @@ commands! {
     kinds::Kinds,
     connections::Connections,
     events::Events,
+    requests::Requests,
     top::Top,
     completions::Completions,
     man::Man,

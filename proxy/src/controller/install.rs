@@ -109,7 +109,14 @@ impl Controller {
             });
             let store = &self.inner.shell.ca;
             let tls = spec.tls.as_ref().map(|tls| Tls::new(tls, spec.protocol, &spec.upstream, store));
-            let tls = tls.transpose().map_err(|error| error.within("tls"))?.map(Arc::new);
+            let tls = tls.transpose().map_err(|error| {
+                let Invalid { field, mut message } = error.within("tls");
+                if specs.len() > 1 {
+                    message += &format!(" (proxy `{}`)", spec.name);
+                }
+                Invalid { field, message }
+            });
+            let tls = tls?.map(Arc::new);
             steps.push(Step { spec: spec.clone(), entries, old, tls, stays, bound: None });
         }
         Ok(steps)

@@ -21,10 +21,9 @@ use crate::event::Event;
 use crate::expiry::{Expiry, Watch};
 use crate::metrics;
 use crate::model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, TimerLateness,
-    ToxicPatch, ToxicView,
+    ApplySummary, ConnectionView, ControlError, Distribution, Protocol, ProxyPatch, ProxySpec, ProxyTotals,
+    ProxyView, ToxicPatch, ToxicView,
 };
-use crate::net::timers::lateness::BOUNDS_US;
 use crate::net::timers::monotonic_now;
 use crate::net::{Address, Bound, Workers};
 use crate::options::Options;
@@ -290,6 +289,22 @@ impl Controller {
         Ok(self.find(proxy)?.events.subscribe())
     }
 
+    /// The HTTP requests on a proxy from now on, each told of when its answer has gone.
+    ///
+    /// # Errors
+    /// There is no such proxy, or it does not speak HTTP.
+    pub fn requests(&self, proxy: &str) -> Result<broadcast::Receiver<Event>, ControlError> {
+        let proxy = self.find(proxy)?;
+        if proxy.protocol != Protocol::Http {
+            let problem = format!(
+                "`{}` passes bytes and knows no requests: create it with \"protocol\": \"http\"",
+                proxy.name
+            );
+            return Err(Invalid::new("protocol", problem).into());
+        }
+        Ok(proxy.requests.subscribe())
+    }
+
     /// What each proxy has counted, sorted by name; live.
     #[must_use]
     pub fn totals(&self) -> Vec<ProxyTotals> {
@@ -306,15 +321,8 @@ impl Controller {
 
     /// How late timers fired: how exact delays are on this machine.
     #[must_use]
-    pub fn timer_lateness(&self) -> TimerLateness {
-        let (counts, sum) = self.inner.shell.workers.lateness();
-        let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
-        let mut below = 0;
-        let cumulated = counts.iter().map(|count| {
-            below += count;
-            below
-        });
-        TimerLateness { buckets: bounds.zip(cumulated).collect(), sum_s: sum.as_secs_f64() }
+    pub fn timer_lateness(&self) -> Distribution {
+        self.inner.shell.workers.lateness()
     }
 
     /// Sabot's own CA, made if there is none yet. It is what signs certificates for proxies

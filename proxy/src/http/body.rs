@@ -15,6 +15,7 @@ use sabot_toxics::http::{Body, Fault};
 use super::Error;
 use super::expect::{Gate, Go, Held};
 use super::pool::Lease;
+use super::stats::Seen;
 use crate::proxy::Proxy;
 use crate::relay::ConnShared;
 
@@ -242,6 +243,8 @@ pub(super) struct Down {
     version: http::Version,
     /// The end of a body that broke off, once what came before had its turn to be sent.
     broken: Option<Fault>,
+    /// The request that it answers.
+    seen: Option<Arc<Seen>>,
 }
 
 enum Below {
@@ -252,12 +255,30 @@ enum Below {
 }
 
 impl Down {
-    pub(super) fn upstream(body: Answered, shared: &Arc<ConnShared>, version: http::Version) -> Self {
-        Self { source: Below::Upstream(body), shared: Arc::clone(shared), version, broken: None }
+    pub(super) fn upstream(
+        body: Answered,
+        shared: &Arc<ConnShared>,
+        version: http::Version,
+        seen: Option<Arc<Seen>>,
+    ) -> Self {
+        Self { source: Below::Upstream(body), shared: Arc::clone(shared), version, broken: None, seen }
     }
 
-    pub(super) fn toxic(body: Body, shared: &Arc<ConnShared>, version: http::Version) -> Self {
-        Self { source: Below::Toxic(body), shared: Arc::clone(shared), version, broken: None }
+    pub(super) fn toxic(
+        body: Body,
+        shared: &Arc<ConnShared>,
+        version: http::Version,
+        seen: Option<Arc<Seen>>,
+    ) -> Self {
+        Self { source: Below::Toxic(body), shared: Arc::clone(shared), version, broken: None, seen }
+    }
+}
+
+impl Drop for Down {
+    fn drop(&mut self) {
+        if let Some(seen) = &self.seen {
+            seen.end();
+        }
     }
 }
 

@@ -17,6 +17,7 @@ use super::expect::Gate;
 use super::headers;
 use super::pool::{self, Lease, Unreached};
 use super::session::Session;
+use super::stats::Seen;
 use super::tunnel;
 use crate::connection::dial_reason;
 use crate::net::Monotonic;
@@ -35,15 +36,18 @@ pub(super) struct Upgrades {
 /// HTTP/1.1 to the upstream, but for gRPC, which there is over HTTP/2 only.
 pub(super) async fn forward(
     session: &Arc<Session>,
+    seen: &Seen,
     request: http::Request<Up>,
     upgrades: Option<Upgrades>,
     touched: bool,
 ) -> Result<http::Response<Answered>, Fault> {
     let two = request.version() == Version::HTTP_2 && is_grpc(request.headers());
     let (mut head, body) = request.into_parts();
+    let sent = monotonic_now();
     headers::strip(&mut head.headers);
     let mut response = if two {
         head.version = Version::HTTP_2;
+        session.set_scheme(&mut head.uri);
         send_http2(session, http::Request::from_parts(head, body), touched).await?
     } else {
         to_origin(&mut head)?;
@@ -55,6 +59,7 @@ pub(super) async fn forward(
         headers::frame(&mut request);
         send_http1(session, request, upgrades.is_some(), touched).await?
     };
+    seen.upstream(sent);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
         && let Some(upgrades) = upgrades
     {
@@ -161,7 +166,10 @@ async fn send_http2(
         let shared = if touched { None } else { session.pool.shared(upstream) };
         let reused = shared.is_some();
         let mut sender = match shared {
-            Some(sender) => sender,
+            Some(sender) => {
+                session.pool.stats.reused();
+                sender
+            }
             None => {
                 let sender =
                     reach(session, pool::connect_http2(&session.upstream, session.originator())).await?;

@@ -14,6 +14,7 @@
 //! - [`headers`]: what belongs to one hop only
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
+//! - [`stats`]: what is counted of requests
 //! - [`timer`]: hyper's timers, on those of the worker
 //! - [`unread`]: a connection of which something was read already
 //!
@@ -29,6 +30,7 @@ mod plain;
 mod pool;
 mod session;
 mod shell;
+mod stats;
 mod timer;
 mod tunnel;
 mod unread;

@@ -3,6 +3,7 @@
 //! A connection that a fault has touched, or whose request was not sent in full, is
 //! not kept.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,10 @@ use sabot_toxics::Time;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::Up;
+use super::stats::{CLASSES, METHODS, Stats};
 use super::timer::WorkerTimer;
+use crate::histogram::Histogram;
+use crate::model::HttpTotals;
 use crate::net::timers::{monotonic_now, within};
 use crate::net::workers::WorkerId;
 use crate::net::{Address, Monotonic, Stream, dial};
@@ -42,6 +46,27 @@ impl Pools {
         Arc::clone(&self.0[worker])
     }
 
+    /// What all workers have counted.
+    pub(crate) fn totals(&self) -> HttpTotals {
+        let stats = || self.0.iter().map(|pool| &pool.stats);
+        let mut requests = BTreeMap::new();
+        for (method, row) in METHODS.iter().enumerate() {
+            for (class, column) in CLASSES.iter().enumerate() {
+                let count = |stats: &Stats| stats.requests[method][class].load(Ordering::Relaxed);
+                requests.insert((*row, *column), stats().map(count).sum());
+            }
+        }
+        requests.retain(|_, count| *count > 0);
+        HttpTotals {
+            requests,
+            in_flight: stats().map(Stats::in_flight).sum(),
+            idle_connections: self.0.iter().map(|pool| pool.idle()).sum(),
+            reused: stats().map(|stats| stats.reused.load(Ordering::Relaxed)).sum(),
+            duration: Histogram::together(stats().map(|stats| &stats.duration)),
+            upstream: Histogram::together(stats().map(|stats| &stats.upstream)),
+        }
+    }
+
     /// Closes what is idle.
     pub(crate) fn clear(&self) {
         for pool in &self.0 {
@@ -52,7 +77,10 @@ impl Pools {
 
 /// The connections of one worker.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Inner>);
+pub(super) struct Pool {
+    inner: Mutex<Inner>,
+    pub(super) stats: Stats,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -72,7 +100,13 @@ struct Idle<Connection> {
 
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Connections that wait for a request.
+    fn idle(&self) -> usize {
+        let inner = self.lock();
+        inner.idle.len() + inner.plain.len() + usize::from(inner.http2.is_some())
     }
 
     /// A connection to `upstream` that was used before and still lives.

@@ -8,7 +8,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, UPGRADE};
+use http::header::{CONNECTION, HOST, UPGRADE};
+use http::uri::Scheme;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,6 +25,7 @@ use super::leg::{Below, Leg};
 use super::plain::{self, After};
 use super::pool::Pool;
 use super::shell::FaultShell;
+use super::stats::Seen;
 use super::timer::WorkerTimer;
 use super::unread::Unread;
 use super::{Error, headers};
@@ -53,7 +55,6 @@ pub(super) struct Session {
     pub(super) tls: Option<Arc<Tls>>,
     /// Why the client's TLS came to nothing.
     trouble: Mutex<Option<Failure>>,
-    shell: Arc<dyn Shell>,
     below: Arc<Below>,
     /// Whether a request has come.
     begun: AtomicBool,
@@ -69,7 +70,6 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     let below = Arc::<Below>::default();
     let session = Arc::new(Session {
         pool: context.proxy.pools.of(context.worker),
-        shell: Arc::new(FaultShell(Arc::clone(shared))),
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,
@@ -201,7 +201,8 @@ fn to_http2(
     *response.status_mut() = http::StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(UPGRADE, http::HeaderValue::from_static("h2c"));
-    session.toxic(response, http::Version::HTTP_11)
+    // No request of its own: that comes again as one of HTTP/2.
+    response.map(|body| Down::toxic(body, &session.shared, http::Version::HTTP_11, None))
 }
 
 /// Whether the client sent what is no HTTP.
@@ -238,6 +239,17 @@ impl Session {
         self.tls.as_ref().and_then(|tls| tls.originate.as_deref())
     }
 
+    /// Where TLS begins or ends here, what is said of it to an HTTP/2 upstream must fit
+    /// the connection (RFC 9113, section 8.3.1).
+    pub(super) fn set_scheme(&self, uri: &mut http::Uri) {
+        let Some(tls) = &self.tls else { return };
+        let scheme = if tls.originate.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let mut parts = std::mem::take(uri).into_parts();
+        parts.scheme = parts.authority.is_some().then_some(scheme);
+        // They were the parts of one before.
+        *uri = http::Uri::from_parts(parts).unwrap_or_default();
+    }
+
     /// Since when the client could have said something; a TLS handshake has limits of its own.
     fn patience_since(&self) -> Option<Time> {
         if self.is_terminating() { self.below.secured_at() } else { Some(self.shared.opened) }
@@ -264,16 +276,24 @@ async fn handle(
     }
     let number = session.proxy.next_request();
     let version = request.version();
+    let seen = Arc::new(Seen::new(&session, number, request.method().as_str(), || {
+        let uri = request.uri();
+        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+        let host = uri.authority().map(http::uri::Authority::as_str).or_else(host);
+        let protocol = if version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
+        (protocol, request.method().as_str(), host, uri.path_and_query().map_or("/", |path| path.as_str()))
+    }));
     if let Some((status, text)) = headers::fault(request.headers()) {
         session.proxy.count_malformed();
         let mut refused = forward::plain(status, &format!("{text}\n"));
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-        return Ok(session.toxic(refused, version));
+        return Ok(session.toxic(refused, version, seen));
     }
     if request.method() == http::Method::CONNECT {
         return Ok(session.toxic(
             forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported\n"),
             version,
+            seen,
         ));
     }
     let upgrades = headers::upgrade(request.headers())
@@ -286,46 +306,66 @@ async fn handle(
         let key =
             RequestKey { number, client: session.shared.key.client, seed: session.shared.key.seed.clone() };
         let (session, upgrades) = (Arc::clone(&session), Mutex::new(upgrades.clone()));
-        let shell = Arc::clone(&session.shell);
+        let shell = FaultShell { shared: Arc::clone(&session.shared), seen: Arc::clone(&seen) };
+        let (shell, seen): (Arc<dyn Shell>, _) = (Arc::new(shell), Arc::clone(&seen));
         Chain::new(&plan, &key, &head, &shell, move |request| {
             let upgrades = upgrades.lock().unwrap_or_else(PoisonError::into_inner).take();
-            through(Arc::clone(&session), request, upgrades)
+            through(Arc::clone(&session), Arc::clone(&seen), request, upgrades)
         })
     });
     let Some(chain) = chain.flatten() else {
         let request = http::Request::from_parts(head, Up::new_client(body));
-        return match forward::forward(&session, request, upgrades, false).await {
-            Ok(response) => Ok(response.map(|body| Down::upstream(body, &session.shared, version))),
-            Err(fault) => session.answer(Err(fault), version),
+        return match forward::forward(&session, &seen, request, upgrades, false).await {
+            Ok(response) => {
+                seen.answered(response.status().as_u16());
+                Ok(response.map(|body| Down::upstream(body, &session.shared, version, Some(seen))))
+            }
+            Err(fault) => session.answer(Err(fault), version, seen),
         };
     };
     let request = Request::from_parts(head, Body::new(body));
     let answer = chain.run(request).await;
-    session.answer(answer, version)
+    session.answer(answer, version, seen)
 }
 
 /// The way of a request that a fault has touched.
-fn through(session: Arc<Session>, request: Request, upgrades: Option<Upgrades>) -> BoxFuture<Answer> {
+fn through(
+    session: Arc<Session>,
+    seen: Arc<Seen>,
+    request: Request,
+    upgrades: Option<Upgrades>,
+) -> BoxFuture<Answer> {
     Box::pin(async move {
         let request = request.map(Up::new_toxic);
-        let response = forward::forward(&session, request, upgrades, true).await?;
+        let response = forward::forward(&session, &seen, request, upgrades, true).await?;
         Ok(response.map(Body::new))
     })
 }
 
 impl Session {
-    fn answer(&self, answer: Answer, version: http::Version) -> Result<http::Response<Down>, Error> {
+    fn answer(
+        &self,
+        answer: Answer,
+        version: http::Version,
+        seen: Arc<Seen>,
+    ) -> Result<http::Response<Down>, Error> {
         match answer {
-            Ok(response) => Ok(self.toxic(response, version)),
+            Ok(response) => Ok(self.toxic(response, version, seen)),
             Err(Fault::Upstream { reason, message }) => {
                 self.proxy.failed.count(reason);
-                Ok(self.toxic(forward::failed(reason, &message), version))
+                Ok(self.toxic(forward::failed(reason, &message), version, seen))
             }
             Err(fault) => Err(break_off(fault, &self.shared, version)),
         }
     }
 
-    fn toxic(&self, response: http::Response<Body>, version: http::Version) -> http::Response<Down> {
-        response.map(|body| Down::toxic(body, &self.shared, version))
+    fn toxic(
+        &self,
+        response: http::Response<Body>,
+        version: http::Version,
+        seen: Arc<Seen>,
+    ) -> http::Response<Down> {
+        seen.answered(response.status().as_u16());
+        response.map(|body| Down::toxic(body, &self.shared, version, Some(seen)))
     }
 }

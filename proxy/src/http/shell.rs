@@ -5,12 +5,16 @@ use std::sync::Arc;
 use sabot_toxics::http::{BoxFuture, Shell};
 use sabot_toxics::{Entry, Time};
 
+use super::stats::Seen;
 use crate::net::Monotonic;
 use crate::net::timers::{monotonic_now, sleep_until};
 use crate::relay::ConnShared;
 
-/// What a connection gives the faults of its requests.
-pub(super) struct FaultShell(pub(super) Arc<ConnShared>);
+/// What a connection gives the faults of one request.
+pub(super) struct FaultShell {
+    pub(super) shared: Arc<ConnShared>,
+    pub(super) seen: Arc<Seen>,
+}
 
 impl FaultShell {
     /// Waits until that moment, for as long as the toxic is there, its window open, and
@@ -21,7 +25,7 @@ impl FaultShell {
         until: Option<Time>,
         same: fn(&Arc<Entry>, &Arc<Entry>) -> bool,
     ) -> BoxFuture<()> {
-        let (policy, toxic) = (Arc::clone(&self.0.policy), Arc::clone(toxic));
+        let (policy, toxic) = (Arc::clone(&self.shared.policy), Arc::clone(toxic));
         Box::pin(async move {
             let mut changes = policy.changes();
             loop {
@@ -61,12 +65,13 @@ impl Shell for FaultShell {
     }
 
     fn current(&self, toxic: &Arc<Entry>) -> Option<Arc<Entry>> {
-        let (_, plan) = self.0.policy.plan();
+        let (_, plan) = self.shared.policy.plan();
         let current = plan.entries().iter().find(|entry| entry.id == toxic.id)?;
         current.spec.when.window(current.added, monotonic_now()).open.then(|| Arc::clone(current))
     }
 
     fn acted(&self, toxic: &Arc<Entry>) {
-        self.0.applied(toxic);
+        self.shared.applied(toxic);
+        self.seen.acted(toxic);
     }
 }

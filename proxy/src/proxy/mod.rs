@@ -37,12 +37,14 @@ pub(crate) struct Proxy {
     /// Connections to the upstream that wait for the next HTTP request.
     pub(crate) pools: Pools,
     /// HTTP requests so far; the last one's number.
-    requests: AtomicU64,
+    request_number: AtomicU64,
     /// Client connections that did not speak HTTP, though they should.
     malformed: AtomicU64,
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
+    /// HTTP requests, for those who listen to them.
+    pub(crate) requests: Events,
     /// Connections that never reached their upstream, by reason.
     pub(crate) failed: Tally,
     /// Errors of accept, by reason.
@@ -142,11 +144,12 @@ impl Proxy {
             protocol: spec.protocol,
             tls,
             pools: Pools::new(shell.workers.len()),
-            requests: AtomicU64::new(0),
+            request_number: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
             policy: Arc::new(policy),
             registry: Arc::default(),
             events,
+            requests: Events::default(),
             failed: Tally::default(),
             accept_errors: Tally::default(),
             applied,
@@ -178,7 +181,7 @@ impl Proxy {
 
     /// The number of the HTTP request that has just come, from 1.
     pub(crate) fn next_request(&self) -> u64 {
-        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+        self.request_number.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// A client has sent what is no HTTP.
@@ -206,6 +209,7 @@ impl Proxy {
             accept_errors: self.accept_errors.so_far(),
             applied: self.applied.so_far(),
             malformed: self.malformed.load(Ordering::Relaxed),
+            http: (self.protocol == Protocol::Http).then(|| self.pools.totals()),
         }
     }
 

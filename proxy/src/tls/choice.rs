@@ -9,8 +9,8 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sabot_toxics::tls::Problem;
 
-use super::ca::Store;
 use super::mint::canonical;
+use super::store::Store;
 use crate::net::Address;
 use crate::net::address::Host;
 

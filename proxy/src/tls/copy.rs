@@ -32,9 +32,11 @@ pub(super) trait Side: AsyncRead + AsyncWrite + Unpin {
 pub(super) enum Ended {
     /// Both sides have ended.
     Finished,
-    /// The client is gone, or broke TLS.
+    /// The client is gone.
     Client,
-    /// The upstream is.
+    /// The client is there and broke TLS; it is told so by an alert.
+    ClientTls,
+    /// The upstream is gone, or broke TLS.
     Upstream,
 }
 
@@ -42,25 +44,39 @@ pub(super) enum Ended {
 /// was read and not written yet is lost with the future.
 pub(super) async fn both(client: &mut impl Side, upstream: &mut impl Side) -> Ended {
     let (mut up, mut down) = (Way::default(), Way::default());
+    // A side that takes nothing more: what it has sent before comes first.
+    let mut broken = None;
     poll_fn(|cx| {
-        let ways = [up.poll(cx, client, upstream), down.poll(cx, upstream, client)];
-        match ways {
-            [Poll::Ready(Err(Broken::Source)), _] | [_, Poll::Ready(Err(Broken::Sink))] => {
-                Poll::Ready(Ended::Client)
+        let (went_up, went_down) = (up.poll(cx, client, upstream), down.poll(cx, upstream, client));
+        for (way, sink, went) in
+            [(&mut up, Ended::Upstream, &went_up), (&mut down, Ended::Client, &went_down)]
+        {
+            if matches!(went, Poll::Ready(Err(Broken::Sink))) {
+                way.done = true;
+                broken.get_or_insert(sink);
+                cx.waker().wake_by_ref();
             }
-            [_, Poll::Ready(Err(Broken::Source))] | [Poll::Ready(Err(Broken::Sink)), _] => {
-                Poll::Ready(Ended::Upstream)
+        }
+        match (went_up, went_down) {
+            (Poll::Ready(Err(Broken::Garbled)), _) => Poll::Ready(Ended::ClientTls),
+            (Poll::Ready(Err(Broken::Source)), _) => Poll::Ready(broken.unwrap_or(Ended::Client)),
+            (_, Poll::Ready(Err(Broken::Source | Broken::Garbled))) => {
+                Poll::Ready(broken.unwrap_or(Ended::Upstream))
             }
-            [Poll::Ready(Ok(())), Poll::Ready(Ok(()))] => Poll::Ready(Ended::Finished),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(broken.unwrap_or(Ended::Finished)),
             _ => Poll::Pending,
         }
     })
     .await
 }
 
-/// Which side of a direction broke.
+/// How a direction broke.
 enum Broken {
+    /// The source is gone.
     Source,
+    /// The source sent what is no TLS of this connection.
+    Garbled,
+    /// The sink takes nothing more.
     Sink,
 }
 
@@ -136,6 +152,9 @@ impl Way {
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.ended = Some(true);
                     return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Poll::Ready(Err(Broken::Garbled));
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Broken::Source)),
             }

@@ -3,15 +3,15 @@
 //! On the client's side the order is: socket, stream toxics (they break the network, so
 //! they meet ciphertext), TLS, then HTTP or plain bytes. The rooms:
 //!
-//! - [`spec`]: what is asked for, and what of it cannot be
-//! - [`files`]: certificates and keys from PEM files
-//! - [`ca`], [`mint`]: Sabot's own CA, and what it signs
-//! - [`terminate`]: the server towards clients; [`choice`]: which certificate it shows
-//! - [`originate`]: the client towards the upstream
-//! - [`hello`]: the name in a `ClientHello`, without taking it off the socket
-//! - [`handshake`]: a client's handshake, with the faults that hold it up
-//! - [`secured`]: the client's side after it, with the faults of its end
-//! - [`serve`], [`copy`]: a plain connection under TLS
+//! - `spec`: what is asked for, and what of it cannot be
+//! - `files`: certificates and keys from PEM files
+//! - `ca`, `mint`: Sabot's own CA, and what it signs; `store`: that of a controller
+//! - `terminate`: the server towards clients; `choice`: which certificate it shows
+//! - `originate`: the client towards the upstream
+//! - `hello`: the name in a `ClientHello`, without taking it off the socket
+//! - `handshake`: a client's handshake, with the faults that hold it up
+//! - `secured`: the client's side after it, with the faults of its end
+//! - `serve`, `copy`: a plain connection under TLS
 //!
 //! What a fault does is decided in `sabot_toxics`; which bytes say it stands here.
 
@@ -26,6 +26,7 @@ mod originate;
 mod secured;
 mod serve;
 mod spec;
+mod store;
 mod terminate;
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -38,7 +39,6 @@ use sabot_toxics::Invalid;
 use crate::model::Protocol;
 use crate::net::Address;
 
-pub(crate) use ca::Store;
 pub use ca::{Authority, CaError};
 pub(crate) use handshake::{Refused, accept};
 pub(crate) use hello::pass_through;
@@ -46,6 +46,7 @@ pub(crate) use originate::{Originator, Unsecured};
 pub use rustls::ServerConfig;
 pub(crate) use serve::serve;
 pub use spec::{CertificateFiles, ClientAuth, Originate, Terminate, TlsSpec};
+pub(crate) use store::Store;
 pub(crate) use terminate::Terminator;
 pub use terminate::{given, minted};
 

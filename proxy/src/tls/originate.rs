@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::ca::Store;
 use super::spec::Originate;
+use super::store::Store;
 use super::{files, provider};
 use crate::net::address::Host;
 use crate::net::{Address, Stream, dial};
@@ -95,7 +95,10 @@ impl Originator {
             (Err(error), _) => return Err(Unsecured::Tls(error)),
             (_, Err(error)) => return Err(Unsecured::Tls(io::Error::other(error.to_string()))),
         };
-        TlsConnector::from(config).connect(name, stream).await.map_err(Unsecured::Tls)
+        TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .map_err(|error| Unsecured::Tls(explained(error)))
     }
 
     fn name(&self, address: &Address) -> io::Result<ServerName<'static>> {
@@ -164,6 +167,17 @@ fn build(trust: &Trust, identity: Option<&Arc<CertifiedKey>>, store: &Store) -> 
         config.dangerous().set_certificate_verifier(Arc::new(Anybody));
     }
     Ok(Built { own_ca, base: Arc::new(config), by_alpn: Vec::new() })
+}
+
+/// Says what to do where rustls names a rule that most have never met.
+fn explained(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    if !text.contains("CaUsedAsEndEntity") {
+        return error;
+    }
+    let remedy =
+        "the upstream shows the certificate of a CA as its own: make it with basicConstraints=CA:FALSE";
+    io::Error::new(error.kind(), format!("{text}; {remedy}"))
 }
 
 fn system_roots() -> RootCertStore {

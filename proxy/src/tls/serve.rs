@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context as Cx, Poll, ready};
 
 use sabot_toxics::http::BoxFuture;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
 use super::copy::{Ended, Side, both};
 use super::originate::{FarIo, Unsecured};
@@ -50,17 +50,22 @@ pub(crate) async fn serve(
             below.left.store(true, Ordering::Relaxed);
         }
         relaying = relaying.take().or_else(|| below.take_relay());
-        match &mut relaying {
-            Some(relay) => relay.as_mut().poll(cx).map(|reason| {
-                if matches!(reason, Reason::ClientReset | Reason::ToxicReset) {
-                    // So that the upstream has its reset too, when `work` is dropped.
-                    shared.reset();
-                }
-                if work.is_some() { Ok(reason) } else { std::mem::replace(&mut outcome, Ok(reason)) }
-            }),
-            None if work.is_none() => Poll::Ready(std::mem::replace(&mut outcome, Ok(Reason::Finished))),
-            None => Poll::Pending,
+        if let Some(relay) = &mut relaying {
+            let reason = ready!(relay.as_mut().poll(cx));
+            relaying = None;
+            if matches!(reason, Reason::ClientReset | Reason::ToxicReset) {
+                // So that the upstream has its reset too, when `work` is dropped.
+                shared.reset();
+            }
+            // What the client sent last may not have reached the upstream yet.
+            if work.is_some() && reason != Reason::Finished {
+                return Poll::Ready(Ok(reason));
+            }
         }
+        if work.is_some() {
+            return Poll::Pending;
+        }
+        Poll::Ready(std::mem::replace(&mut outcome, Ok(Reason::Finished)))
     })
     .await
 }
@@ -100,11 +105,19 @@ async fn pass(
     };
     metrics::dialled(&context.proxy.name, monotonic_now().saturating_since(began));
     shared.set_state(State::Open);
-    let mut far = Far { io: Some(io), shared: Arc::clone(shared) };
+    let mut far = Far { io: Some(io), shared: Arc::clone(shared), reset: false };
     let Some(io) = &mut far.io else { return Ok(Reason::Finished) };
     Ok(match both(&mut near, io).await {
         Ended::Finished => Reason::Finished,
         _ if near.is_torn() => Reason::ToxicClosed,
+        Ended::ClientTls => {
+            far.reset = true;
+            // A reset would take the alert back.
+            below.tunnel.store(false, Ordering::Relaxed);
+            let give_up = monotonic_now() + handshake::HANDSHAKE_LIMIT;
+            let _ = within(&mut Monotonic::default(), give_up, near.shutdown()).await;
+            Reason::ClientReset
+        }
         broken => {
             shared.reset();
             if broken == Ended::Client { Reason::ClientReset } else { Reason::UpstreamReset }
@@ -116,12 +129,14 @@ async fn pass(
 struct Far {
     io: Option<FarIo>,
     shared: Arc<ConnShared>,
+    /// Whether it gets an RST, though the client does not.
+    reset: bool,
 }
 
 impl Drop for Far {
     fn drop(&mut self) {
         if let Some(io) = self.io.take()
-            && self.shared.is_reset()
+            && (self.reset || self.shared.is_reset())
         {
             io.reset();
         }

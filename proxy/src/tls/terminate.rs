@@ -10,9 +10,10 @@ use rustls::{ServerConfig, SupportedProtocolVersion};
 use sabot_toxics::tls::TlsPlan;
 use sabot_toxics::{Invalid, TlsVersion};
 
-use super::ca::{Authority, Store};
+use super::ca::Authority;
 use super::choice::{Certificates, Minter, Only};
 use super::spec::{ClientAuth, Terminate};
+use super::store::Store;
 use super::{files, provider};
 use crate::model::Protocol;
 use crate::net::Address;

@@ -10,6 +10,7 @@
 #[allow(dead_code, reason = "each target uses a part of it")]
 mod base;
 mod beneath;
+mod counted;
 mod expect;
 mod faults;
 mod malformed;

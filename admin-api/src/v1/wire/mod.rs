@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-pub(crate) use connection::{Connection, Connections, EventData};
+pub(crate) use connection::{Connection, Connections, EventData, RequestData};
 pub(crate) use proxy::{NewProxy, PatchProxy, Proxies, Proxy};
 pub(crate) use toxic::{PatchToxic, Toxic, Toxics};
 

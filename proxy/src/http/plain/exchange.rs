@@ -15,6 +15,8 @@ use super::{Client, poll_scratch};
 use crate::http::forward::{failure, reach};
 use crate::http::pool::Unreached;
 use crate::http::session::Session;
+use crate::http::stats::Seen;
+use crate::net::timers::monotonic_now;
 use crate::net::{Stream, dial};
 use sabot_toxics::http::Fault;
 
@@ -44,6 +46,7 @@ struct Unsent {
 /// The connection to the client cannot go on.
 pub(super) async fn run<Io>(
     session: &Session,
+    seen: &Seen,
     client: &mut Client<'_, Io>,
     request: &Request,
     bytes: Vec<u8>,
@@ -53,14 +56,18 @@ where
 {
     let upstream = &session.shared.upstream;
     let mut unsent = Unsent { bytes, sent: 0 };
+    let sent = monotonic_now();
     let (mut stream, mut input, answer, down) = loop {
         let (mut stream, reused) = match session.pool.plain(upstream) {
-            Some(stream) => (stream, true),
+            Some(stream) => {
+                session.pool.stats.reused();
+                (stream, true)
+            }
             None => {
                 let dialling = async { dial(&session.upstream).await.map_err(Unreached::Dial) };
                 match reach(session, dialling).await {
                     Ok(stream) => (stream, false),
-                    Err(fault) => return client.refuse(session, request, fault).await,
+                    Err(fault) => return client.refuse(session, seen, request, fault).await,
                 }
             }
         };
@@ -75,14 +82,18 @@ where
             }
             Err(Broke::Upstream { .. }) => {
                 let message = "connection closed before message completed".to_owned();
-                return client.refuse(session, request, Fault::Upstream { reason: "reset", message }).await;
+                return client
+                    .refuse(session, seen, request, Fault::Upstream { reason: "reset", message })
+                    .await;
             }
             Err(Broke::Answer(message)) => {
                 let fault = Fault::Upstream { reason: "response", message: message.to_owned() };
-                return client.refuse(session, request, fault).await;
+                return client.refuse(session, seen, request, fault).await;
             }
         }
     };
+    seen.upstream(sent);
+    seen.answered(answer.status);
     input.drain(..answer.head);
     let keep = answer.keep && unsent.is_empty();
     let rest = body(client, &mut stream, answer, input, down).await?;
@@ -248,10 +259,17 @@ impl Unsent {
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Client<'_, Io> {
     /// Answers for an upstream that does not.
-    async fn refuse(&mut self, session: &Session, request: &Request, fault: Fault) -> Result<(), Over> {
+    async fn refuse(
+        &mut self,
+        session: &Session,
+        seen: &Seen,
+        request: &Request,
+        fault: Fault,
+    ) -> Result<(), Over> {
         let Fault::Upstream { reason, message } = fault else { return Err(Over) };
         session.proxy.failed.count(reason);
         let (status, text) = failure(reason, &message);
+        seen.answered(status.as_u16());
         let mut bytes = format!(
             "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\nx-sabot-error: {reason}\r\n\
              content-length: {}\r\n\r\n",

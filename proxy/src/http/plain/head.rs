@@ -11,6 +11,7 @@ use sabot_toxics::http::Head;
 
 use super::framing::{Chunks, Framing};
 use crate::http::session::BUFFER;
+use crate::http::stats::METHODS;
 
 /// Headers of a message: as many as hyper takes, so that no way refuses what the other
 /// would pass.
@@ -30,6 +31,8 @@ pub(super) enum Asked {
 /// A request that can be passed on as it stands.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
+    /// The method, among those that are told apart.
+    pub(super) method: &'static str,
     /// Bytes of the head as it came.
     pub(super) head: usize,
     /// Bytes of the body.
@@ -63,8 +66,26 @@ pub(super) fn request(input: &[u8], out: &mut Vec<u8>, meets: impl FnOnce(&Raw<'
     }
     write_headers(out, parsed.headers, |name| name.eq_ignore_ascii_case("connection"));
     out.extend_from_slice(b"\r\n");
+    let known = METHODS.iter().find(|known| **known == method);
     let idempotent = matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE");
-    Asked::Plain(Request { head, body, is_head: method == "HEAD", idempotent })
+    Asked::Plain(Request {
+        method: known.copied().unwrap_or("other"),
+        head,
+        body,
+        is_head: method == "HEAD",
+        idempotent,
+    })
+}
+
+/// Method, host and target of a head that [`request`] has taken.
+pub(super) fn line(head: &[u8]) -> (&str, Option<&str>, &str) {
+    let mut headers = [EMPTY_HEADER; HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    // It was complete before.
+    let _ = parsed.parse(head);
+    let host = parsed.headers.iter().find(|header| header.name.eq_ignore_ascii_case("host"));
+    let host = host.and_then(|header| str::from_utf8(header.value).ok());
+    (parsed.method.unwrap_or_default(), host, parsed.path.unwrap_or("/"))
 }
 
 /// The length of the body, if the request is one that everybody understands alike and

@@ -20,12 +20,14 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use sabot_toxics::{Plan, Time};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::session::{BUFFER, Session};
+use super::stats::Seen;
 use crate::net::timers::monotonic_now;
 use crate::net::{Clock, Monotonic};
 use head::Asked;
@@ -50,7 +52,7 @@ struct Client<'a, Io> {
 }
 
 /// Answers requests as long as they can go this way.
-pub(super) async fn serve<Io>(session: &Session, io: &mut Io) -> After
+pub(super) async fn serve<Io>(session: &Arc<Session>, io: &mut Io) -> After
 where
     Io: AsyncRead + AsyncWrite + Unpin,
 {
@@ -86,12 +88,15 @@ where
             }
         };
         session.begin();
-        session.proxy.next_request();
+        let seen = Seen::new(session, session.proxy.next_request(), request.method, || {
+            let (method, host, path) = head::line(&client.input[..request.head]);
+            ("HTTP/1.1", method, host, path)
+        });
         let whole = request.head + request.body;
         let mut bytes = bytes;
         bytes.extend_from_slice(&client.input[request.head..whole]);
         client.input.drain(..whole);
-        if exchange::run(session, &mut client, &request, bytes).await.is_err() {
+        if exchange::run(session, &seen, &mut client, &request, bytes).await.is_err() {
             return After::Ended;
         }
     }

@@ -6,7 +6,7 @@
 use std::mem::MaybeUninit;
 use std::str;
 
-use httparse::{Header, ParserConfig, Status};
+use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 use sabot_toxics::http::Head;
 
 use super::framing::{Chunks, Framing};

@@ -35,6 +35,6 @@ pub fn run(data: &[u8]) {
     assert_eq!(matcher.request(&parts), again.request(&parts));
     assert!(matcher.needs_answer() || matcher.answer(status), "all answers are meant unless some are named");
     if let Some(sticky) = &matcher.sticky {
-        assert!(!matcher.request(&parts) || sticky.value(&parts.headers).is_some(), "sticky to nothing");
+        assert!(!matcher.request(&parts) || sticky.value(&parts).is_some(), "sticky to nothing");
     }
 }

@@ -11,8 +11,8 @@ import pytest
 from support.nginx import BIG, EVENTS, HTTP1, HTTP2, JSON, TEXT, curl, nginx
 from support.server import Server
 
-# Kinds that speak of more than one request and its answer have a module of their own.
-ELSEWHERE = set()
+# Kinds that speak of more than one request and its answer: test_websocket.py.
+ELSEWHERE = {"websocket"}
 
 # curl's exit codes that we mean: the transfer ended early, no answer in time, the connection was
 # reset, the HTTP/2 stream was.

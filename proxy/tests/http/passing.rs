@@ -69,6 +69,20 @@ async fn heads_keep_their_case_order_and_repetition() {
 }
 
 #[tokio::test]
+async fn a_hundred_headers_pass_both_ways() {
+    let (addr, mut connections) = manual().await;
+    let (_controller, proxy) = http_proxy(addr).await;
+    let lines: String = (0..98).map(|number| format!("X-{number}: {number}\r\n")).collect();
+    let sent = format!("GET / HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    let mut client = raw(&proxy, &sent).await;
+    let mut server = within(connections.recv()).await.unwrap();
+    assert_eq!(head(&mut server).await, sent);
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{lines}\r\n");
+    within(server.write_all(answer.as_bytes())).await.unwrap();
+    assert_eq!(head(&mut client).await, answer);
+}
+
+#[tokio::test]
 async fn what_belongs_to_a_hop_stays_there() {
     let upstream = Upstream::new(|_| async {
         Response::builder()

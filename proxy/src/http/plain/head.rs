@@ -13,8 +13,9 @@ use super::framing::{Chunks, Framing};
 use crate::http::session::BUFFER;
 use crate::http::stats::METHODS;
 
-/// Headers of a message. hyper has a limit of its own for those with more.
-const HEADERS: usize = 64;
+/// Headers of a message: as many as hyper takes, so that no way refuses what the other
+/// would pass.
+const HEADERS: usize = 100;
 
 /// What some bytes of a client are.
 #[derive(Debug, PartialEq, Eq)]
@@ -195,9 +196,10 @@ impl Answer {
 /// # Errors
 /// It is no answer, or one that could be read in two ways.
 pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<Option<Answer>, &'static str> {
-    let mut headers = [EMPTY_HEADER; HEADERS];
-    let mut parsed = httparse::Response::new(&mut headers);
-    let head = match ParserConfig::default().parse_response(&mut parsed, input) {
+    let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
+    let mut parsed = httparse::Response::new(&mut []);
+    let read = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, input, &mut headers);
+    let head = match read {
         Ok(Status::Complete(head)) => head,
         Ok(Status::Partial) if input.len() < BUFFER => return Ok(None),
         Ok(Status::Partial) => return Err("the head of the answer is too long"),

@@ -65,6 +65,16 @@ def nghttp(proxy, *arguments, paths=("/text.txt", "/echo")):
     return dict(re.findall(r"recv \(stream_id=(\d+)\) :status: (\d+)", shown)), shown
 
 
+def test_goaway_is_seen_with_its_code(proxy):
+    with proxy.toxic("http_goaway", code="ENHANCE_YOUR_CALM") as toxic:
+        statuses, shown = nghttp(proxy, paths=["/text.txt"])
+        assert list(statuses.values()) == ["200"], shown
+        assert re.search(r"recv GOAWAY frame .*\n.*error_code=ENHANCE_YOUR_CALM\(0x0b\)", shown), shown
+        answer = curl("/text.txt", proxy.port, version=HTTP1)
+        assert (answer.body, answer.header("connection")) == (TEXT, ["close"])
+        assert proxy.applied(toxic) == 2
+
+
 @pytest.mark.parametrize("arguments", [[], ["-u"]], ids=["prior-knowledge", "upgrade"])
 def test_nghttp(proxy, arguments):
     statuses, shown = nghttp(proxy, *arguments)

@@ -11,7 +11,8 @@ import pytest
 from support.nginx import BIG, EVENTS, HTTP1, HTTP2, JSON, TEXT, curl, nginx
 from support.server import Server
 
-# Kinds that speak of more than one request and its answer: test_websocket.py.
+# Kinds that speak of more than one request and its answer: test_websocket.py. What http_goaway
+# says is seen in test_http_clients.py.
 ELSEWHERE = {"websocket"}
 
 # curl's exit codes that we mean: the transfer ended early, no answer in time, the connection was
@@ -88,6 +89,8 @@ ROWS = [
     Row("http_delay", {"delay": 150, "at": "response"}, at_least_ms=150),
     Row("http_delay", {"delay": 150, "at": "chunks"}, at_least_ms=150),
     Row("http_duplicate", {"copies": 2}, upstream=3),
+    Row("http_goaway", {}),
+    Row("http_goaway", {"code": "ENHANCE_YOUR_CALM"}),
     Row("http_hang", {}, status=0, exits=(TIMED_OUT, TIMED_OUT), body=b"", upstream=0),
     Row("http_hang", {"at": "head"}, exits=(TIMED_OUT, TIMED_OUT), body=b"", upstream=1),
     Row("http_hang", {"at": "body", "after": 100}, exits=(TIMED_OUT, TIMED_OUT), body=TEXT[:100]),

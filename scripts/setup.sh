@@ -32,9 +32,13 @@ debian_packages() {
   [ "$for_what" = demo ] && return
   has c++ || want build-essential
   has curl || want curl
+  has openssl || want openssl
   has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null || want python3-venv
   compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || want postgresql
   has psql || want postgresql-client
+  # It stands where not every user's PATH leads.
+  [ -x /usr/sbin/nginx ] || has nginx || want nginx-light
+  has h2load && has nghttp || want nghttp2-client
   has node || want nodejs
   has npm || want npm
   has ip || want iproute2

@@ -11,8 +11,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use metrics_util::MetricKindMask;
-use sabot_proxy::TimerLateness;
-use sabot_proxy::metrics::{LATENESS, describe};
+use sabot_proxy::Distribution;
+use sabot_proxy::metrics::{LATENESS, REQUEST_DURATION, UPSTREAM_DURATION, describe};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -82,21 +82,45 @@ pub(crate) fn router() -> OpenApiRouter<App> {
 async fn scrape(State(app): State<App>) -> Response {
     app.controller.publish();
     let mut text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
-    histogram(&mut text, LATENESS, &app.controller.timer_lateness());
+    let lateness = app.controller.timer_lateness();
+    histogram(&mut text, LATENESS, "How late timers fired.", [(String::new(), lateness)]);
+    let http = || app.controller.totals().into_iter().filter_map(|it| Some((of_proxy(&it.name), it.http?)));
+    let durations = http().map(|(labels, http)| (labels, http.duration));
+    let told = "From the head of a request to the last byte of its answer.";
+    histogram(&mut text, REQUEST_DURATION, told, durations);
+    let durations = http().map(|(labels, http)| (labels, http.upstream));
+    let told = "From sending a request up to the head of its answer.";
+    histogram(&mut text, UPSTREAM_DURATION, told, durations);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-/// Timers count into buckets of their own, without a lock or a queue: the exporter
-/// takes single values only, so this one is written here.
-fn histogram(text: &mut String, name: &str, lateness: &TimerLateness) {
-    let mut total = 0;
-    let _ = write!(text, "# HELP {name} How late timers fired.\n# TYPE {name} histogram\n");
-    for (bound, count) in &lateness.buckets {
-        let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
-        let _ = writeln!(text, "{name}_bucket{{le=\"{bound}\"}} {count}");
-        total = *count;
+fn of_proxy(name: &str) -> String {
+    let name = name.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
+    format!("proxy=\"{name}\"")
+}
+
+/// Timers and requests count into buckets of their own, without a lock or a queue: the
+/// exporter takes single values only, so these are written here.
+fn histogram(
+    text: &mut String,
+    name: &str,
+    told: &str,
+    series: impl IntoIterator<Item = (String, Distribution)>,
+) {
+    let mut series = series.into_iter().peekable();
+    if series.peek().is_some() {
+        let _ = write!(text, "# HELP {name} {told}\n# TYPE {name} histogram\n");
     }
-    let _ = writeln!(text, "{name}_sum {}\n{name}_count {total}\n", lateness.sum_s);
+    for (labels, distribution) in series {
+        let comma = if labels.is_empty() { "" } else { "," };
+        for (bound, count) in &distribution.buckets {
+            let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+            let _ = writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {count}");
+        }
+        let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let (sum, count) = (distribution.sum_s, distribution.count());
+        let _ = writeln!(text, "{name}_sum{braced} {sum}\n{name}_count{braced} {count}\n");
+    }
 }
 
 #[cfg(test)]
@@ -108,12 +132,15 @@ mod tests {
     #[test]
     fn a_histogram_reads_as_prometheus_wants_it() {
         let mut text = String::new();
-        let lateness =
-            TimerLateness { buckets: vec![(0.000_004, 2), (0.5, 3), (f64::INFINITY, 3)], sum_s: 0.25 };
-        histogram(&mut text, "late", &lateness);
-        let expected = "# HELP late How late timers fired.\n# TYPE late histogram\n\
+        let late = Distribution { buckets: vec![(0.000_004, 2), (0.5, 3), (f64::INFINITY, 3)], sum_s: 0.25 };
+        histogram(&mut text, "late", "How late.", [(String::new(), late.clone()), (of_proxy("a\"b"), late)]);
+        let expected = "# HELP late How late.\n# TYPE late histogram\n\
             late_bucket{le=\"0.000004\"} 2\nlate_bucket{le=\"0.5\"} 3\nlate_bucket{le=\"+Inf\"} 3\n\
-            late_sum 0.25\nlate_count 3\n\n";
+            late_sum 0.25\nlate_count 3\n\n\
+            late_bucket{proxy=\"a\\\"b\",le=\"0.000004\"} 2\nlate_bucket{proxy=\"a\\\"b\",le=\"0.5\"} 3\n\
+            late_bucket{proxy=\"a\\\"b\",le=\"+Inf\"} 3\n\
+            late_sum{proxy=\"a\\\"b\"} 0.25\nlate_count{proxy=\"a\\\"b\"} 3\n\n";
+        histogram(&mut text, "none", "Nothing.", []);
         assert_eq!(text, expected);
     }
 

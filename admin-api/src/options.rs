@@ -1,5 +1,6 @@
 //! What the server may be told.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Limits and permissions of the API. The defaults suit a developer's machine
@@ -30,6 +31,8 @@ pub struct ApiOptions {
     /// A comment on a silent event stream this often, so that both ends notice
     /// when the other is gone.
     pub keep_alive: Duration,
+    /// Serve TLS with these settings; none is plain HTTP.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long answers that are under way may take once shutdown began.
     pub drain: Duration,
 }
@@ -47,6 +50,7 @@ impl Default for ApiOptions {
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(25),
             keep_alive: Duration::from_secs(15),
+            tls: None,
             drain: Duration::from_secs(2),
         }
     }

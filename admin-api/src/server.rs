@@ -8,15 +8,22 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use sabot_proxy::Controller;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::{ApiOptions, app, metrics};
+
+type Service = TowerToHyperService<axum::Router>;
 
 /// A pause after an accept that failed for want of descriptors or memory:
 /// trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client's TLS handshake may take.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Serves the API on `listener` until `shutdown` is ready.
 ///
@@ -43,6 +50,7 @@ pub async fn serve(
 ) {
     let (stop, stopping) = watch::channel(false);
     let http = Arc::new(http(&options));
+    let tls = options.tls.clone().map(TlsAcceptor::from);
     let (places, drain) = (Arc::new(Semaphore::new(options.max_connections)), options.drain);
     let service = TowerToHyperService::new(app::with_stop(controller, options, stopping.clone()));
     let mut connections = JoinSet::new();
@@ -57,18 +65,15 @@ pub async fn serve(
         };
         let (stream, place) = accepted;
         let (http, service, stopping) = (Arc::clone(&http), service.clone(), stopping.clone());
+        let tls = tls.clone();
         connections.spawn(async move {
-            let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                () = stopped(stopping) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            // A client that went away or spoke something else: its affair.
-            if let Err(error) = ended {
-                tracing::debug!(error = %error, "a connection to the API ended early");
+            match tls {
+                None => converse(&http, stream, service, stopping).await,
+                Some(tls) => match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => converse(&http, stream, service, stopping).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a client of the API failed at TLS"),
+                    Err(_) => tracing::debug!("a client of the API took too long for TLS"),
+                },
             }
             drop(place);
         });
@@ -78,6 +83,25 @@ pub async fn serve(
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(drain, drained).await.is_err() {
         tracing::warn!("closing connections to the API that did not end in time");
+    }
+}
+
+/// Answers the requests of one connection.
+async fn converse<I>(http: &http1::Builder, io: I, service: Service, stopping: watch::Receiver<bool>)
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = stopped(stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A client that went away or spoke something else: its affair.
+    if let Err(error) = ended {
+        tracing::debug!(error = %error, "a connection to the API ended early");
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) fn origin(kind: &Kind) -> String {
     let phase = match kind.phase {
         Phase::Stream => "acts on the stream",
         Phase::Connect => "acts on new connections",
+        Phase::Tls => "acts on TLS",
+        Phase::Http => "acts on HTTP requests",
     };
     let classic = if kind.classic.is_some() { "; Toxiproxy has it too" } else { "" };
     format!("{phase}{classic}")
@@ -47,6 +49,8 @@ pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
             ("us", _) => "100us",
             ("KB/s", _) => "100KB/s",
             ("B", _) => "1KiB",
+            // 10 would be no status.
+            (_, "integer") if attribute.range.contains("599") => "503",
             (_, "integer") => "10",
             (_, "number") if attribute.range.ends_with('1') => "0.01",
             (_, "boolean") => "true",
@@ -54,7 +58,12 @@ pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
         };
         Some((attribute.name.clone(), value.to_owned()))
     };
-    attributes(kind).iter().find_map(of).into_iter().collect()
+    // An attribute may mean nothing without another.
+    let alone = |(name, value): &(String, String)| {
+        let pair = crate::pairs::parse(&format!("{name}={value}"));
+        pair.is_ok_and(|pair| kind.parse(&crate::pairs::map(&[pair])).is_ok())
+    };
+    attributes(kind).iter().filter_map(of).find(alone).into_iter().collect()
 }
 
 fn attribute(name: &str, property: &Value, schema: &Value) -> Attribute {
@@ -73,6 +82,8 @@ fn attribute(name: &str, property: &Value, schema: &Value) -> Attribute {
         Value::Null if optional => "none".to_owned(),
         Value::Null => "required".to_owned(),
         Value::String(text) if text.is_empty() => "empty".to_owned(),
+        Value::Array(list) if list.is_empty() => "none".to_owned(),
+        Value::Object(map) if map.is_empty() => "none".to_owned(),
         value => crate::words::scalar(value),
     };
     let docs = text(&property["description"]);
@@ -126,7 +137,7 @@ fn choices(inner: &Value) -> Option<String> {
     let of = |choice: &Value| -> Vec<String> {
         match (&choice["const"], &choice["enum"]) {
             (Value::String(name), _) => vec![name.clone()],
-            (_, Value::Array(names)) => names.iter().map(text).collect(),
+            (_, Value::Array(names)) => names.iter().filter(|name| name.is_string()).map(text).collect(),
             _ => Vec::new(),
         }
     };

@@ -1,10 +1,12 @@
 //! The options that stand before a command, and what every command gets.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser};
-use sabot_client::Client;
+use sabot_client::{Client, Trust};
 
+use crate::ca_dir;
 use crate::commands::Command;
 use crate::failure::{self, Failure};
 use crate::output::{Format, Output};
@@ -39,6 +41,12 @@ pub(crate) struct Api {
     /// The server's API [env: SABOT_URL, TOXIPROXY_URL] [default: http://localhost:8474]
     #[arg(short = 'h', long = "host", value_name = "URL", display_order = 900)]
     url: Option<String>,
+    /// Believe an https:// API whose certificate a CA of this PEM file signed [env: SABOT_CA]
+    #[arg(long, value_name = "FILE", display_order = 901)]
+    ca: Option<PathBuf>,
+    /// Believe any https:// API: who is between can read and change everything
+    #[arg(long, display_order = 902, conflicts_with = "ca")]
+    insecure: bool,
 }
 
 #[derive(Args)]
@@ -84,7 +92,21 @@ impl Context {
             .or_else(|| env("SABOT_URL"))
             .or_else(|| env("TOXIPROXY_URL"))
             .unwrap_or_else(|| DEFAULT_URL.to_owned());
-        Ok(Client::new(&url).map_err(Failure::from)?)
+        Ok(Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?)
+    }
+
+    /// Whom to believe over https: the system's roots and Sabot's own CA unless told.
+    fn trust(&self, api: &Api) -> Trust {
+        let ca =
+            api.ca.clone().or_else(|| self.api.ca.clone()).or_else(|| env("SABOT_CA").map(PathBuf::from));
+        let directories = [
+            env("SABOT_CA_DIR").map(PathBuf::from),
+            env("SABOT_STATE_DIR").map(|state| PathBuf::from(state).join("ca")),
+            ca_dir::of_user(),
+        ];
+        let also = directories.into_iter().flatten();
+        let also = also.map(|directory| sabot_proxy::Authority::certificate_file(&directory)).collect();
+        Trust { ca, also, insecure: api.insecure || self.api.insecure }
     }
 
     fn before(&self, api: &Api) -> Option<String> {

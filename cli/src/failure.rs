@@ -38,6 +38,17 @@ impl From<Error> for Failure {
                 format!("failed to reach Sabot at {url}: {reason}"),
                 "start the server with `sabot serve`, or name its API with --host or SABOT_URL",
             ),
+            Error::Untrusted { ref reason, .. } if reason.contains("InvalidContentType") => {
+                Self::new(error.to_string(), "does it speak plain HTTP? write http:// instead of https://")
+            }
+            Error::Untrusted { .. } => Self::new(
+                error.to_string(),
+                "trust its CA with --ca FILE or SABOT_CA (`sabot ca export` beside the server writes it), or give \
+                 --insecure",
+            ),
+            Error::Trust { .. } => {
+                Self::new(error.to_string(), "give --ca a file that begins with -----BEGIN CERTIFICATE-----")
+            }
             Error::Api { status, message, field } => {
                 let help = advice(status, &message, field.as_deref());
                 let message = match &field {
@@ -50,6 +61,9 @@ impl From<Error> for Failure {
             Error::Url { .. } => Self::new(error.to_string(), "write it as http://localhost:8474"),
             Error::Timeout { .. } => {
                 Self::new(error.to_string(), "is the server overloaded, or something else on that port?")
+            }
+            Error::Answer { ref reason, .. } if reason.contains("invalid HTTP version") => {
+                Self::new(error.to_string(), "does it speak TLS? write https:// instead of http://")
             }
             Error::Answer { .. } => {
                 Self::new(error.to_string(), "is it a Sabot server? `sabot --host URL list` names another")
@@ -68,6 +82,7 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
         }
         (409, _) => "`sabot delete NAME` removes the one there is",
         (403, _) => "start the server with --allowed-host to serve that name",
+        (400, Some(field)) if field.starts_with("tls") => "`sabot create --help` shows what --tls takes",
         (400, Some(field)) if field.starts_with("attributes") || field == "type" => {
             "`sabot kinds KIND` shows the attributes of a kind"
         }

@@ -11,6 +11,7 @@
 //! | `reference` | the pages that are generated from all this (tests only) |
 
 mod argv;
+mod ca_dir;
 mod catalog;
 mod commands;
 mod config;

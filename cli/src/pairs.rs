@@ -28,16 +28,46 @@ fn typed(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
 }
 
-/// Pairs in their order; the last of two with one key counts.
+/// Pairs in their order; the last of two with one key counts. `match.path=/x` is
+/// the field `path` of the object `match`.
 pub(crate) fn map(pairs: &[(String, Value)]) -> Map<String, Value> {
-    pairs.iter().cloned().collect()
+    let mut map = Map::new();
+    for (key, value) in pairs {
+        put(&mut map, key, value.clone());
+    }
+    map
+}
+
+fn put(map: &mut Map<String, Value>, key: &str, value: Value) {
+    let Some((first, rest)) = key.split_once('.') else {
+        map.insert(key.to_owned(), value);
+        return;
+    };
+    let inner = map.entry(first).or_insert_with(|| Map::new().into());
+    if !inner.is_object() {
+        *inner = Map::new().into();
+    }
+    if let Value::Object(inner) = inner {
+        put(inner, rest, value);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::{parse, parse_when};
+    use super::{map, parse, parse_when};
+
+    #[test]
+    fn dots_lead_into_objects() {
+        let pairs = ["status=503", "match.path=/a", "match.headers.x-user=7", "match.path.prefix=/b"];
+        let pairs: Vec<_> = pairs.iter().map(|pair| parse(pair).unwrap()).collect();
+        let expected = json!({
+            "status": 503,
+            "match": {"path": {"prefix": "/b"}, "headers": {"x-user": 7}},
+        });
+        assert_eq!(json!(map(&pairs)), expected);
+    }
 
     #[test]
     fn values_are_what_they_read_as() {

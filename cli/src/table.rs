@@ -45,11 +45,12 @@ impl Table {
         self
     }
 
-    pub(crate) fn row<const N: usize>(&mut self, cells: [(String, Tone); N]) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = (String, Tone)>) {
+        let cells: Vec<_> = cells.into_iter().collect();
         for (least, (text, _)) in self.words.iter_mut().zip(&cells) {
             *least = longest_word(text).max(*least);
         }
-        self.table.add_row(cells.map(|(text, tone)| cell(&text, tone)));
+        self.table.add_row(cells.iter().map(|(text, tone)| cell(text, *tone)));
     }
 
     pub(crate) fn write(mut self, out: &mut dyn Write) -> io::Result<()> {

@@ -140,6 +140,16 @@ pub(crate) fn share(share: f64) -> String {
     format!("{percent}%")
 }
 
+/// The TLS of a proxy: `terminate, originate insecure`.
+pub(crate) fn tls(tls: &Map<String, Value>) -> String {
+    let part = |(name, value): (&String, &Value)| {
+        let fields = value.as_object().into_iter().flatten();
+        let fields: Vec<_> = fields.map(|(key, value)| format!("{key}={}", scalar(value))).collect();
+        if fields.is_empty() { name.clone() } else { format!("{name} ({})", fields.join(", ")) }
+    };
+    tls.iter().map(part).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

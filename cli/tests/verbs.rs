@@ -42,6 +42,18 @@ fn a_proxy_lives_from_create_to_delete() {
 }
 
 #[test]
+fn a_cap_on_faults_is_shown() {
+    let server = Server::start(&[]);
+    let create =
+        ["create", "-p", "http", "--max-active-faults", "3", "-l", "localhost:0", "-u", &echo(), "web"];
+    server.says(&create);
+    assert!(server.says(&["inspect", "web"]).contains("3 requests at most under a fault\n"));
+    assert_eq!(server.json(&["ls"])["proxies"][0]["max_active_faults"], 3);
+    let refusal = server.refuses(&["create", "--max-active-faults", "3", "-u", &echo(), "db"]);
+    assert!(refusal.contains("create it with `protocol` http"), "{refusal}");
+}
+
+#[test]
 fn a_toxic_lives_from_add_to_remove() {
     let server = Server::start(&[]);
     server.says(&["c", "-l", "localhost:0", "-u", &echo(), "db"]);
@@ -98,7 +110,7 @@ fn refusals_say_what_to_do() {
         (&["toxic", "add", "-t", "latency", "-a", "latency", "db"], &["expected key=value"]),
         (&["inspect"], &["NAME"]),
         (&["lst"], &["unrecognized subcommand"]),
-        (&["-h", "ftp://x", "list"], &["only http:// is spoken"]),
+        (&["-h", "ftp://x", "list"], &["only http:// and https:// are spoken"]),
     ] {
         let refusal = server.refuses(args);
         assert!(said.iter().all(|part| refusal.contains(part)), "{args:?}: {refusal}");

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::http::Http;
 use crate::path::v1;
 use crate::types::{Connection, Kind, NewProxy, NewToxic, Proxy, ProxyPatch, Toxic, ToxicPatch, Version};
-use crate::{Error, Events, Traffic, traffic};
+use crate::{Error, Events, Traffic, Trust, traffic};
 
 /// A client of one Sabot server. Cheap to clone; clones share connections.
 ///
@@ -25,9 +25,17 @@ impl Client {
     /// may be left out. Nothing is connected yet.
     ///
     /// # Errors
-    /// The URL cannot be read, or asks for something other than http.
+    /// The URL cannot be read, or asks for something other than http or https.
     pub fn new(url: &str) -> Result<Self, Error> {
-        Ok(Self { http: Http::new(url)? })
+        Self::with_trust(url, &Trust::default())
+    }
+
+    /// The same, with other servers believed over https.
+    ///
+    /// # Errors
+    /// As [`Client::new`], or the file of CAs cannot be read.
+    pub fn with_trust(url: &str, trust: &Trust) -> Result<Self, Error> {
+        Ok(Self { http: Http::new(url, trust)? })
     }
 
     /// The same client with another time limit for each call.
@@ -109,6 +117,14 @@ impl Client {
         self.http.empty(Method::DELETE, &v1(&["proxies", name])).await
     }
 
+    /// The certificate of the server's CA, in PEM.
+    ///
+    /// # Errors
+    /// 500 if the server has no place for a CA; else as every call.
+    pub async fn ca(&self) -> Result<String, Error> {
+        self.http.text(&v1(&["ca"])).await
+    }
+
     /// Enables every proxy and removes every toxic.
     ///
     /// # Errors
@@ -181,6 +197,15 @@ impl Client {
     /// 404 without the proxy; else as every call.
     pub async fn events(&self, proxy: &str) -> Result<Events, Error> {
         let path = v1(&["proxies", proxy, "events"]);
+        Ok(Events::new(path.clone(), self.http.stream(&path).await?))
+    }
+
+    /// The HTTP requests on a proxy from now on, as events `request`.
+    ///
+    /// # Errors
+    /// 404 without the proxy, 400 if it does not speak HTTP; else as every call.
+    pub async fn requests(&self, proxy: &str) -> Result<Events, Error> {
+        let path = v1(&["proxies", proxy, "requests"]);
         Ok(Events::new(path.clone(), self.http.stream(&path).await?))
     }
 

@@ -14,6 +14,22 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is to be trusted cannot be read.
+    #[error("failed to read the CA {file}: {reason}")]
+    Trust {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The server cannot prove that it is the one that was named, or speaks no TLS.
+    #[error("failed to reach Sabot at {url} under TLS: {reason}")]
+    Untrusted {
+        /// The API's URL.
+        url: String,
+        /// What the handshake ended with.
+        reason: String,
+    },
     /// Nobody answers there.
     #[error("failed to reach Sabot at {url}: {reason}; is it running? start it with `sabot serve`")]
     Unreachable {

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as Pool;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::Error;
+use crate::{Error, Trust};
 
 /// The API never waits for the data plane, so five seconds mean it is gone.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,14 +27,22 @@ pub(crate) struct Http {
     /// Scheme and authority, without a slash at the end.
     base: String,
     timeout: Duration,
-    pool: Pool<HttpConnector, Full<Bytes>>,
+    pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Http {
-    pub(crate) fn new(url: &str) -> Result<Self, Error> {
+    pub(crate) fn new(url: &str, trust: &Trust) -> Result<Self, Error> {
         let base = base(url).map_err(|reason| Error::Url { url: url.to_owned(), reason })?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.enforce_http(false);
+        // Reading the system's roots takes longer than a call.
+        let tls = if base.starts_with("https:") { trust.config() } else { Trust::none() }?;
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
         Ok(Self { base, timeout: DEFAULT_TIMEOUT, pool })
     }
@@ -116,7 +125,9 @@ impl Http {
             .map_err(|error| broken(&method, path, error.to_string()))?;
         self.pool.request(request).await.map_err(|error| {
             let reason = innermost(&error);
-            if error.is_connect() {
+            if error.is_connect() && is_tls(&error) {
+                Error::Untrusted { url: self.base.clone(), reason }
+            } else if error.is_connect() {
                 Error::Unreachable { url: self.base.clone(), reason }
             } else {
                 broken(&method, path, reason)
@@ -174,13 +185,30 @@ fn innermost(error: &hyper_util::client::legacy::Error) -> String {
     text
 }
 
+/// Whether a connection failed because of TLS.
+fn is_tls(error: &hyper_util::client::legacy::Error) -> bool {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if inner.is::<rustls::Error>() {
+            return true;
+        }
+        // An I/O error hides what it was made of from `source`.
+        let made_of = inner.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        source = match made_of {
+            Some(inner) => Some(inner),
+            None => inner.source(),
+        };
+    }
+    false
+}
+
 fn base(url: &str) -> Result<String, String> {
     let url = url.trim().trim_end_matches('/');
     let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: Uri = whole.parse().map_err(|error: http::uri::InvalidUri| error.to_string())?;
     match uri.scheme_str() {
-        Some("http") => {}
-        _ => return Err("only http:// is spoken".to_owned()),
+        Some("http" | "https") => {}
+        _ => return Err("only http:// and https:// are spoken".to_owned()),
     }
     if uri.path() != "/" || uri.query().is_some() {
         return Err("it must end after the port".to_owned());
@@ -197,7 +225,8 @@ mod tests {
     fn urls_are_completed_or_refused() {
         assert_eq!(base("localhost:8474").unwrap(), "http://localhost:8474");
         assert_eq!(base("http://[::1]:8474/").unwrap(), "http://[::1]:8474");
-        assert!(base("https://x:1").unwrap_err().contains("only http://"));
+        assert_eq!(base("https://x:1/").unwrap(), "https://x:1");
+        assert!(base("ftp://x:1").unwrap_err().contains("only http://"));
         assert!(base("http://x/v1").unwrap_err().contains("after the port"));
         assert!(base("").is_err());
     }

@@ -18,7 +18,8 @@
 //! give; [`Events`] is the live stream of one proxy; [`Error`] says what went wrong.
 //!
 //! Every call ends: it has a timeout (5 s unless [`Client::with_timeout`] says
-//! otherwise) and answers are bounded. Not here: TLS, tokens, retries, and the
+//! otherwise) and answers are bounded. Over `https://` it believes the
+//! system's roots, or whom [`Trust`] says. Not here: tokens, retries, and the
 //! Toxiproxy routes, which have clients of their own.
 
 mod client;
@@ -27,12 +28,14 @@ mod events;
 mod http;
 mod path;
 mod traffic;
+mod trust;
 mod types;
 
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
 pub use traffic::Traffic;
+pub use trust::Trust;
 pub use types::{
     Connection, ConnectionCount, Direction, Kind, NewProxy, NewToxic, Proxy, ProxyPatch, Toxic, ToxicPatch,
     Version,

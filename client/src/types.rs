@@ -65,6 +65,15 @@ pub struct Proxy {
     pub listen: String,
     /// Where it connects to.
     pub upstream: String,
+    /// What it speaks: `tcp` or `http`.
+    #[serde(default)]
+    pub protocol: String,
+    /// TLS on either side: an object with `terminate`, `originate` or `passthrough`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Map<String, Value>>,
+    /// How many requests may be under an HTTP fault at one time; none is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -122,6 +131,15 @@ pub struct NewProxy {
     pub listen: Option<String>,
     /// Where to connect to.
     pub upstream: String,
+    /// What it speaks: `tcp` (as without it) or `http`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// TLS on either side: an object with `terminate`, `originate` or `passthrough`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Map<String, Value>>,
+    /// How many requests may be under an HTTP fault at one time; none is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_active_faults: Option<u32>,
     /// Whether to accept connections at once.
     pub enabled: bool,
     /// Toxics from the start.
@@ -132,13 +150,36 @@ pub struct NewProxy {
 impl NewProxy {
     /// An enabled proxy on a free port without toxics.
     pub fn new(name: impl Into<String>, upstream: impl Into<String>) -> Self {
-        Self { name: name.into(), listen: None, upstream: upstream.into(), enabled: true, toxics: Vec::new() }
+        Self {
+            name: name.into(),
+            listen: None,
+            upstream: upstream.into(),
+            protocol: None,
+            tls: None,
+            max_active_faults: None,
+            enabled: true,
+            toxics: Vec::new(),
+        }
     }
 
     /// Listen there instead.
     #[must_use]
     pub fn listen(mut self, address: impl Into<String>) -> Self {
         self.listen = Some(address.into());
+        self
+    }
+
+    /// Speak that instead of `tcp`: `http`.
+    #[must_use]
+    pub fn protocol(mut self, protocol: impl Into<String>) -> Self {
+        self.protocol = Some(protocol.into());
+        self
+    }
+
+    /// With that TLS: an object with `terminate`, `originate` or `passthrough`.
+    #[must_use]
+    pub fn tls(mut self, tls: Map<String, Value>) -> Self {
+        self.tls = Some(tls);
         self
     }
 
@@ -287,6 +328,9 @@ pub struct Connection {
     /// Names of the toxics that have it.
     #[serde(default)]
     pub toxics: Vec<String>,
+    /// The name that the client asked for under TLS, where Sabot reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     #[serde(default)]
     pub state: String,

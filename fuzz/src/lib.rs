@@ -5,11 +5,19 @@
 
 pub mod api;
 pub mod config;
+pub mod envoy;
+mod head;
+pub mod matching;
 pub mod pipeline;
 
 /// A target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 3] =
-    [("pipeline", pipeline::run), ("config", config::run), ("api", api::run)];
+pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+    ("pipeline", pipeline::run),
+    ("config", config::run),
+    ("api", api::run),
+    ("matching", matching::run),
+    ("envoy", envoy::run),
+];
 
 /// Bytes handed out as small decisions; zeros when they have run out.
 pub(crate) struct Input<'a>(pub(crate) &'a [u8]);

@@ -106,13 +106,16 @@ impl Acceptor {
                 break (entered, upstream);
             }
         };
+        let worker = shell.workers.place(self.here);
         let context = Context {
             entered,
             proxy: Arc::clone(proxy),
             upstream: upstream.address,
             dial_timeout: shell.dial_timeout,
+            head_timeout: shell.head_timeout,
+            worker,
         };
-        shell.workers.spawn_connection(shell.workers.place(self.here), connection::run(accepted, context));
+        shell.workers.spawn_connection(worker, connection::run(accepted, context));
     }
 }
 

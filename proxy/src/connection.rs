@@ -12,12 +12,16 @@ use sabot_toxics::{ConnectPlan, Dial, Time};
 use tokio::io::ReadBuf;
 
 use crate::event::What;
+use crate::http;
 use crate::metrics;
+use crate::model::Protocol;
 use crate::net::timers::{monotonic_now, within};
+use crate::net::workers::WorkerId;
 use crate::net::{Accepted, Address, AddressError, Clock, Monotonic, Stream, dial};
 use crate::proxy::Proxy;
 use crate::registry::Entered;
 use crate::relay::{ConnShared, Reason, State, relay};
+use crate::tls::{self, Tls};
 
 /// What a connection needs to know.
 pub(crate) struct Context {
@@ -25,16 +29,20 @@ pub(crate) struct Context {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) upstream: Result<Address, AddressError>,
     pub(crate) dial_timeout: Duration,
+    /// How long the head of an HTTP request may take to come.
+    pub(crate) head_timeout: Duration,
+    /// The worker that it lives on.
+    pub(crate) worker: WorkerId,
 }
 
 /// Why a connection never reached its upstream.
-struct Failure {
-    reason: &'static str,
-    error: Option<String>,
+pub(crate) struct Failure {
+    pub(crate) reason: &'static str,
+    pub(crate) error: Option<String>,
 }
 
 impl Failure {
-    fn new(reason: &'static str) -> Self {
+    pub(crate) fn new(reason: &'static str) -> Self {
         Self { reason, error: None }
     }
 }
@@ -51,15 +59,33 @@ pub(crate) async fn run(accepted: Accepted, context: Context) {
     // Boxed: dialling needs more room than relaying, and is over after a moment.
     let reached = Box::pin(reach(accepted, &context, &shared)).await;
     match reached {
-        Ok((client, upstream)) => {
+        Ok(Reached::Both(client, upstream)) => {
             let reason = relay(client, upstream, Arc::clone(&shared), Monotonic::default()).await;
             context.closed(reason);
+        }
+        Ok(Reached::Client(client, upstream)) => {
+            // Boxed: a plain connection need not make room for all of hyper.
+            match Box::pin(http::serve(client, &context, upstream)).await {
+                Ok(reason) => context.closed(reason),
+                Err(failure) => context.failed(failure),
+            }
+        }
+        Ok(Reached::Secured(client, tls, upstream)) => {
+            match Box::pin(tls::serve(client, &context, &tls, &upstream)).await {
+                Ok(reason) => context.closed(reason),
+                Err(failure) => context.failed(failure),
+            }
         }
         Err(failure) => context.failed(failure),
     }
 }
 
 impl Context {
+    fn address(&self) -> Result<&Address, Failure> {
+        let named = |error: &AddressError| Failure { reason: "address", error: Some(error.to_string()) };
+        self.upstream.as_ref().map_err(named)
+    }
+
     fn closed(&self, reason: Reason) {
         let shared = &self.entered.connection;
         self.proxy.events.tell(|| {
@@ -107,12 +133,18 @@ impl Context {
     }
 }
 
+/// Whom a connection has reached.
+enum Reached {
+    /// The client and the upstream.
+    Both(Stream, Stream),
+    /// The client; the upstream at this address is dialled when a request needs it.
+    Client(Stream, Address),
+    /// The client, with TLS on its side or the upstream's.
+    Secured(Stream, Arc<Tls>, Address),
+}
+
 /// Takes the client and reaches the upstream, as far as the toxics let it.
-async fn reach(
-    accepted: Accepted,
-    context: &Context,
-    shared: &Arc<ConnShared>,
-) -> Result<(Stream, Stream), Failure> {
+async fn reach(accepted: Accepted, context: &Context, shared: &Arc<ConnShared>) -> Result<Reached, Failure> {
     let (mut version, mut fate) = context.fate(shared);
     if fate.refuse {
         accepted.reset();
@@ -134,8 +166,17 @@ async fn reach(
                 shared.set_state(State::Dialing);
                 match pause(&client, &watch, began + *delay).await {
                     Pause::Over => {
+                        if context.proxy.protocol == Protocol::Http {
+                            return Ok(Reached::Client(client, context.address()?.clone()));
+                        }
+                        if let Some(tls) = context.proxy.tls() {
+                            if !tls.passthrough {
+                                return Ok(Reached::Secured(client, tls, context.address()?.clone()));
+                            }
+                            pass_through(&mut client, shared).await?;
+                        }
                         let upstream = reach_upstream(&client, context, shared).await?;
-                        return Ok((client, upstream));
+                        return Ok(Reached::Both(client, upstream));
                     }
                     early => early,
                 }
@@ -216,10 +257,7 @@ async fn pause(client: &Stream, watch: &Watch<'_>, until: Time) -> Pause {
 async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared) -> Result<Stream, Failure> {
     shared.set_state(State::Dialing);
     let began = monotonic_now();
-    let address = context
-        .upstream
-        .as_ref()
-        .map_err(|error| Failure { reason: "address", error: Some(error.to_string()) })?;
+    let address = context.address()?;
     let mut clock = Monotonic::default();
     let mut dialling = pin!(within(&mut clock, began + context.dial_timeout, dial(address)));
     let mut gone = pin!(client.broken());
@@ -242,6 +280,20 @@ async fn reach_upstream(client: &Stream, context: &Context, shared: &ConnShared)
         Some(Err(error)) => Err(failure(&error)),
         None => Err(Failure::new("timeout")),
     }
+}
+
+/// Reads the name that the client asks for under TLS, unless the controller ends the
+/// connection before.
+async fn pass_through(client: &mut Stream, shared: &Arc<ConnShared>) -> Result<(), Failure> {
+    let mut reading = pin!(tls::pass_through(client, shared));
+    poll_fn(|cx| {
+        shared.register(cx.waker());
+        if shared.is_killed() {
+            return Poll::Ready(Err(Failure::new("closed")));
+        }
+        reading.as_mut().poll(cx)
+    })
+    .await
 }
 
 /// Reads and throws away what the client sends, until it ends. When the plan
@@ -283,9 +335,13 @@ fn killed(client: Stream, shared: &ConnShared) -> Failure {
     Failure::new("closed")
 }
 
-/// Names the reason of a failed dial, as the metric does.
 fn failure(error: &io::Error) -> Failure {
-    let reason = match Errno::from_io_error(error) {
+    Failure { reason: dial_reason(error), error: Some(error.to_string()) }
+}
+
+/// Names the reason of a failed dial, as the metric does.
+pub(crate) fn dial_reason(error: &io::Error) -> &'static str {
+    match Errno::from_io_error(error) {
         Some(Errno::CONNREFUSED) => "refused",
         Some(Errno::CONNRESET) => "reset",
         Some(Errno::TIMEDOUT) => "timeout",
@@ -294,8 +350,7 @@ fn failure(error: &io::Error) -> Failure {
         Some(_) => "other",
         // The resolver's errors carry no number.
         None => "resolve",
-    };
-    Failure { reason, error: Some(error.to_string()) }
+    }
 }
 
 /// The client's address as people read it.

@@ -92,6 +92,31 @@ pub enum What {
         /// Whether the server removed it because its time was over.
         expired: bool,
     },
+    /// An HTTP request was answered, or given up. These have a stream of their own.
+    Request {
+        /// Its number on the proxy, from 1.
+        number: u64,
+        /// The connection that it came over.
+        connection: u64,
+        /// Address of the client.
+        client: String,
+        /// `HTTP/1.1` or `HTTP/2`.
+        protocol: &'static str,
+        /// The method.
+        method: String,
+        /// The host that was asked for.
+        host: Option<String>,
+        /// Path and query.
+        path: String,
+        /// The status that the client got; none if it got no answer.
+        status: Option<u16>,
+        /// From its head to the last byte of its answer.
+        duration_ms: f64,
+        /// Until the upstream had answered; none if it was not asked, or did not.
+        upstream_ms: Option<f64>,
+        /// The kinds of the toxics that acted on it.
+        faults: Vec<&'static str>,
+    },
     /// The proxy was enabled, disabled or moved.
     ProxyUpdated {
         /// Where it listens.
@@ -116,6 +141,11 @@ impl Events {
         let at_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         // Refused only if the last listener has just gone.
         let _ = listeners.send(Event { at_ms, what: what() });
+    }
+
+    /// Whether anybody listens: what is costly to tell need not be gathered otherwise.
+    pub(crate) fn has_listeners(&self) -> bool {
+        self.0.get().is_some_and(|listeners| listeners.receiver_count() > 0)
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Event> {

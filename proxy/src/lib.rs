@@ -7,6 +7,8 @@
 //! | [`model`] | what goes in and what comes out |
 //! | `proxy`, `accept`, `connection`, `registry` | one proxy, from its listener to its live connections |
 //! | `expiry` | toxics that end by themselves |
+//! | `http` | proxies that speak HTTP, request by request |
+//! | [`tls`] | TLS on either side, and Sabot's own CA |
 //! | `relay` | bytes from one peer to the other, through the toxics or by the shortest way |
 //! | `net` | sockets, worker threads, timers |
 //! | [`event`], [`metrics`] | what can be seen from outside |
@@ -19,6 +21,8 @@ mod controller;
 mod embed;
 pub mod event;
 mod expiry;
+mod histogram;
+mod http;
 pub mod metrics;
 pub mod model;
 pub(crate) mod net;
@@ -28,14 +32,16 @@ mod registry;
 pub(crate) mod relay;
 mod shell;
 mod tally;
+pub mod tls;
 
 pub use controller::Controller;
 pub use embed::Proxy;
 pub use event::{Event, What};
 pub use model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, TimerLateness,
-    ToxicPatch, ToxicView,
+    ApplySummary, ConnectionView, ControlError, Distribution, HttpTotals, Protocol, ProxyPatch, ProxySpec,
+    ProxyTotals, ProxyView, ToxicPatch, ToxicView,
 };
 pub use options::Options;
 pub use proxy::check_upstream;
 pub use serde_json::json;
+pub use tls::{Authority, CaError, TlsSpec};

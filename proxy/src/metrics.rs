@@ -17,7 +17,7 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use sabot_toxics::Direction;
 
-use crate::model::ProxyTotals;
+use crate::model::{HttpTotals, ProxyTotals};
 use crate::proxy::Proxy;
 use crate::shell::Shell;
 
@@ -37,6 +37,23 @@ pub const DIAL: &str = "sabot_dial_seconds";
 pub const ACCEPT_ERRORS: &str = "sabot_accept_errors_total";
 /// Connections on which a fault acted, by proxy and kind.
 pub const FAULTS: &str = "sabot_faults_applied_total";
+/// Client connections of an HTTP proxy that sent what is no HTTP, by proxy.
+pub const MALFORMED: &str = "sabot_http_malformed_total";
+/// HTTP requests answered or given up, by proxy, method and class of the status.
+pub const REQUESTS: &str = "sabot_http_requests_total";
+/// HTTP requests that have no answer yet, or not all of it, by proxy.
+pub const IN_FLIGHT: &str = "sabot_http_requests_in_flight";
+/// From the head of a request to the last byte of its answer (s), by proxy: a histogram,
+/// see [`ProxyTotals::http`].
+pub const REQUEST_DURATION: &str = "sabot_http_request_duration_seconds";
+/// From sending a request up to the head of its answer (s), by proxy: a histogram too.
+pub const UPSTREAM_DURATION: &str = "sabot_http_upstream_duration_seconds";
+/// Connections to the upstream that wait for a request, by proxy.
+pub const POOL_IDLE: &str = "sabot_http_pool_idle_connections";
+/// HTTP requests that went up over a connection that was there already, by proxy.
+pub const POOL_REUSED: &str = "sabot_http_pool_reused_total";
+/// Requests that passed without a fault since as many as may be were under one, by proxy.
+pub const FAULTS_CAPPED: &str = "sabot_http_faults_capped_total";
 /// Bytes that toxics hold, by proxy.
 pub const HELD: &str = "sabot_held_bytes";
 /// Bytes that toxics may hold in all.
@@ -56,6 +73,12 @@ pub fn describe() {
     describe_histogram!(DIAL, Unit::Seconds, "How long dials took that succeeded.");
     describe_counter!(ACCEPT_ERRORS, "Errors of accept.");
     describe_counter!(FAULTS, "Connections on which a fault acted.");
+    describe_counter!(MALFORMED, "Client connections of an HTTP proxy that sent what is no HTTP.");
+    describe_counter!(REQUESTS, "HTTP requests answered or given up.");
+    describe_gauge!(IN_FLIGHT, "HTTP requests that have no answer yet, or not all of it.");
+    describe_gauge!(POOL_IDLE, "Connections to the upstream that wait for an HTTP request.");
+    describe_counter!(POOL_REUSED, "HTTP requests that went up over a connection that was there already.");
+    describe_counter!(FAULTS_CAPPED, "Requests that passed without a fault, above max_active_faults.");
     describe_gauge!(HELD, Unit::Bytes, "Bytes that toxics hold.");
     describe_gauge!(HELD_LIMIT, Unit::Bytes, "Bytes that toxics may hold in all.");
     describe_gauge!(TASKS, "Tasks alive on the workers.");
@@ -104,7 +127,28 @@ pub(crate) fn publish_proxy(proxy: &Proxy) {
     for (kind, more) in since(&now.applied, last.map(|last| &last.applied)) {
         counter!(FAULTS, "proxy" => name(), "kind" => kind).increment(more);
     }
+    let before = last.map_or(0, |last| last.malformed);
+    counter!(MALFORMED, "proxy" => name()).increment(now.malformed - before);
+    if let Some(http) = &now.http {
+        let last = last.and_then(|last| last.http.as_ref());
+        publish_http(&now.name, http, last);
+    }
+    let before = last.map_or(0, |last| last.faults_capped);
+    counter!(FAULTS_CAPPED, "proxy" => name()).increment(now.faults_capped - before);
     *published = Some(now);
+}
+
+fn publish_http(proxy: &str, now: &HttpTotals, last: Option<&HttpTotals>) {
+    for ((method, status), count) in &now.requests {
+        let before = last.and_then(|last| last.requests.get(&(*method, *status))).copied().unwrap_or(0);
+        let labels =
+            [("proxy", proxy.to_owned()), ("method", (*method).to_owned()), ("status", (*status).to_owned())];
+        counter!(REQUESTS, &labels).increment(count - before);
+    }
+    let name = || proxy.to_owned();
+    gauge!(IN_FLIGHT, "proxy" => name()).set(now.in_flight as f64);
+    gauge!(POOL_IDLE, "proxy" => name()).set(now.idle_connections as f64);
+    counter!(POOL_REUSED, "proxy" => name()).increment(now.reused - last.map_or(0, |last| last.reused));
 }
 
 type Counts = BTreeMap<&'static str, u64>;

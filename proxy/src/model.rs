@@ -7,6 +7,9 @@ use sabot_toxics::{Direction, Invalid, Kind, ToxicSpec, When};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::histogram::Distribution;
+use crate::tls::TlsSpec;
+
 /// A proxy as it is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -19,12 +22,44 @@ pub struct ProxySpec {
     pub listen: Option<String>,
     /// Where to connect to, in the same forms; resolved at each connection.
     pub upstream: String,
+    /// What it speaks.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// TLS on either side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time, at least 1; none is no
+    /// limit. What comes above it passes without.
+    #[serde(default)]
+    pub max_active_faults: Option<u32>,
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
     /// Its toxics, in the order of their chains.
     #[serde(default)]
     pub toxics: Vec<ToxicSpec>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Bytes.
+    #[default]
+    Tcp,
+    /// HTTP/1.1 and HTTP/2, found out per connection.
+    Http,
+}
+
+impl Protocol {
+    /// The name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Http => "http",
+        }
+    }
 }
 
 fn yes() -> bool {
@@ -38,6 +73,9 @@ impl ProxySpec {
             name: name.into(),
             listen: Some("127.0.0.1:0".to_owned()),
             upstream: upstream.into(),
+            protocol: Protocol::Tcp,
+            tls: None,
+            max_active_faults: None,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -53,6 +91,12 @@ pub struct ProxyView {
     pub listen: String,
     /// Where it connects to, as it was asked for.
     pub upstream: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// TLS on either side.
+    pub tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time.
+    pub max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// The upstream chain first, then the downstream one.
@@ -129,22 +173,15 @@ pub struct ConnectionView {
     pub held_bytes: u64,
     /// The toxics that have hold of it.
     pub toxics: Vec<String>,
+    /// The name that the client asked for under TLS, where Sabot reads it.
+    pub sni: Option<String>,
     /// `accepting`, `dialing`, `open` or `closing`.
     pub state: &'static str,
 }
 
-/// How late timers fired since the start.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TimerLateness {
-    /// Upper bounds in seconds, the last one infinite, and how many were no later.
-    pub buckets: Vec<(f64, u64)>,
-    /// All together, in seconds.
-    pub sum_s: f64,
-}
-
 /// What a proxy has counted since it was created. Bytes are given upstream first,
 /// and are live.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ProxyTotals {
     /// The proxy.
     pub name: String,
@@ -168,6 +205,29 @@ pub struct ProxyTotals {
     pub accept_errors: BTreeMap<&'static str, u64>,
     /// Connections on which a fault acted, by kind.
     pub applied: BTreeMap<&'static str, u64>,
+    /// Client connections of an HTTP proxy that sent what is no HTTP.
+    pub malformed: u64,
+    /// Requests that no fault acted on since `max_active_faults` others were under one.
+    pub faults_capped: u64,
+    /// Its requests, if it speaks HTTP.
+    pub http: Option<HttpTotals>,
+}
+
+/// What an HTTP proxy has counted of requests.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct HttpTotals {
+    /// Requests by method and class of their status (`"2xx"`, or `"none"` without an answer).
+    pub requests: BTreeMap<(&'static str, &'static str), u64>,
+    /// Those that have no answer yet, or not all of it.
+    pub in_flight: u64,
+    /// Connections to the upstream that wait for a request.
+    pub idle_connections: usize,
+    /// Requests that went up over a connection that was there already.
+    pub reused: u64,
+    /// From the head of a request to the last byte of its answer.
+    pub duration: Distribution,
+    /// From sending a request up to the head of its answer.
+    pub upstream: Distribution,
 }
 
 /// What [`crate::Controller::apply`] did.

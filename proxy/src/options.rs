@@ -13,22 +13,32 @@ pub struct Options {
     pub workers: Option<usize>,
     /// How long a dial may take, name resolution included.
     pub dial_timeout: Duration,
+    /// How long a client may take to send the head of an HTTP request, from the end of
+    /// the one before.
+    pub head_timeout: Duration,
     /// Bytes that toxics may hold per direction of a connection.
     pub direction_budget: usize,
     /// Bytes that toxics may hold in all; a quarter of the memory that this
     /// process may use unless given.
     pub process_budget: Option<usize>,
+    /// Where Sabot's own CA is kept; none is a CA that ends with the controller.
+    pub ca_dir: Option<PathBuf>,
+    /// Where clients reach the API (`http://host:port`): revoked certificates name it.
+    pub api_url: Option<String>,
 }
 
 impl Default for Options {
-    /// Seed 0, a worker per core, dials of 10 s, 64 MiB a direction.
+    /// Seed 0, a worker per core, dials of 10 s, heads of 30 s, 64 MiB a direction.
     fn default() -> Self {
         Self {
             seed: 0,
             workers: None,
             dial_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(30),
             direction_budget: 64 << 20,
             process_budget: None,
+            ca_dir: None,
+            api_url: None,
         }
     }
 }

@@ -8,6 +8,7 @@ use sabot_toxics::Seed;
 
 use crate::net::Workers;
 use crate::relay::budget::Budget;
+use crate::tls::Store;
 
 /// The workers, the seed, the budgets and the numbers that must be unique.
 pub(crate) struct Shell {
@@ -16,6 +17,9 @@ pub(crate) struct Shell {
     pub(crate) budget: Arc<Budget>,
     pub(crate) direction_budget: usize,
     pub(crate) dial_timeout: Duration,
+    pub(crate) head_timeout: Duration,
+    /// Sabot's own CA.
+    pub(crate) ca: Arc<Store>,
     ids: AtomicU64,
 }
 
@@ -27,6 +31,8 @@ impl Shell {
             budget: Arc::new(Budget::new(options.process_budget())),
             direction_budget: options.direction_budget,
             dial_timeout: options.dial_timeout,
+            head_timeout: options.head_timeout,
+            ca: Arc::new(Store::new(options.ca_dir.clone(), options.api_url.as_deref())),
             ids: AtomicU64::new(0),
         }
     }

@@ -16,8 +16,12 @@ spec.loader.exec_module(runner)
 
 WITH_COMMANDS = [page for page in PAGES if any(b.kind == "sh" for b in runner.blocks((ROOT / page).read_text()))]
 
-# The generated pages of the kinds show commands for a proxy `redis` of a running server.
-FIRST = {"docs/toxics": "sabot serve &\nsabot create -l localhost:16379 -u localhost:6379 redis\n"}
+# The generated pages of the kinds show commands for two proxies of a running server.
+FIRST = {
+    "docs/toxics": "sabot serve &\nsabot create -l localhost:16379 -u localhost:6379 redis\n"
+    "sabot create --protocol http -l localhost:18080 -u localhost:8080 payments\n"
+    "sabot create --tls terminate -l localhost:18443 -u localhost:8080 secure\n"
+}
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=str)

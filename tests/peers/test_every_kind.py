@@ -92,7 +92,8 @@ def proxy(peer):
 
 def test_every_kind_is_expected_something():
     with Server() as server:
-        kinds = {kind["kind"] for kind in server.get("/v1/kinds")["kinds"]}
+        # Those of HTTP and TLS have modules of their own.
+        kinds = {kind["kind"] for kind in server.get("/v1/kinds")["kinds"] if kind["phase"] in ("connect", "stream")}
     assert kinds == set(EXPECTED), "every kind has its line in EXPECTED, and only kinds have"
 
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
@@ -138,6 +139,15 @@ class Proxy:
 
     def remove(self, toxic):
         self.server.delete(f"{self.path}/toxics/{quote(toxic, safe='')}")
+
+    @contextmanager
+    def toxic(self, kind, **attributes):
+        """A toxic for as long as the `with` lasts, whatever comes of it; answers its name."""
+        name = self.add(kind, **attributes)
+        try:
+            yield name
+        finally:
+            self.remove(name)
 
     def applied(self, toxic):
         """How often a toxic has acted, by the server's own count."""

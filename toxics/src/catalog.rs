@@ -8,8 +8,10 @@ use serde_json::{Map, Value};
 
 use crate::Invalid;
 use crate::connect::{ConnectCx, ConnectPlan, ConnectToxic};
+use crate::http::{Answer, BoxFuture, Cx, HttpToxic, Match, Next, Request};
 use crate::kinds::LIST;
 use crate::stage::{Runner, Typed};
+use crate::tls::{TlsCx, TlsPlan, TlsStep, TlsToxic};
 use crate::toxic::{Changes, Toxic};
 
 /// Every kind, sorted by name.
@@ -47,6 +49,8 @@ pub struct Kind {
     pub changes: Changes,
     /// Whether it acts on both directions, whatever its `stream`.
     pub both: bool,
+    /// For a fault of TLS: the step that it changes.
+    pub tls_step: Option<TlsStep>,
     pub(crate) separate_writes: bool,
     schema: LazyLock<Value>,
     parse: fn(Value) -> Result<Settings, Invalid>,
@@ -60,6 +64,10 @@ pub enum Phase {
     Connect,
     /// While bytes flow.
     Stream,
+    /// The TLS handshake and the end of a connection under TLS.
+    Tls,
+    /// While a request is on its way, on proxies that speak HTTP.
+    Http,
 }
 
 impl Kind {
@@ -70,6 +78,7 @@ impl Kind {
             classic: T::CLASSIC,
             changes: T::CHANGES,
             both: T::BOTH,
+            tls_step: None,
             separate_writes: T::SEPARATE_WRITES,
             schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
             parse: |value| {
@@ -87,12 +96,61 @@ impl Kind {
             classic: None,
             changes: Changes::Timing,
             both: false,
+            tls_step: None,
             separate_writes: false,
             schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
             parse: |value| {
                 let toxic: T = typed(value)?;
                 toxic.validate()?;
                 Ok(Settings::Connect(Arc::new(toxic)))
+            },
+        }
+    }
+
+    pub(crate) const fn tls<T: TlsToxic>() -> Self {
+        Self {
+            name: T::KIND,
+            phase: Phase::Tls,
+            classic: None,
+            changes: Changes::Timing,
+            both: false,
+            tls_step: Some(T::STEP),
+            separate_writes: false,
+            schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
+            parse: |value| {
+                let toxic: T = typed(value)?;
+                toxic.validate()?;
+                Ok(Settings::Tls(Arc::new(toxic)))
+            },
+        }
+    }
+
+    pub(crate) const fn http<T: HttpToxic>() -> Self {
+        Self {
+            name: T::KIND,
+            phase: Phase::Http,
+            classic: T::CLASSIC,
+            changes: Changes::Content,
+            both: false,
+            tls_step: None,
+            separate_writes: false,
+            schema: LazyLock::new(with_match::<T>),
+            parse: |value| {
+                let (toxic, matcher) = match value {
+                    Value::Object(mut map) => {
+                        let matcher = map.remove("match");
+                        (
+                            typed::<T>(Value::Object(map))?,
+                            matcher.map_or_else(|| Ok(Match::default()), matching)?,
+                        )
+                    }
+                    other => (typed(other)?, Match::default()),
+                };
+                toxic.validate()?;
+                if toxic.acts_before_answer() && matcher.needs_answer() {
+                    return Err(too_late::<T>());
+                }
+                Ok(Settings::Http(Arc::new(toxic), Arc::new(matcher)))
             },
         }
     }
@@ -150,6 +208,54 @@ impl PartialEq for Kind {
     }
 }
 
+/// The schema of an HTTP fault: its own attributes, and `match`.
+fn with_match<T: HttpToxic>() -> Value {
+    let mut schema = schemars::schema_for!(T).to_value();
+    let mut matcher = schemars::generate::SchemaSettings::default()
+        .with(|settings| settings.inline_subschemas = true)
+        .into_generator()
+        .into_root_schema_for::<Match>()
+        .to_value();
+    for meta in ["$schema", "title"] {
+        matcher.as_object_mut().map(|map| map.remove(meta));
+    }
+    matcher["description"] = "Which requests it is meant for; all of them unless given.".into();
+    matcher["default"] = Value::Object(Map::new());
+    if let Some(root) = schema.as_object_mut()
+        && let Value::Object(properties) =
+            root.entry("properties").or_insert_with(|| Value::Object(Map::new()))
+    {
+        properties.insert("match".to_owned(), matcher);
+    }
+    schema
+}
+
+/// Refuses a choice by status for what acts on the way up.
+fn too_late<T: HttpToxic>() -> Invalid {
+    let message = format!(
+        "is known once the request has gone up, and {} changes what goes up: leave it out, or let the fault act \
+         on the answer if it has a `side`",
+        T::KIND
+    );
+    Invalid::new("match.status", message)
+}
+
+/// Reads a `match`, naming the nearest field for one that does not exist.
+fn matching(value: Value) -> Result<Match, Invalid> {
+    let read = |value: Value| {
+        if let Value::Object(map) = &value
+            && let Some(field) = map.keys().find(|field| !Match::FIELDS.contains(&field.as_str()))
+        {
+            return Err(Invalid::unknown("field of `match`", field, &Match::FIELDS));
+        }
+        if !value.is_object() {
+            return Err(Invalid::new("", "must be an object, such as {\"path\": \"/charge\"}"));
+        }
+        typed::<Match>(value)
+    };
+    read(value).map_err(|error| error.within("match"))
+}
+
 fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
@@ -165,6 +271,10 @@ pub enum Settings {
     Stream(Arc<dyn StreamSettings>),
     /// Of a toxic that acts on accept and dial.
     Connect(Arc<dyn ConnectSettings>),
+    /// Of a toxic that acts on TLS.
+    Tls(Arc<dyn TlsSettings>),
+    /// Of a toxic that acts on HTTP requests, and on which.
+    Http(Arc<dyn HttpSettings>, Arc<Match>),
 }
 
 impl Settings {
@@ -174,6 +284,12 @@ impl Settings {
         let value = match self {
             Self::Stream(settings) => settings.to_value(),
             Self::Connect(settings) => settings.to_value(),
+            Self::Tls(settings) => settings.to_value(),
+            Self::Http(settings, matcher) => {
+                let mut value = settings.to_value();
+                value["match"] = serde_json::to_value(&**matcher).unwrap_or_default();
+                value
+            }
         };
         match value {
             Value::Object(map) => map,
@@ -221,5 +337,47 @@ impl<T: ConnectToxic> ConnectSettings for T {
 
     fn apply(&self, cx: &ConnectCx<'_>, plan: &mut ConnectPlan) {
         self.on_connect(cx, plan);
+    }
+}
+
+/// A [`TlsToxic`] whose type was forgotten.
+pub trait TlsSettings: Send + Sync + 'static {
+    /// The attributes.
+    fn to_value(&self) -> Value;
+    #[doc(hidden)]
+    fn apply(&self, cx: &TlsCx<'_>, plan: &mut TlsPlan);
+}
+
+impl<T: TlsToxic> TlsSettings for T {
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn apply(&self, cx: &TlsCx<'_>, plan: &mut TlsPlan) {
+        self.on_tls(cx, plan);
+    }
+}
+
+/// An [`HttpToxic`] whose type was forgotten.
+pub trait HttpSettings: Send + Sync + 'static {
+    /// The attributes.
+    fn to_value(&self) -> Value;
+    #[doc(hidden)]
+    fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer>;
+    #[doc(hidden)]
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
+}
+
+impl<T: HttpToxic> HttpSettings for T {
+    fn to_value(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer> {
+        Box::pin(HttpToxic::call(self, cx, request, next))
+    }
+
+    fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync> {
+        self
     }
 }

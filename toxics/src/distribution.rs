@@ -6,6 +6,8 @@
 //! holds here, and the values are computed instead of tabulated.
 //! Source of the formulas: iproute2, netem/normal.c, pareto.c, paretonormal.c.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +45,18 @@ impl Distribution {
             Self::ParetoNormal => (normal(u) + 3.0 * pareto(u)) / 4.0,
             Self::Exponential => (-(1.0 - u).ln() - 1.0).min(TABLE_MAX),
         }
+    }
+}
+
+impl Distribution {
+    /// A delay of `mean` give or take `jitter` at the quantile `u`, never below 0.
+    #[must_use]
+    pub fn delay(self, mean: Duration, jitter: Duration, u: f64) -> Duration {
+        if jitter.is_zero() {
+            return mean;
+        }
+        let seconds = mean.as_secs_f64() + jitter.as_secs_f64() * self.at(u);
+        Duration::from_nanos((seconds.max(0.0) * 1e9).round() as u64)
     }
 }
 

@@ -61,7 +61,7 @@ impl Invalid {
 pub fn suggestion(given: &str, known: &[&str]) -> String {
     let near = known
         .iter()
-        .map(|name| (strsim::damerau_levenshtein(&given.to_lowercase(), name), *name))
+        .map(|name| (strsim::damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase()), *name))
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, name)| *distance <= 1 + name.len() / 3);
     match near {

@@ -1,4 +1,4 @@
-//! What each fault does to a stream: pure, repeatable, testable without a socket.
+//! What each fault does to a stream or a request: pure, repeatable, testable without a socket.
 //!
 //! No socket, no task, no clock and no global chance live here: bytes, time and
 //! seeds are arguments. The rooms:
@@ -7,6 +7,8 @@
 //! |---|---|
 //! | [`toxic`] | the trait that a fault of a stream implements |
 //! | [`connect`] | the trait that a fault of the connect phase implements |
+//! | [`mod@http`] | the trait that a fault of HTTP requests implements, and which requests it meets |
+//! | [`tls`] | the trait that a fault of TLS implements |
 //! | [`mod@kinds`] | every fault: one file each, one list |
 //! | [`catalog`] | what derives from that list: schema, validation, docs |
 //! | [`spec`], [`when`], [`units`] | a toxic as people ask for it |
@@ -18,6 +20,7 @@ pub mod catalog;
 pub mod connect;
 pub mod distribution;
 mod frame;
+pub mod http;
 mod invalid;
 pub mod kinds;
 pub mod pipeline;
@@ -26,6 +29,7 @@ pub mod seed;
 pub mod spec;
 mod stage;
 mod time;
+pub mod tls;
 pub mod toxic;
 pub mod units;
 pub mod when;
@@ -39,5 +43,6 @@ pub use plan::{ConnKey, Entry, Plan};
 pub use seed::Seed;
 pub use spec::{ToxicSpec, read_when};
 pub use time::Time;
+pub use tls::{TlsCx, TlsFate, TlsPlan, TlsStep, TlsToxic, TlsVersion};
 pub use toxic::{Changes, Cx, Departure, Held, Out, Reschedule, Shared, Toxic};
 pub use when::{When, Window};

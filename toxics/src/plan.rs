@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::catalog::{Phase, Settings};
 use crate::connect::{ConnectCx, ConnectPlan};
+use crate::http::Head;
 use crate::spec::ToxicSpec;
+use crate::tls::{TlsCx, TlsFate};
 use crate::toxic::Shared;
 use crate::{Direction, Invalid, Seed, Time};
 
@@ -44,6 +46,8 @@ pub struct Entry {
     pub first_connection: u64,
     pub(crate) shared: Arc<Shared>,
     applied: Arc<AtomicU64>,
+    /// Requests that an HTTP toxic was meant for so far.
+    matched: Arc<AtomicU64>,
 }
 
 impl Entry {
@@ -53,8 +57,8 @@ impl Entry {
     /// The attributes do not fit the kind.
     pub fn new(spec: ToxicSpec, id: u64, added: Time, first_connection: u64) -> Result<Self, Invalid> {
         let settings = spec.settings()?;
-        let (shared, applied) = (Arc::default(), Arc::default());
-        Ok(Self { spec, settings, id, added, first_connection, shared, applied })
+        let (shared, applied, matched) = (Arc::default(), Arc::default(), Arc::default());
+        Ok(Self { spec, settings, id, added, first_connection, shared, applied, matched })
     }
 
     /// The same toxic with other settings.
@@ -71,6 +75,7 @@ impl Entry {
             first_connection: self.first_connection,
             shared: Arc::clone(&self.shared),
             applied: Arc::clone(&self.applied),
+            matched: Arc::clone(&self.matched),
         })
     }
 
@@ -83,6 +88,18 @@ impl Entry {
     /// Counts a connection on which it acted.
     pub fn count(&self) {
         self.applied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Lets its times and counts begin anew.
+    pub fn restart(&mut self, now: Time, first_connection: u64) {
+        self.added = now;
+        self.first_connection = first_connection;
+        self.matched = Arc::default();
+    }
+
+    /// Counts a request that an HTTP toxic is meant for; its ordinal, from 1.
+    pub(crate) fn count_matched(&self) -> u64 {
+        self.matched.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether it has a stage in that direction.
@@ -131,6 +148,27 @@ impl Plan {
         self.0.is_empty()
     }
 
+    /// Whether there is a toxic for TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.0.iter().any(|entry| entry.spec.kind.phase == Phase::Tls)
+    }
+
+    /// Whether there is a toxic for HTTP requests.
+    #[must_use]
+    pub fn has_http(&self) -> bool {
+        self.0.iter().any(|entry| entry.spec.kind.phase == Phase::Http)
+    }
+
+    /// Whether a request with that head would meet a fault, were it sent `now`: one that
+    /// matches and whose window is open, drawn or not.
+    pub fn meets(&self, head: &impl Head, now: impl Fn() -> Time) -> bool {
+        self.0.iter().any(|entry| {
+            let Settings::Http(_, matcher) = &entry.settings else { return false };
+            matcher.request(head) && entry.spec.when.window(entry.added, now()).open
+        })
+    }
+
     /// The toxics.
     #[must_use]
     pub fn entries(&self) -> &[Arc<Entry>] {
@@ -165,6 +203,33 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// What is to become of a connection under TLS. Nothing is counted yet: whoever
+    /// carries it out knows which steps come to pass.
+    #[must_use]
+    pub fn tls(&self, key: &ConnKey, now: Time) -> TlsFate {
+        let mut fate = TlsFate::default();
+        for entry in &self.0 {
+            let (Settings::Tls(settings), Some(step)) = (&entry.settings, entry.spec.kind.tls_step) else {
+                continue;
+            };
+            if !entry.drawn(key) {
+                continue;
+            }
+            let window = entry.spec.when.window(entry.added, now);
+            fate.changes = fate.changes.into_iter().chain(window.changes).min();
+            if !window.open {
+                continue;
+            }
+            let before = fate.plan.clone();
+            let seed = key.toxic_seed(entry.spec.stream, &entry.spec.name);
+            settings.apply(&TlsCx { seed: &seed }, &mut fate.plan);
+            if fate.plan != before {
+                fate.by.push((step, Arc::clone(entry)));
+            }
+        }
+        fate
     }
 
     /// The names of the toxics that hold the connection at `now`.

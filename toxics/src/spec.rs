@@ -89,8 +89,13 @@ impl ToxicSpec {
             return Err(Invalid::new("toxicity", "must lie between 0 and 1"));
         }
         self.when.validate().map_err(|error| error.within("when"))?;
-        if self.kind.phase == Phase::Connect && self.when.after_bytes.0 > 0 {
-            let message = format!("{} acts before any byte flows: leave it out", self.kind.name);
+        if self.kind.phase != Phase::Stream && self.when.after_bytes.0 > 0 {
+            let acts = match self.kind.phase {
+                Phase::Http => "on requests",
+                Phase::Tls => "on the handshake and the end",
+                _ => "before any byte flows",
+            };
+            let message = format!("{} acts {acts}: leave it out", self.kind.name);
             return Err(Invalid::new("when.after_bytes", message));
         }
         Ok(())

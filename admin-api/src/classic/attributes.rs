@@ -30,9 +30,15 @@ pub(super) fn read(kind: &Kind, given: Map<String, Value>) -> Result<Map<String,
 pub(super) fn show(toxic: &ToxicView) -> Map<String, Value> {
     let Some(classic) = toxic.kind.classic else { return toxic.attributes.clone() };
     let shown = |name: &&str| {
-        let value = toxic.attributes.get(*name).and_then(Value::as_f64).unwrap_or_default();
-        let value = if is_whole(toxic.kind, name) { value.round() } else { value };
-        ((*name).to_owned(), Value::Number(number(value)))
+        let value = match toxic.attributes.get(*name) {
+            // Texts and maps, as the kinds for HTTP have them.
+            Some(value @ (Value::String(_) | Value::Object(_))) => value.clone(),
+            value => {
+                let value = value.and_then(Value::as_f64).unwrap_or_default();
+                Value::Number(number(if is_whole(toxic.kind, name) { value.round() } else { value }))
+            }
+        };
+        ((*name).to_owned(), value)
     };
     classic.iter().map(shown).collect()
 }
@@ -96,11 +102,40 @@ mod tests {
     }
 
     #[test]
+    fn texts_and_maps_are_shown_as_they_are() {
+        for (kind, given, expected) in [
+            (
+                "status_code",
+                r#"{"STATUS_CODE":503.0,"content_encoding":"gzip"}"#,
+                r#"{"status_code":503,"modify_response_body":0,"response_body":"","content_encoding":"gzip","content_type":""}"#,
+            ),
+            ("header", r#"{"headers":"{\"x-a\":\"b\"}"}"#, r#"{"mode":"response","headers":{"x-a":"b"}}"#),
+            ("modify_body", r#"{"body":"x"}"#, r#"{"body":"x","content_encoding":"","content_type":""}"#),
+        ] {
+            let kind = sabot_toxics::kind(kind).unwrap();
+            let given = read(kind, serde_json::from_str(given).unwrap()).unwrap();
+            let toxic = ToxicView {
+                name: String::new(),
+                kind,
+                stream: sabot_toxics::Direction::Downstream,
+                toxicity: 1.0,
+                attributes: kind.parse(&given).unwrap().attributes(),
+                when: sabot_toxics::When::default(),
+                applied: 0,
+                expires_in_ms: None,
+            };
+            assert_eq!(serde_json::to_string(&show(&toxic)).unwrap(), expected);
+        }
+    }
+
+    #[test]
     fn only_shares_may_have_fractions() {
         for kind in sabot_toxics::kinds() {
             for name in kind.classic.into_iter().flatten() {
                 let share = matches!(*name, "loss_rate" | "correlation");
-                assert_eq!(is_whole(kind, name), !share, "{name} of {}", kind.name);
+                let defaults = kind.parse(&Map::new()).unwrap().attributes();
+                let number = defaults[*name].is_number();
+                assert_eq!(is_whole(kind, name), number && !share, "{name} of {}", kind.name);
             }
         }
     }

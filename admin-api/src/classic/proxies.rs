@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use sabot_proxy::{ProxyPatch, ProxySpec, ProxyView};
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView, TlsSpec};
 use serde_json::Value;
 
 use super::lenient::{self, Fields};
@@ -116,6 +116,30 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
     let mut fields = Fields::of(entry)?;
     let (name, listen) = (fields.string("name")?, fields.string("listen")?);
     let (upstream, enabled) = (fields.string("upstream")?, fields.boolean("enabled")?);
+    // Not of Toxiproxy, whose clients do not send it.
+    let protocol = match fields.string("protocol")?.as_deref() {
+        None | Some("tcp") => Protocol::Tcp,
+        Some("http") => Protocol::Http,
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "bad request body: protocol: `{other}` is neither tcp nor http"
+            )));
+        }
+    };
+    let tls = fields
+        .object("tls")?
+        .map(|map| TlsSpec::read(Value::Object(map)).map_err(|error| lenient::bad(error.within("tls"))));
+    let max_active_faults = match fields.number("max_active_faults")? {
+        None => None,
+        Some(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {
+            Some(number as u32)
+        }
+        Some(other) => {
+            return Err(ApiError::bad_request(format!(
+                "bad request body: max_active_faults: {other} is no whole number from 1"
+            )));
+        }
+    };
     let given = |text: Option<String>, field| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| missing(field, place))
     };
@@ -123,6 +147,9 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
         name: given(name, "name")?,
         listen,
         upstream: given(upstream, "upstream")?,
+        protocol,
+        tls: tls.transpose()?,
+        max_active_faults,
         enabled: enabled.unwrap_or(true),
         toxics: Vec::new(),
     })

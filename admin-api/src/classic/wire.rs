@@ -1,6 +1,6 @@
 //! What the Toxiproxy routes answer, key by key in Toxiproxy's order.
 
-use sabot_proxy::{ProxyView, ToxicView};
+use sabot_proxy::{ProxyView, TlsSpec, ToxicView};
 use sabot_toxics::Direction;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
@@ -50,6 +50,10 @@ pub(crate) struct Proxy {
     listen: String,
     /// Where it connects to.
     upstream: String,
+    /// TLS on either side; absent without any, as in Toxiproxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>, nullable = false)]
+    tls: Option<TlsSpec>,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -62,6 +66,7 @@ impl From<&ProxyView> for Proxy {
             name: proxy.name.clone(),
             listen: proxy.listen.clone(),
             upstream: proxy.upstream.clone(),
+            tls: proxy.tls.clone(),
             enabled: proxy.enabled,
             toxics: proxy.toxics.iter().map(Toxic::from).collect(),
         }

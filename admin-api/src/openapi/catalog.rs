@@ -17,6 +17,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         choice.push(json!({ "$ref": format!("{COMPONENTS}{toxic}") }));
         mapping.insert(kind.name.to_owned(), json!(format!("{COMPONENTS}{toxic}")));
     }
+    add(&mut schemas, "Tls", sabot_proxy::TlsSpec::schema());
     add(&mut schemas, "When", schemars::schema_for!(When).to_value());
     schemas.insert(
         "NewToxic".to_owned(),

@@ -18,6 +18,8 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, Value)> {
             "name": { "type": "string", "minLength": 1 },
             "listen": text,
             "upstream": { "type": "string", "minLength": 1 },
+            "protocol": { "enum": ["tcp", "http", null], "default": "tcp" },
+            "tls": { "$ref": "#/components/schemas/Tls" },
             "enabled": flag,
         },
     });

@@ -13,7 +13,7 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::refuse::refused;
-use super::wire::EventData;
+use super::wire::{EventData, RequestData};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::Names;
@@ -29,12 +29,33 @@ pub(super) async fn stream(
     State(app): State<App>,
     Names(proxy): Names<String>,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
+    let events = app.controller.events(&proxy).map_err(refused)?;
+    told(&app, events)
+}
+
+/// The access log of an HTTP proxy from now on: an event `request` for each request, when
+/// the last byte of its answer has gone. Nothing is gathered while nobody reads.
+#[utoipa::path(get, path = "/v1/proxies/{proxy}/requests", tag = "sabot", operation_id = "requests",
+    params(("proxy" = String, Path)),
+    responses((status = 200, content_type = "text/event-stream", body = RequestData),
+        (status = 400, body = ApiError), (status = 404, body = ApiError), (status = 503, body = ApiError)))]
+pub(super) async fn requests(
+    State(app): State<App>,
+    Names(proxy): Names<String>,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
+    let requests = app.controller.requests(&proxy).map_err(refused)?;
+    told(&app, requests)
+}
+
+fn told(
+    app: &App,
+    events: Receiver<Event>,
+) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>> + use<>>, ApiError> {
     let permit = app.event_streams.clone().try_acquire_owned().map_err(|_| {
         let limit = app.options.max_event_streams;
         let message = format!("all {limit} event streams are in use: close one and try again");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     })?;
-    let events = app.controller.events(&proxy).map_err(refused)?;
     let subscriber = Subscriber { events, stopping: app.stopping.clone(), _permit: permit };
     Ok(Sse::new(subscriber.messages()).keep_alive(KeepAlive::new().interval(app.options.keep_alive)))
 }

@@ -1,6 +1,7 @@
 //! Sabot's own routes: strict in what they read, so that a typing error is an
 //! answer and not a fault that never happens.
 
+mod ca;
 mod connections;
 mod events;
 mod kinds;
@@ -25,6 +26,9 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(version))
         .routes(routes!(reset))
+        .routes(routes!(ca::certificate))
+        .routes(routes!(ca::crl))
+        .routes(routes!(ca::crl_pem))
         .routes(routes!(kinds::list))
         .routes(routes!(kinds::show))
         .routes(routes!(proxies::list, proxies::create))
@@ -35,6 +39,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(connections::list))
         .routes(routes!(connections::close))
         .routes(routes!(events::stream))
+        .routes(routes!(events::requests))
 }
 
 /// Who answers, and the seed of this run.

@@ -164,7 +164,7 @@ pub(crate) fn read_answer(socket: &mut TcpStream) -> Answer {
     let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     socket.read_exact(&mut body).unwrap();
-    answer.body = String::from_utf8(body).unwrap();
+    answer.body = String::from_utf8_lossy(&body).into_owned();
     answer
 }
 

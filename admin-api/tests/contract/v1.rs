@@ -16,7 +16,7 @@ fn the_life_of_a_proxy() {
     let asked = r#"{"name":"redis","listen":"localhost:26379","upstream":"localhost:6379","enabled":false}"#;
     let shown = |upstream: &str| {
         format!(
-            r#"{{"name":"redis","listen":"localhost:26379","upstream":"{upstream}","enabled":false,"toxics":[],"connections":{{"open":0,"total":0}}}}"#
+            r#"{{"name":"redis","listen":"localhost:26379","upstream":"{upstream}","protocol":"tcp","enabled":false,"toxics":[],"connections":{{"open":0,"total":0}}}}"#
         )
     };
     let redis = shown("localhost:6379");
@@ -32,6 +32,27 @@ fn the_life_of_a_proxy() {
         ("GET /v1/proxies/redis", "", 404, r#"{"error":"*redis*","status":404}"#),
         ("DELETE /v1/proxies/redis", "", 404, r#"{"error":"*redis*","status":404}"#),
     ]);
+}
+
+#[test]
+fn a_proxy_of_requests_may_cap_its_faults() {
+    let api = Api::start();
+    let body = |rest: &str| format!(r#"{{"name":"p","upstream":"u:1","enabled":false,{rest}}}"#);
+    for route in ["POST /v1/proxies", "POST /proxies"] {
+        api.check(&[
+            (
+                route,
+                &body(r#""protocol":"http","max_active_faults":0"#),
+                400,
+                "*max_active_faults: must be at least 1*",
+            ),
+            (route, &body(r#""max_active_faults":5"#), 400, "*max_active_faults: counts requests*"),
+            (route, &body(r#""protocol":"http","max_active_faults":1.5"#), 400, "*"),
+            (route, &body(r#""protocol":"http","max_active_faults":5"#), 201, "*"),
+            ("GET /v1/proxies/p", "", 200, "*\"protocol\":\"http\",\"max_active_faults\":5,*"),
+            ("DELETE /v1/proxies/p", "", 204, ""),
+        ]);
+    }
 }
 
 #[test]
@@ -125,7 +146,7 @@ fn the_catalog_is_served() {
         assert_eq!(&one.json(), kind);
         assert!(kind["summary"].as_str().is_some_and(|summary| !summary.is_empty()), "{name}");
         assert_eq!(kind["schema"]["type"], "object", "{name}");
-        assert!(matches!(kind["phase"].as_str(), Some("stream" | "connect")), "{name}");
+        assert!(matches!(kind["phase"].as_str(), Some("stream" | "connect" | "tls" | "http")), "{name}");
     }
     let latency = api.call("GET /v1/kinds/latency", "").json();
     assert_eq!(latency["toxiproxy"], true);

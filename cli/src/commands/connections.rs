@@ -26,13 +26,22 @@ impl Run for Connections {
                 if connections.is_empty() {
                     return writeln!(out, "no connections");
                 }
-                let header = [
+                let mut header = vec![
                     "ID", "PROXY", "CLIENT", "UPSTREAM", "STATE", "AGE", "↑ SENT", "↓ SENT", "HELD", "TOXICS",
                 ];
+                // Most proxies have no TLS to read a name from.
+                let named = connections.iter().any(|connection| connection.sni.is_some());
+                if named {
+                    header.push("SNI");
+                }
                 let mut table = cx.output.table(&header).align_right(&[0, 5, 6, 7, 8]);
                 for connection in &connections {
                     let toxics = connection.toxics.join(", ");
-                    table.row([
+                    let sni = named.then(|| match &connection.sni {
+                        Some(name) => (name.clone(), Tone::Plain),
+                        None => ("–".into(), Tone::Dim),
+                    });
+                    let cells = [
                         (connection.id.to_string(), Tone::Strong),
                         (connection.proxy.clone(), Tone::Plain),
                         (connection.client.clone(), Tone::Plain),
@@ -43,7 +52,8 @@ impl Run for Connections {
                         (words::bytes(connection.bytes_downstream as f64), Tone::Plain),
                         (words::bytes(connection.held_bytes as f64), Tone::Plain),
                         if toxics.is_empty() { ("–".into(), Tone::Dim) } else { (toxics, Tone::Active) },
-                    ]);
+                    ];
+                    table.row(cells.into_iter().chain(sni));
                 }
                 table.write(out)
             })

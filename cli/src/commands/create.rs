@@ -1,15 +1,24 @@
+use std::path::{Path, PathBuf};
+
 use clap::Args;
 use sabot_client::NewProxy;
+use serde_json::{Map, Value, json};
 
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
+use crate::pairs;
 
 /// Create a proxy
 #[derive(Args)]
 #[command(
     visible_aliases = ["c", "new"],
-    after_help = "Addresses are host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 is a free port."
+    after_help = "\
+Addresses are host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0 is a free port.
+
+TLS: `--tls terminate` has certificates minted by Sabot's CA (`sabot ca trust-help`), --tls-cert and --tls-key give \
+your own, `--tls originate` speaks TLS to the upstream, `--tls passthrough` only reads the name asked for. Fields \
+follow a dot: `--tls terminate.min_version=1.3 --tls originate.ca=/etc/ca.pem`. Files are as the server sees them."
 )]
 pub(crate) struct Create {
     /// Name of the new proxy
@@ -20,6 +29,21 @@ pub(crate) struct Create {
     /// Where it connects to
     #[arg(short, long, value_name = "ADDRESS")]
     upstream: String,
+    /// What it speaks: http proxies see every request, and take toxics that act on requests
+    #[arg(short, long, value_name = "PROTOCOL", value_parser = ["tcp", "http"])]
+    protocol: Option<String>,
+    /// TLS on either side: terminate, originate or passthrough, or a field of theirs; several times
+    #[arg(long, value_name = "PART[=VALUE]", value_parser = part)]
+    tls: Vec<(String, Value)>,
+    /// A certificate (PEM file) to terminate TLS with, beside its --tls-key; several are chosen by name
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Vec<PathBuf>,
+    /// The key of the --tls-cert
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Vec<PathBuf>,
+    /// How many requests of an http proxy may be under a fault at one time; those above it pass without
+    #[arg(long, value_name = "N")]
+    max_active_faults: Option<u32>,
     /// Create it disabled
     #[arg(long)]
     disabled: bool,
@@ -32,6 +56,9 @@ impl Run for Create {
         let client = cx.client(&self.api)?;
         let proxy = NewProxy {
             listen: self.listen,
+            protocol: self.protocol,
+            tls: tls(&self.tls, &self.tls_cert, &self.tls_key)?,
+            max_active_faults: self.max_active_faults,
             enabled: !self.disabled,
             ..NewProxy::new(self.name, self.upstream)
         };
@@ -42,4 +69,46 @@ impl Run for Create {
             })
         })
     }
+}
+
+/// `terminate` alone is an object without fields, `passthrough` alone is true.
+fn part(text: &str) -> Result<(String, Value), String> {
+    match text.trim() {
+        "passthrough" => Ok(("passthrough".to_owned(), json!(true))),
+        part @ ("terminate" | "originate") => Ok((part.to_owned(), json!({}))),
+        field if field.contains('=') => pairs::parse(field),
+        other => Err(format!(
+            "`{other}` is none of terminate, originate, passthrough and their fields, such as terminate.min_version=1.3"
+        )),
+    }
+}
+
+fn tls(
+    parts: &[(String, Value)],
+    certs: &[PathBuf],
+    keys: &[PathBuf],
+) -> anyhow::Result<Option<Map<String, Value>>> {
+    if certs.len() != keys.len() {
+        let message = format!("{} certificates are given and {} keys", certs.len(), keys.len());
+        return Err(Failure::new(message, "each --tls-cert needs its --tls-key").into());
+    }
+    // `terminate` after one of its fields must not empty it again.
+    let (bare, fields): (Vec<_>, Vec<_>) = parts.iter().cloned().partition(|(key, _)| !key.contains('.'));
+    let mut map = pairs::map(&[bare, fields].concat());
+    if !certs.is_empty() {
+        let pair =
+            |(cert, key): (&PathBuf, &PathBuf)| Ok(json!({"cert": absolute(cert)?, "key": absolute(key)?}));
+        let pairs = certs.iter().zip(keys).map(pair).collect::<std::io::Result<Vec<_>>>()?;
+        let terminate = map.entry("terminate").or_insert_with(|| json!({}));
+        // Anything else than an object is the server's to refuse.
+        if let Some(terminate) = terminate.as_object_mut() {
+            terminate.insert("certificates".to_owned(), pairs.into());
+        }
+    }
+    Ok(Some(map).filter(|map| !map.is_empty()))
+}
+
+/// The server may have been started elsewhere.
+fn absolute(path: &Path) -> std::io::Result<PathBuf> {
+    std::path::absolute(path)
 }

@@ -27,18 +27,28 @@ impl Run for Events {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         let client = cx.client(&self.api)?;
         block_on(async {
-            let mut events = client.events(&self.proxy).await.map_err(Failure::from)?;
-            let mut left = self.count.unwrap_or(usize::MAX);
-            while left > 0
-                && let Some(event) = events.next().await
-            {
-                let event = event.map_err(Failure::from)?;
-                cx.output.line(&event, |out| people(&event, out))?;
-                left -= 1;
-            }
-            Ok(())
+            let events = client.events(&self.proxy).await.map_err(Failure::from)?;
+            follow(cx, events, self.count, people).await
         })
     }
+}
+
+/// Prints what comes, until the stream ends or there were `count`.
+pub(super) async fn follow(
+    cx: &Context,
+    mut events: sabot_client::Events,
+    count: Option<usize>,
+    people: fn(&Event, &mut dyn Write) -> io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut left = count.unwrap_or(usize::MAX);
+    while left > 0
+        && let Some(event) = events.next().await
+    {
+        let event = event.map_err(Failure::from)?;
+        cx.output.line(&event, |out| people(&event, out))?;
+        left -= 1;
+    }
+    Ok(())
 }
 
 /// `08:07:15.491  connection_opened  connection=1 …`, whatever the fields are.

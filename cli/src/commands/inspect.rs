@@ -39,6 +39,12 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     let state = if proxy.enabled { state.green().to_string() } else { state.red().to_string() };
     writeln!(out, "{}  {state}", proxy.name.bold())?;
     writeln!(out, "{} → {}", proxy.listen, proxy.upstream)?;
+    if let Some(tls) = &proxy.tls {
+        writeln!(out, "tls: {}", words::tls(tls))?;
+    }
+    if let Some(most) = proxy.max_active_faults {
+        writeln!(out, "{} at most under a fault", words::count(u64::from(most), "request", "requests"))?;
+    }
     let open = words::count(proxy.connections.open, "connection", "connections");
     writeln!(out, "{open} open, {} in all", proxy.connections.total)
 }

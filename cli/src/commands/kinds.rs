@@ -25,7 +25,12 @@ impl Run for Kinds {
             return cx.output.answer(&json!({"kinds": all}), |out| {
                 let mut table = cx.output.table(&["KIND", "ACTS ON", "WHAT IT DOES"]);
                 for kind in kinds() {
-                    let phase = if kind.phase == Phase::Connect { "connect" } else { "stream" };
+                    let phase = match kind.phase {
+                        Phase::Connect => "connect",
+                        Phase::Stream => "stream",
+                        Phase::Tls => "tls",
+                        Phase::Http => "http",
+                    };
                     table.row([
                         (kind.name.to_owned(), Tone::Strong),
                         (phase.to_owned(), Tone::Dim),

@@ -35,6 +35,18 @@ pub(crate) struct Serve {
     /// Keep proxies and toxics there and restore them on start
     #[arg(long, value_name = "DIR", env = "SABOT_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Keep Sabot's own CA there [default: `ca` in the state directory, else ~/.local/share/sabot/ca]
+    #[arg(long, value_name = "DIR", env = "SABOT_CA_DIR")]
+    pub ca_dir: Option<PathBuf>,
+    /// Serve the API over TLS, with certificates of Sabot's CA
+    #[arg(long)]
+    pub api_tls: bool,
+    /// Serve the API over TLS, with this certificate (PEM file)
+    #[arg(long, value_name = "FILE", requires = "api_tls_key")]
+    pub api_tls_cert: Option<PathBuf>,
+    /// The key of the --api-tls-cert
+    #[arg(long, value_name = "FILE", requires = "api_tls_cert")]
+    pub api_tls_key: Option<PathBuf>,
     /// The run's seed: the same seed makes the same decisions [default: drawn, and logged]
     #[arg(long, env = "SABOT_SEED", value_parser = seed, allow_negative_numbers = true)]
     pub seed: Option<u64>,
@@ -74,6 +86,11 @@ fn go_bool(text: &str) -> Result<bool, String> {
 }
 
 impl Serve {
+    /// Whether the API is to speak TLS.
+    pub(crate) fn has_api_tls(&self) -> bool {
+        self.api_tls || self.api_tls_cert.is_some()
+    }
+
     pub(crate) fn config_path(&self) -> Option<PathBuf> {
         match &self.config {
             Some(PathChoice::Path(path)) => Some(path.clone()),

@@ -13,7 +13,7 @@ mod tree;
 
 use std::path::Path;
 
-use sabot_proxy::{ProxySpec, check_upstream};
+use sabot_proxy::{ProxySpec, TlsSpec, check_upstream};
 use sabot_toxics::{Invalid, ToxicSpec};
 use serde_json::Value;
 
@@ -131,9 +131,10 @@ fn proxy(value: Value) -> Result<ProxySpec, Invalid> {
     };
     // As in Toxiproxy's files, null means absent.
     map.retain(|_, value| !value.is_null());
-    let toxics = map.remove("toxics");
+    let (toxics, tls) = (map.remove("toxics"), map.remove("tls"));
     let mut proxy: ProxySpec = serde_path_to_error::deserialize(Value::Object(map))
         .map_err(|error| from_serde(&error.path().to_string(), &error.inner().to_string()))?;
+    proxy.tls = tls.map(|tls| TlsSpec::read(tls).map_err(|error| error.within("tls"))).transpose()?;
     if proxy.name.is_empty() {
         return Err(Invalid::new("name", "must not be empty"));
     }
@@ -177,7 +178,7 @@ fn from_serde(path: &str, message: &str) -> Invalid {
         return Invalid::unknown(
             "field of a proxy",
             &field,
-            &["name", "listen", "upstream", "enabled", "toxics"],
+            &["name", "listen", "upstream", "protocol", "tls", "max_active_faults", "enabled", "toxics"],
         );
     }
     if let Some(field) = quoted("missing field `") {

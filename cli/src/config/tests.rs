@@ -49,6 +49,16 @@ fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
 }
 
 #[test]
+fn a_cap_on_faults_is_read_and_its_name_suggested() {
+    let text = |field: &str| {
+        format!(r#"[{{"name": "web", "upstream": "localhost:80", "protocol": "http", "{field}": 7}}]"#)
+    };
+    assert_eq!(read("c.json", &text("max_active_faults")).unwrap().proxies[0].max_active_faults, Some(7));
+    let error = read("c.json", &text("max_active_fault")).err().unwrap();
+    assert!(error.to_string().contains("`max_active_faults`"), "{error}");
+}
+
+#[test]
 fn three_formats_mean_the_same() {
     let proxies = |file, text| {
         let config = read(file, text).unwrap_or_else(|error| panic!("{error}"));

@@ -20,11 +20,16 @@ mod state;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use anyhow::Context as _;
 use sabot_admin_api::ApiOptions;
+use sabot_proxy::tls::{self, ServerConfig};
 use sabot_proxy::{Controller, Options};
 use tokio::sync::oneshot;
 
+use crate::ca_dir;
 use crate::commands::serve::Serve;
 use crate::failure::Failure;
 use keeper::Keeper;
@@ -63,12 +68,15 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let address = listener.local_addr().context("failed to ask for the API's address")?;
 
     sabot_admin_api::metrics::install();
-    let controller = start(&options)?;
+    let controller = start(&options, address)?;
+    let tls = api_tls(&options, &controller, address)?;
     proxies.start(&controller).await?;
     let keeper = state.map(|state| Keeper::start(state, controller.clone(), proxies.origin()));
 
     let (stop, stopped) = oneshot::channel::<()>();
-    let api_options = ApiOptions { allowed_hosts: allowed_hosts(&options, host), ..ApiOptions::default() };
+    let secure = tls.is_some();
+    let api_options =
+        ApiOptions { allowed_hosts: allowed_hosts(&options, host), tls, ..ApiOptions::default() };
     let api = sabot_admin_api::serve(listener, controller.clone(), api_options, async {
         // A sender that is dropped means the same.
         let _ = stopped.await;
@@ -77,6 +85,9 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     if let Some(path) = &options.port_file {
         files::replace(path, format!("{address}\n").as_bytes())
             .with_context(|| format!("failed to write the port file {}", path.display()))?;
+    }
+    if secure {
+        tracing::info!("the API speaks TLS: https://{address}");
     }
     tracing::info!(%address, seed = controller.seed(), proxies = controller.list().len(), "listening");
 
@@ -115,13 +126,52 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start(options: &Serve) -> anyhow::Result<Controller> {
+/// The API's TLS, if it is to have any.
+fn api_tls(
+    options: &Serve,
+    controller: &Controller,
+    address: SocketAddr,
+) -> anyhow::Result<Option<Arc<ServerConfig>>> {
+    if !options.has_api_tls() {
+        return Ok(None);
+    }
+    let files = options.api_tls_cert.as_deref().zip(options.api_tls_key.as_deref());
+    let refused = |reason: String, help: &str| {
+        Failure::new(format!("failed to serve the API over TLS: {reason}"), help)
+    };
+    let config = match files {
+        Some(files) => tls::given(files),
+        None => {
+            let authority = controller.authority();
+            let authority = authority
+                .map_err(|error| refused(error.to_string(), "name another directory with --ca-dir"))?;
+            tls::minted(authority, address.ip())
+        }
+    };
+    let help = "give --api-tls-cert and --api-tls-key PEM files, or --api-tls alone";
+    Ok(Some(config.map_err(|error| refused(error.to_string(), help))?))
+}
+
+/// Where clients on this machine, or at the address that it listens on, reach the API.
+fn api_url(options: &Serve, address: SocketAddr) -> String {
+    let scheme = if options.has_api_tls() { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        format!("{scheme}://localhost:{}", address.port())
+    } else {
+        format!("{scheme}://{address}")
+    }
+}
+
+fn start(options: &Serve, address: SocketAddr) -> anyhow::Result<Controller> {
+    let ca_dir = ca_dir::of_server(options.ca_dir.as_deref(), options.state_dir.as_deref());
     let defaults = Options::default();
     let options = Options {
         // Short enough to be typed again.
         seed: options.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 32),
         workers: options.workers.map(usize::from),
         dial_timeout: options.dial_timeout,
+        ca_dir,
+        api_url: Some(api_url(options, address)),
         ..defaults
     };
     Controller::start(&options).context("failed to start the proxy's workers")

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sabot_proxy::{ProxySpec, ProxyView, ToxicView};
+use sabot_proxy::{Protocol, ProxySpec, ProxyView, TlsSpec, ToxicView};
 use sabot_toxics::ToxicSpec;
 use sabot_toxics::units::Millis;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,12 @@ struct SavedProxy {
     name: String,
     listen: String,
     upstream: String,
+    #[serde(default)]
+    protocol: Protocol,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsSpec>,
+    #[serde(default)]
+    max_active_faults: Option<u32>,
     enabled: bool,
     toxics: Vec<SavedToxic>,
 }
@@ -122,6 +128,9 @@ impl Saved {
             name: proxy.name,
             listen: proxy.listen,
             upstream: proxy.upstream,
+            protocol: proxy.protocol,
+            tls: proxy.tls,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
@@ -145,6 +154,8 @@ impl Saved {
         };
         let same_proxy = |a: &SavedProxy, b: &SavedProxy| {
             (&a.name, &a.listen, &a.upstream, a.enabled) == (&b.name, &b.listen, &b.upstream, b.enabled)
+                && (a.protocol, a.max_active_faults) == (b.protocol, b.max_active_faults)
+                && a.tls == b.tls
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
         };
@@ -161,6 +172,9 @@ impl Saved {
             name: proxy.name,
             listen: Some(proxy.listen),
             upstream: proxy.upstream,
+            protocol: proxy.protocol,
+            tls: proxy.tls,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });

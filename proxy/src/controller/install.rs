@@ -11,10 +11,11 @@ use sabot_toxics::{Entry, Invalid};
 
 use super::{Controller, bind};
 use crate::metrics;
-use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec};
+use crate::model::{ApplySummary, ControlError, Protocol, ProxyPatch, ProxySpec};
 use crate::net::Bound;
 use crate::net::timers::monotonic_now;
 use crate::proxy::Proxy;
+use crate::tls::{Slot, Tls};
 
 /// What becomes of the toxics of a proxy that stays.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ struct Step {
     entries: Vec<Arc<Entry>>,
     /// The proxy of that name that there is.
     old: Option<Arc<Proxy>>,
+    /// Its TLS, the files read.
+    tls: Option<Arc<Tls>>,
     /// Whether the old one stays.
     stays: bool,
     bound: Option<Bound>,
@@ -99,8 +102,22 @@ impl Controller {
             let entries = spec.toxics.iter().map(make).collect::<Result<_, _>>()?;
             let old = self.find(&spec.name).ok();
             let listen = spec.listen.as_deref().unwrap_or_default();
-            let stays = old.as_ref().is_some_and(|old| old.is_at(listen, &spec.upstream));
-            steps.push(Step { spec: spec.clone(), entries, old, stays, bound: None });
+            let stays = old.as_ref().is_some_and(|old| {
+                old.speaks_as(spec)
+                    && old.tls.as_ref().map(|tls| &tls.spec) == spec.tls.as_ref()
+                    && old.is_at(listen, &spec.upstream)
+            });
+            let store = &self.inner.shell.ca;
+            let tls = spec.tls.as_ref().map(|tls| Tls::new(tls, spec.protocol, &spec.upstream, store));
+            let tls = tls.transpose().map_err(|error| {
+                let Invalid { field, mut message } = error.within("tls");
+                if specs.len() > 1 {
+                    message += &format!(" (proxy `{}`)", spec.name);
+                }
+                Invalid { field, message }
+            });
+            let tls = tls?.map(Arc::new);
+            steps.push(Step { spec: spec.clone(), entries, old, tls, stays, bound: None });
         }
         Ok(steps)
     }
@@ -130,6 +147,10 @@ impl Controller {
         let shell = &self.inner.shell;
         let proxy = match &step.old {
             Some(old) if step.stays => {
+                if let (Toxics::Configured, Some(slot), Some(tls)) = (toxics, &old.tls, step.tls) {
+                    // The files may hold something else by now.
+                    slot.set(tls);
+                }
                 if toxics == Toxics::Configured && self.follow(old, step.spec, step.bound).await? {
                     summary.changed.push(old.name.clone());
                 }
@@ -143,10 +164,9 @@ impl Controller {
                 } else {
                     summary.created.push(step.spec.name.clone());
                 }
-                let listen = step.spec.listen.as_deref().unwrap_or_default();
-                let (name, upstream) = (&step.spec.name, &step.spec.upstream);
-                let proxy = Arc::new(Proxy::new(shell, name, listen, upstream, step.entries));
-                self.write().insert(name.clone(), Arc::clone(&proxy));
+                let slot = step.spec.tls.clone().zip(step.tls).map(|(spec, tls)| Slot::new(spec, tls));
+                let proxy = Arc::new(Proxy::new(shell, &step.spec, slot, step.entries));
+                self.write().insert(step.spec.name.clone(), Arc::clone(&proxy));
                 if let Some(bound) = step.bound {
                     proxy.start(shell, bound);
                 }
@@ -186,6 +206,9 @@ impl Controller {
             return Err(Invalid::new("upstream", "must not be empty").into());
         }
         Invalid::unless_printable("upstream", patch.upstream.as_deref().unwrap_or_default())?;
+        if let (Some(tls), Some(upstream)) = (&proxy.tls, patch.upstream.as_deref()) {
+            tls.spec.check_upstream(upstream).map_err(|error| error.within("tls"))?;
+        }
         let listen =
             patch.listen.as_deref().filter(|text| !text.is_empty() && !proxy.is_at(text, &view.upstream));
         let upstream = patch.upstream.as_deref().filter(|text| !proxy.is_at(&view.listen, text));
@@ -266,12 +289,28 @@ fn check(spec: &ProxySpec) -> Result<(), Invalid> {
     if let Some(listen) = &spec.listen {
         listen.parse::<crate::net::Address>().map_err(|error| Invalid::new("listen", error.to_string()))?;
     }
+    check_cap(spec)?;
     for (index, toxic) in spec.toxics.iter().enumerate() {
-        toxic.validate().map_err(|error| error.within(&format!("toxics[{index}]")))?;
+        let valid = toxic
+            .validate()
+            .and_then(|()| crate::proxy::check_fits(spec.protocol, spec.tls.as_ref(), toxic.kind));
+        valid.map_err(|error| error.within(&format!("toxics[{index}]")))?;
         if spec.toxics[..index].iter().any(|other| other.name == toxic.name) {
             let message = format!("`{}` is given twice", toxic.name);
             return Err(Invalid::new(format!("toxics[{index}].name"), message));
         }
     }
     Ok(())
+}
+
+/// Refuses a cap on faults that means nothing.
+fn check_cap(spec: &ProxySpec) -> Result<(), Invalid> {
+    let message = match spec.max_active_faults {
+        Some(_) if spec.protocol != Protocol::Http => {
+            "counts requests, and this proxy relays tcp: create it with `protocol` http, or leave it out"
+        }
+        Some(0) => "must be at least 1: leave it out for no limit, or give the toxics a `toxicity` of 0",
+        _ => return Ok(()),
+    };
+    Err(Invalid::new("max_active_faults", message))
 }

@@ -21,16 +21,16 @@ use crate::event::Event;
 use crate::expiry::{Expiry, Watch};
 use crate::metrics;
 use crate::model::{
-    ApplySummary, ConnectionView, ControlError, ProxyPatch, ProxySpec, ProxyTotals, ProxyView, TimerLateness,
-    ToxicPatch, ToxicView,
+    ApplySummary, ConnectionView, ControlError, Distribution, Protocol, ProxyPatch, ProxySpec, ProxyTotals,
+    ProxyView, ToxicPatch, ToxicView,
 };
-use crate::net::timers::lateness::BOUNDS_US;
 use crate::net::timers::monotonic_now;
 use crate::net::{Address, Bound, Workers};
 use crate::options::Options;
 use crate::proxy::{self, Proxy};
 use crate::relay::ConnShared;
 use crate::shell::Shell;
+use crate::tls::{Authority, CaError};
 use install::Toxics;
 
 /// How long a listener's name may take to resolve: other changes wait meanwhile, and
@@ -289,6 +289,22 @@ impl Controller {
         Ok(self.find(proxy)?.events.subscribe())
     }
 
+    /// The HTTP requests on a proxy from now on, each told of when its answer has gone.
+    ///
+    /// # Errors
+    /// There is no such proxy, or it does not speak HTTP.
+    pub fn requests(&self, proxy: &str) -> Result<broadcast::Receiver<Event>, ControlError> {
+        let proxy = self.find(proxy)?;
+        if proxy.protocol != Protocol::Http {
+            let problem = format!(
+                "`{}` passes bytes and knows no requests: create it with \"protocol\": \"http\"",
+                proxy.name
+            );
+            return Err(Invalid::new("protocol", problem).into());
+        }
+        Ok(proxy.requests.subscribe())
+    }
+
     /// What each proxy has counted, sorted by name; live.
     #[must_use]
     pub fn totals(&self) -> Vec<ProxyTotals> {
@@ -296,7 +312,8 @@ impl Controller {
     }
 
     /// Tasks alive on the workers: one for each connection, one for each worker and
-    /// enabled proxy, one for the leases. Anything else is a leak.
+    /// enabled proxy, one for the leases; for HTTP also one for each request in flight
+    /// over HTTP/2 and one for each connection to the upstream. Anything else is a leak.
     #[must_use]
     pub fn tasks(&self) -> usize {
         self.inner.shell.workers.tasks()
@@ -304,15 +321,17 @@ impl Controller {
 
     /// How late timers fired: how exact delays are on this machine.
     #[must_use]
-    pub fn timer_lateness(&self) -> TimerLateness {
-        let (counts, sum) = self.inner.shell.workers.lateness();
-        let bounds = BOUNDS_US.iter().map(|us| *us as f64 / 1e6).chain([f64::INFINITY]);
-        let mut below = 0;
-        let cumulated = counts.iter().map(|count| {
-            below += count;
-            below
-        });
-        TimerLateness { buckets: bounds.zip(cumulated).collect(), sum_s: sum.as_secs_f64() }
+    pub fn timer_lateness(&self) -> Distribution {
+        self.inner.shell.workers.lateness()
+    }
+
+    /// Sabot's own CA, made if there is none yet. It is what signs certificates for proxies
+    /// that terminate TLS without any of their own.
+    ///
+    /// # Errors
+    /// Its directory cannot be used.
+    pub fn authority(&self) -> Result<Arc<Authority>, CaError> {
+        self.inner.shell.ca.get()
     }
 
     /// Hands what was counted to the metrics; see [`crate::metrics`].
@@ -426,6 +445,7 @@ fn connection_view(proxy: &str, shared: &ConnShared) -> ConnectionView {
         bytes_downstream: down,
         held_bytes: shared.held() as u64,
         toxics: plan.holds(&shared.key, monotonic_now()),
+        sni: shared.sni().map(str::to_owned),
         state: shared.state().as_str(),
     }
 }

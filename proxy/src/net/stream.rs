@@ -8,8 +8,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::RecvFlags;
 use rustix::pipe::{SpliceFlags, splice};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// One side of a proxied connection.
@@ -96,6 +98,54 @@ impl Stream {
         let _ = rustix::net::shutdown(self, rustix::net::Shutdown::Write);
     }
 
+    /// Whether the peer has neither said anything nor closed since the last read.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let peeked = self.try_io(Interest::READABLE, |socket| {
+            Ok(rustix::net::recv(socket, &mut [0; 1][..], RecvFlags::PEEK | RecvFlags::DONTWAIT)?)
+        });
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Looks at what can be read without taking it; ready when that is more than `seen`
+    /// bytes, or nothing more will come. Cancel safe.
+    pub(crate) async fn peek(&self, buf: &mut [u8], seen: usize) -> io::Result<usize> {
+        loop {
+            let ready = match self {
+                Self::Tcp(tcp) => tcp.ready(Interest::READABLE).await,
+                Self::Unix(unix) => unix.ready(Interest::READABLE).await,
+            }?;
+            let looked = self.try_io(Interest::READABLE, |socket| {
+                let (there, _) = rustix::net::recv(socket, &mut *buf, RecvFlags::PEEK)?;
+                // As much as before: the runtime is to wait for the next event.
+                if (1..=seen).contains(&there) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(there) }
+            });
+            match looked {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !ready.is_read_closed() => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(seen),
+                done => return done,
+            }
+        }
+    }
+
+    /// Whether the peer has sent its FIN or is gone, whatever lies unread before it.
+    pub(crate) fn is_closed_by_peer(&self) -> bool {
+        is_closed(self.as_fd())
+    }
+
+    /// Writes what the socket takes at once of a few last bytes.
+    pub(crate) fn say(&self, last: &[u8]) {
+        let _ = match self {
+            Self::Tcp(tcp) => tcp.try_write(last),
+            Self::Unix(unix) => unix.try_write(last),
+        };
+    }
+
+    /// Reads and drops until the peer has ended. Cancel safe.
+    pub(crate) async fn drained(&mut self) {
+        let mut room = [0; 4096];
+        while self.read(&mut room).await.is_ok_and(|read| read > 0) {}
+    }
+
     /// Ready once the peer has reset the stream, or is gone. Cancel safe.
     pub(crate) async fn broken(&self) {
         let _ = match self {
@@ -135,6 +185,50 @@ impl Stream {
             Self::Tcp(tcp) => tcp.try_io(interest, || call(tcp.as_fd())),
             Self::Unix(unix) => unix.try_io(interest, || call(unix.as_fd())),
         }
+    }
+}
+
+/// Whether the peer of that socket has sent its FIN or is gone.
+pub(crate) fn is_closed(socket: BorrowedFd<'_>) -> bool {
+    let mut fds = [PollFd::new(&socket, PollFlags::RDHUP)];
+    let now = Timespec::default();
+    poll(&mut fds, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Self::poll_read(&mut self, cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Self::poll_write(&mut self, cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Self::poll_write_vectored(&mut self, cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shutdown_write();
+        Poll::Ready(Ok(()))
     }
 }
 

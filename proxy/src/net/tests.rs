@@ -150,7 +150,7 @@ async fn timers_are_never_early_and_fire_in_order() {
         order.push(delay);
     }
     assert_eq!(order, [1, 3, 3, 9, 15, 25]);
-    assert_eq!(workers.lateness().0.iter().sum::<u64>(), delays.len() as u64);
+    assert_eq!(workers.lateness().count(), delays.len() as u64);
 }
 
 #[tokio::test]
@@ -173,7 +173,7 @@ async fn a_timer_taken_back_does_not_fire() {
         tell.send(()).unwrap();
     });
     told.await.unwrap();
-    assert_eq!(workers.lateness().0.iter().sum::<u64>(), 1);
+    assert_eq!(workers.lateness().count(), 1);
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
 
-use super::timers::lateness::{BOUNDS_US, Lateness};
-use super::timers::{self, Timers};
+use super::timers::{self, BOUNDS_US, Timers};
+use crate::histogram::{Distribution, Histogram};
 
 /// After so many tasks the runtime looks for I/O and due timers. The default of 61
 /// makes a timer wait for 61 busy connections, about 0.6 ms; at 16 busy workers call
@@ -41,7 +41,7 @@ struct Inner {
 struct Worker {
     handle: Handle,
     load: Arc<AtomicUsize>,
-    lateness: Arc<Lateness>,
+    lateness: Arc<Histogram>,
 }
 
 impl Workers {
@@ -100,13 +100,9 @@ impl Workers {
         self.inner.workers.iter().map(|worker| worker.handle.metrics().num_alive_tasks()).sum()
     }
 
-    /// Lateness of all timers so far: counts per bucket of [`BOUNDS_US`] and the sum.
-    pub(crate) fn lateness(&self) -> ([u64; BOUNDS_US.len() + 1], Duration) {
-        let mut all = ([0; BOUNDS_US.len() + 1], Duration::ZERO);
-        for worker in &self.inner.workers {
-            worker.lateness.add_to(&mut all.0, &mut all.1);
-        }
-        all
+    /// Lateness of all timers so far.
+    pub(crate) fn lateness(&self) -> Distribution {
+        Histogram::together(self.inner.workers.iter().map(|worker| &*worker.lateness))
     }
 
     /// Drops every task and ends the threads. True if all ended within `deadline`;
@@ -131,7 +127,7 @@ impl Worker {
         let runtime =
             Builder::new_current_thread().enable_all().event_interval(TASKS_BETWEEN_EVENTS).build()?;
         let handle = runtime.handle().clone();
-        let lateness = Arc::<Lateness>::default();
+        let lateness = Arc::new(Histogram::new(&BOUNDS_US));
         let of_thread = Arc::clone(&lateness);
         let timerfd = timers::timerfd()?;
         // Here, where a lack of descriptors can still be told.

@@ -3,23 +3,25 @@
 
 mod toxics;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sabot_toxics::{Entry, Invalid, Plan, Seed};
+use sabot_toxics::{Entry, Invalid, Phase, Plan, Seed};
 
 use crate::accept;
 use crate::event::{Events, What};
+use crate::http::{FaultRoom, Pools};
 use crate::metrics;
-use crate::model::{ProxyTotals, ProxyView};
+use crate::model::{Protocol, ProxySpec, ProxyTotals, ProxyView};
 use crate::net::{Address, AddressError, Bound};
 use crate::registry::Registry;
 use crate::relay::Policy;
 use crate::shell::Shell;
 use crate::tally::Tally;
+use crate::tls::{Slot, Tls};
 use toxics::in_order;
-pub(crate) use toxics::view;
+pub(crate) use toxics::{check_fits, view};
 
 /// How long closing waits for connections that were told to end. They need one
 /// turn of their worker; a worker that takes longer is stuck, and goes on by itself.
@@ -29,9 +31,22 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct Proxy {
     pub(crate) name: String,
     pub(crate) seed: Seed,
+    pub(crate) protocol: Protocol,
+    /// TLS on either side.
+    pub(crate) tls: Option<Slot>,
+    /// Connections to the upstream that wait for the next HTTP request.
+    pub(crate) pools: Pools,
+    /// The cap on requests under a fault.
+    pub(crate) fault_room: Arc<FaultRoom>,
+    /// HTTP requests so far; the last one's number.
+    request_number: AtomicU64,
+    /// Client connections that did not speak HTTP, though they should.
+    malformed: AtomicU64,
     pub(crate) policy: Arc<Policy>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) events: Arc<Events>,
+    /// HTTP requests, for those who listen to them.
+    pub(crate) requests: Events,
     /// Connections that never reached their upstream, by reason.
     pub(crate) failed: Tally,
     /// Errors of accept, by reason.
@@ -90,20 +105,20 @@ impl Running {
 
 impl Proxy {
     /// A proxy that does not listen yet.
-    pub(crate) fn new(
-        shell: &Shell,
-        name: &str,
-        listen: &str,
-        upstream: &str,
-        toxics: Vec<Arc<Entry>>,
-    ) -> Self {
+    pub(crate) fn new(shell: &Shell, spec: &ProxySpec, tls: Option<Slot>, toxics: Vec<Arc<Entry>>) -> Self {
+        let (name, upstream) = (&spec.name, &spec.upstream);
+        let listen = spec.listen.as_deref().unwrap_or_default();
         let events = Arc::<Events>::default();
         let applied = Arc::<Tally>::default();
         let (told, counted) = (Arc::clone(&events), Arc::clone(&applied));
         let on_applied = Box::new(move |connection: &crate::relay::ConnShared, entry: &Arc<Entry>| {
-            if connection.first_application(entry.id) {
+            let first = connection.first_application(entry.id);
+            // What acts on requests is counted by the request, and told of once.
+            if first || entry.spec.kind.phase == Phase::Http {
                 entry.count();
                 counted.count(entry.spec.kind.name);
+            }
+            if first {
                 told.tell(|| What::ToxicApplied {
                     connection: connection.id,
                     toxic: entry.spec.name.clone(),
@@ -128,9 +143,16 @@ impl Proxy {
         Self {
             name: name.to_owned(),
             seed: shell.seed.split(name),
+            protocol: spec.protocol,
+            tls,
+            pools: Pools::new(shell.workers.len()),
+            request_number: AtomicU64::new(0),
+            fault_room: Arc::new(FaultRoom::new(spec.max_active_faults)),
+            malformed: AtomicU64::new(0),
             policy: Arc::new(policy),
             registry: Arc::default(),
             events,
+            requests: Events::default(),
             failed: Tally::default(),
             accept_errors: Tally::default(),
             applied,
@@ -146,11 +168,29 @@ impl Proxy {
             name: self.name.clone(),
             listen: state.listen.clone(),
             upstream: state.upstream.clone(),
+            protocol: self.protocol,
+            tls: self.tls.as_ref().map(|tls| tls.spec.clone()),
+            max_active_faults: self.fault_room.most(),
             enabled: state.running.is_some(),
             toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
             open_connections: self.registry.len(),
             total_connections: self.registry.accepted(),
         }
+    }
+
+    /// The TLS that a new connection is to have.
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.as_ref().map(Slot::get)
+    }
+
+    /// The number of the HTTP request that has just come, from 1.
+    pub(crate) fn next_request(&self) -> u64 {
+        self.request_number.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A client has sent what is no HTTP.
+    pub(crate) fn count_malformed(&self) {
+        self.malformed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What it has counted.
@@ -172,12 +212,20 @@ impl Proxy {
             failed: self.failed.so_far(),
             accept_errors: self.accept_errors.so_far(),
             applied: self.applied.so_far(),
+            malformed: self.malformed.load(Ordering::Relaxed),
+            http: (self.protocol == Protocol::Http).then(|| self.pools.totals()),
+            faults_capped: self.fault_room.passed(),
         }
     }
 
     /// What of its totals the metrics have, to be brought up to date.
     pub(crate) fn published(&self) -> MutexGuard<'_, Option<ProxyTotals>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it speaks, and counts its faults, as that one is to.
+    pub(crate) fn speaks_as(&self, spec: &ProxySpec) -> bool {
+        self.protocol == spec.protocol && self.fault_room.most() == spec.max_active_faults
     }
 
     /// Whether these addresses are those it has: asked for the same, or meaning
@@ -208,6 +256,9 @@ impl Proxy {
     pub(crate) fn start(self: &Arc<Self>, shell: &Arc<Shell>, bound: Bound) {
         let mut state = self.lock();
         state.listen = bound.local().to_string();
+        if let Some(tls) = &self.tls {
+            tls.listens_on(bound.local());
+        }
         let upstream = Mutex::new(upstream(&state.upstream));
         let running = Arc::new(Running { bound, upstream, closed: AtomicBool::new(false) });
         state.running = Some(Arc::clone(&running));
@@ -238,6 +289,8 @@ impl Proxy {
         if !self.registry.wait_for(&ending, CLOSE_LIMIT).await {
             tracing::warn!(proxy = %self.name, "connections did not end in time");
         }
+        // Whatever they gave back is for nobody.
+        self.pools.clear();
     }
 
     /// Sets other addresses; a listener that runs keeps its socket.

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use sabot_toxics::{Direction, Entry, Invalid, Plan, Time, ToxicSpec};
+use sabot_toxics::{Direction, Entry, Invalid, Kind, Phase, Plan, Time, TlsStep, ToxicSpec};
 
 use super::{Proxy, State};
 use crate::event::What;
-use crate::model::{ControlError, ToxicPatch, ToxicView};
+use crate::model::{ControlError, Protocol, ToxicPatch, ToxicView};
 use crate::net::timers::monotonic_now;
 use crate::shell::Shell;
+use crate::tls::TlsSpec;
 
 impl Proxy {
     pub(crate) fn toxic(&self, name: &str) -> Result<ToxicView, ControlError> {
@@ -20,6 +21,7 @@ impl Proxy {
     /// Adds a toxic at the end of its chain.
     pub(crate) fn add_toxic(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, ControlError> {
         spec.validate()?;
+        check_fits(self.protocol, self.tls.as_ref().map(|tls| &tls.spec), spec.kind)?;
         let mut state = self.lock();
         if state.toxics.iter().any(|entry| entry.spec.name == spec.name) {
             return Err(ControlError::ToxicExists { name: spec.name });
@@ -113,8 +115,7 @@ impl Proxy {
     fn updated(&self, old: &Entry, spec: ToxicSpec, anew: bool) -> Result<Arc<Entry>, Invalid> {
         let mut entry = old.with_update(spec)?;
         if anew {
-            entry.added = monotonic_now();
-            entry.first_connection = self.registry.accepted() + 1;
+            entry.restart(monotonic_now(), self.registry.accepted() + 1);
         }
         Ok(Arc::new(entry))
     }
@@ -160,6 +161,36 @@ fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, Cont
         .iter()
         .find(|entry| entry.spec.name == name)
         .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
+}
+
+/// Refuses a toxic that could never act on a proxy that speaks something else.
+pub(crate) fn check_fits(protocol: Protocol, tls: Option<&TlsSpec>, kind: &Kind) -> Result<(), Invalid> {
+    if let Some(step) = kind.tls_step {
+        return check_tls(step, tls, kind);
+    }
+    if kind.phase != Phase::Http || protocol == Protocol::Http {
+        return Ok(());
+    }
+    let message = format!(
+        "{} acts on HTTP requests and this proxy relays {}: create the proxy with `protocol` http",
+        kind.name,
+        protocol.as_str()
+    );
+    Err(Invalid::new("type", message))
+}
+
+fn check_tls(step: TlsStep, tls: Option<&TlsSpec>, kind: &Kind) -> Result<(), Invalid> {
+    let terminates = tls.is_some_and(|tls| tls.terminate.is_some());
+    if terminates || (step.is_outside() && tls.is_some_and(|tls| tls.passthrough)) {
+        return Ok(());
+    }
+    let (needs, remedy) = if step.is_outside() {
+        ("reads TLS of clients", "`tls.terminate` or `tls.passthrough`")
+    } else {
+        ("terminates TLS", "`tls.terminate`")
+    };
+    let message = format!("{} acts on a proxy that {needs}: create the proxy with {remedy}", kind.name);
+    Err(Invalid::new("type", message))
 }
 
 /// When the server is to remove it.

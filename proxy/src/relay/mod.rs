@@ -28,6 +28,7 @@ mod tests;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use sabot_toxics::{Direction, End, Time};
@@ -78,11 +79,24 @@ pub(crate) async fn relay<C: Clock>(
     shared: Arc<ConnShared>,
     clock: C,
 ) -> Reason {
+    relay_for(client, upstream, shared, clock, None).await
+}
+
+/// The same for a side of this process's own: once `left` is set and the client has its
+/// FIN, nothing that the client may still send is wanted.
+pub(crate) async fn relay_for<C: Clock>(
+    client: Stream,
+    upstream: Stream,
+    shared: Arc<ConnShared>,
+    clock: C,
+    left: Option<Arc<AtomicBool>>,
+) -> Reason {
     let mut relay = Relay {
         peers: [client, upstream],
         flows: [Flow::new(Direction::Upstream), Flow::new(Direction::Downstream)],
         closing: None,
         fin_due: [false; 2],
+        left,
         version: 0,
         registered: None,
         shared,
@@ -102,6 +116,8 @@ struct Relay<C> {
     closing: Option<Box<Closing>>,
     /// Per flow, whether its sink gets a FIN at the end of the next turn.
     fin_due: [bool; 2],
+    /// Set when nobody is behind the upstream side any more.
+    left: Option<Arc<AtomicBool>>,
     /// Of the plan that the flows follow; 0 before the first.
     version: u64,
     /// The task that `shared` wakes: the same at every poll, so it is registered once.
@@ -127,8 +143,9 @@ impl<C: Clock> Relay<C> {
         if self.shared.policy.version() != self.version {
             self.replan(*now.insert(self.clock.now()));
         }
-        if self.closing.is_some() {
+        if self.closing.is_some() || self.is_left() {
             let now = now.unwrap_or_else(|| self.clock.now());
+            self.closing.get_or_insert_with(|| Box::new(Closing::new(now)));
             return self.poll_closing(cx, now);
         }
         if self.flows.iter().any(Flow::is_staged) {
@@ -203,10 +220,16 @@ impl<C: Clock> Relay<C> {
     fn poll_closing(&mut self, cx: &mut Context<'_>, now: Time) -> Poll<Ended> {
         let Some(closing) = &mut self.closing else { return Poll::Pending };
         if closing.poll(cx, &mut self.peers, &mut self.flows, &self.shared, now).is_ready() {
-            return Poll::Ready((Reason::ToxicClosed, false));
+            let reason = if self.is_left() { Reason::Finished } else { Reason::ToxicClosed };
+            return Poll::Ready((reason, false));
         }
         self.clock.wake_at(cx, now, Some(closing.until()));
         Poll::Pending
+    }
+
+    /// Whether the client has all that it will get, and nobody hears it any more.
+    fn is_left(&self) -> bool {
+        self.left.as_ref().is_some_and(|left| left.load(Ordering::Relaxed)) && self.flows[1].has_ended()
     }
 
     fn replan(&mut self, now: Time) {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 
 use sabot_toxics::{ConnKey, Direction, Entry, Plan, Time};
@@ -16,6 +16,8 @@ use super::budget::Budget;
 const CLOSE: u8 = 1;
 /// Both peers get an RST.
 const RESET: u8 = 2;
+/// The same, since a fault says so.
+const FAULT: u8 = 3;
 
 /// Told when a toxic acts on a connection for the first time.
 pub(crate) type OnApplied = Box<dyn Fn(&ConnShared, &Arc<Entry>) + Send + Sync>;
@@ -26,6 +28,8 @@ pub(crate) struct Policy {
     version: AtomicU64,
     plan: Mutex<Arc<Plan>>,
     on_applied: OnApplied,
+    /// Told of each new plan: faults of HTTP requests wait on it, many to a connection.
+    changed: tokio::sync::watch::Sender<()>,
     /// Bytes that one direction may hold.
     pub(crate) direction_budget: usize,
     /// Bytes that the process may hold.
@@ -41,7 +45,14 @@ impl Policy {
         on_applied: OnApplied,
     ) -> Self {
         let version = AtomicU64::new(1);
-        Self { version, plan: Mutex::new(plan), on_applied, direction_budget, budget }
+        Self {
+            version,
+            plan: Mutex::new(plan),
+            on_applied,
+            changed: tokio::sync::watch::Sender::new(()),
+            direction_budget,
+            budget,
+        }
     }
 
     /// Sets a new plan. The connections learn of it when they are woken
@@ -50,6 +61,13 @@ impl Policy {
         let mut current = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
         *current = plan;
         self.version.fetch_add(1, Ordering::Release);
+        drop(current);
+        self.changed.send_replace(());
+    }
+
+    /// Tells of each plan that is set from now on.
+    pub(crate) fn changes(&self) -> tokio::sync::watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// The plan and its version.
@@ -121,7 +139,9 @@ pub(crate) struct ConnShared {
     sent: [AtomicU64; 2],
     held: AtomicUsize,
     state: AtomicU8,
-    /// 0, or how it was killed: [`CLOSE`] or [`RESET`].
+    /// The name that the client asked for under TLS.
+    sni: OnceLock<Box<str>>,
+    /// 0, or how it was killed: [`CLOSE`], [`RESET`] or [`FAULT`].
     killed: AtomicU8,
     /// The toxics that have acted on it; a handful at most.
     applied: Mutex<Vec<u64>>,
@@ -150,6 +170,7 @@ impl ConnShared {
             sent: Default::default(),
             held: AtomicUsize::new(0),
             state: AtomicU8::new(State::Accepting as u8),
+            sni: OnceLock::new(),
             killed: AtomicU8::new(0),
             applied: Mutex::default(),
             waker: Mutex::default(),
@@ -181,9 +202,25 @@ impl ConnShared {
         self.state.store(state as u8, Ordering::Relaxed);
     }
 
+    /// The name that the client asked for under TLS, once it is known.
+    pub(crate) fn sni(&self) -> Option<&str> {
+        self.sni.get().map(AsRef::as_ref)
+    }
+
+    /// Set once, when the `ClientHello` was read.
+    pub(crate) fn set_sni(&self, name: &str) {
+        let _ = self.sni.set(name.into());
+    }
+
     /// Ends the connection at once, with RST to both peers.
     pub(crate) fn reset(&self) {
         self.killed.store(RESET, Ordering::Release);
+        self.wake();
+    }
+
+    /// The same, done by a fault.
+    pub(crate) fn reset_by_fault(&self) {
+        self.killed.store(FAULT, Ordering::Release);
         self.wake();
     }
 
@@ -199,9 +236,14 @@ impl ConnShared {
         self.killed.load(Ordering::Acquire) != 0
     }
 
-    /// Whether it was ended by [`Self::reset`].
+    /// Whether both peers are to get an RST.
     pub(crate) fn is_reset(&self) -> bool {
-        self.killed.load(Ordering::Acquire) == RESET
+        matches!(self.killed.load(Ordering::Acquire), RESET | FAULT)
+    }
+
+    /// Whether it was ended by [`Self::reset_by_fault`].
+    pub(crate) fn is_reset_by_fault(&self) -> bool {
+        self.killed.load(Ordering::Acquire) == FAULT
     }
 
     /// Whether the toxic of that id acts on it for the first time; true once.
@@ -229,6 +271,13 @@ impl ConnShared {
         if !registered.as_ref().is_some_and(|known| known.will_wake(waker)) {
             *registered = Some(waker.clone());
         }
+    }
+
+    /// Counts bytes that pass the client's side of an HTTP connection: received and
+    /// sent are one there.
+    pub(crate) fn count(&self, direction: Direction, bytes: usize) {
+        self.add_received(direction, bytes);
+        self.add_sent(direction, bytes);
     }
 
     pub(super) fn add_received(&self, direction: Direction, bytes: usize) {

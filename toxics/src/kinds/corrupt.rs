@@ -55,7 +55,7 @@ impl Toxic for Corrupt {
     fn on_frame(&self, hits: &mut Option<Hits>, cx: &Cx<'_>, frame: Frame, out: &mut Out<'_>) {
         match frame {
             Frame::Data(data) if self.probability > 0.0 => {
-                let (data, hit) = self.corrupt(hits, cx, data);
+                let (data, hit) = self.corrupt(hits, cx.seed, cx.offset, data);
                 if hit {
                     out.acted();
                 }
@@ -71,19 +71,27 @@ impl Toxic for Corrupt {
 }
 
 impl Corrupt {
-    fn corrupt(&self, hits: &mut Option<Hits>, cx: &Cx<'_>, data: Bytes) -> (Bytes, bool) {
-        let end = cx.offset + data.len() as u64;
+    /// The data at `offset` of a stream with its hits, and whether there were any. `hits`
+    /// says what was drawn already for the block at hand.
+    pub(super) fn corrupt(
+        &self,
+        hits: &mut Option<Hits>,
+        seed: &Seed,
+        offset: u64,
+        data: Bytes,
+    ) -> (Bytes, bool) {
+        let end = offset + data.len() as u64;
         let mut changed: Option<BytesMut> = None;
         let mut original = Some(data);
-        for block in cx.offset / BLOCK..=(end.saturating_sub(1)) / BLOCK {
+        for block in offset / BLOCK..=(end.saturating_sub(1)) / BLOCK {
             let hits = match hits {
                 Some(hits) if hits.block == block => hits,
-                _ => hits.insert(Hits::new(cx.seed, block, self.probability)),
+                _ => hits.insert(Hits::new(seed, block, self.probability)),
             };
             while hits.next < end.min((block + 1) * BLOCK) {
                 let (at, mask) = hits.take(self.probability, self.bits);
                 // The toxic may have taken hold in the middle of a block.
-                let Some(index) = at.checked_sub(cx.offset) else { continue };
+                let Some(index) = at.checked_sub(offset) else { continue };
                 if let Some(data) = original.take() {
                     changed = Some(data.into());
                 }

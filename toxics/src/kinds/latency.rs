@@ -73,8 +73,6 @@ impl Latency {
 
     /// The delay at the quantile `u`.
     fn delay(&self, u: f64) -> Duration {
-        let jitter = self.jitter.get().as_secs_f64() * self.distribution.at(u);
-        let seconds = self.latency.get().as_secs_f64() + jitter;
-        Duration::from_nanos((seconds.max(0.0) * 1e9).round() as u64)
+        self.distribution.delay(self.latency.get(), self.jitter.get(), u)
     }
 }

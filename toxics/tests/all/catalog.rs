@@ -57,7 +57,8 @@ fn classic_attributes_are_attributes() {
 fn classic_attributes_are_whole_numbers_on_the_wire() {
     for kind in kinds().iter().filter(|kind| kind.classic.is_some() && kind.name != "packet_loss") {
         let attributes = kind.parse(&Map::new()).unwrap().attributes();
-        for name in kind.classic.unwrap_or_default() {
+        // The kinds for HTTP have texts and maps too.
+        for name in kind.classic.unwrap_or_default().iter().filter(|name| attributes[**name].is_number()) {
             assert!(attributes[*name].is_i64() || attributes[*name].is_u64(), "{}.{name}", kind.name);
         }
     }
@@ -88,7 +89,10 @@ fn what_cannot_be_is_refused_by_name() {
     for kind in kinds() {
         for name in kind.attributes() {
             let property = &kind.schema()["properties"][name];
-            let mut wrong = vec![json!([1]), json!({})];
+            let mut wrong = vec![json!([true])];
+            if property["type"] != "object" {
+                wrong.push(json!({}));
+            }
             for (bound, step) in [("minimum", -1.0), ("maximum", 1.0)] {
                 wrong.extend(property[bound].as_f64().map(|bound| json!(bound + step)));
             }

@@ -5,6 +5,8 @@
 //! | `conformance` | what every stream toxic must do, whatever it does |
 //! | `catalog` | schemas, defaults and refusals of every kind |
 //! | `engine` | order, updates, windows and ends in the pipeline |
+//! | `http` | faults of requests, over a world of virtual time |
+//! | `tls` | what faults of TLS make of a connection |
 //! | `timing` | the exact moments, kind by kind |
 //! | `chance` | golden draws, shares and distributions |
 //! | `pipelines` | random plans, chunks and changes (proptest) |
@@ -23,6 +25,8 @@ mod catalog;
 mod chance;
 mod conformance;
 mod engine;
+mod http;
 mod pipelines;
 mod simulation;
 mod timing;
+mod tls;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-pub(crate) use connection::{Connection, Connections, EventData};
+pub(crate) use connection::{Connection, Connections, EventData, RequestData};
 pub(crate) use proxy::{NewProxy, PatchProxy, Proxies, Proxy};
 pub(crate) use toxic::{PatchToxic, Toxic, Toxics};
 
@@ -67,6 +67,10 @@ pub(crate) enum PhaseName {
     Connect,
     /// While bytes flow.
     Stream,
+    /// The TLS handshake and the end of a connection under TLS.
+    Tls,
+    /// While a request is on its way.
+    Http,
 }
 
 /// Which way bytes flow.

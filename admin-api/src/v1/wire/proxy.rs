@@ -1,6 +1,6 @@
 //! Proxies.
 
-use sabot_proxy::{ProxyPatch, ProxySpec, ProxyView};
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView, TlsSpec};
 use sabot_toxics::ToxicSpec;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,6 +18,16 @@ pub(crate) struct Proxy {
     listen: String,
     /// Where it connects to.
     upstream: String,
+    /// What it speaks: `tcp` or `http`.
+    #[schema(value_type = String, example = "tcp")]
+    protocol: Protocol,
+    /// TLS on either side; absent without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(schema_with = tls)]
+    tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time; absent is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_active_faults: Option<u32>,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -42,6 +52,9 @@ impl From<ProxyView> for Proxy {
             name: proxy.name,
             listen: proxy.listen,
             upstream: proxy.upstream,
+            protocol: proxy.protocol,
+            tls: proxy.tls,
+            max_active_faults: proxy.max_active_faults,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
             connections: ConnectionCount { open, total },
@@ -68,6 +81,17 @@ pub(crate) struct NewProxy {
     /// Where to connect to, in the same forms.
     #[schema(min_length = 1)]
     upstream: String,
+    /// What it speaks: `tcp` or `http`. HTTP proxies see every request, in HTTP/1.1 or
+    /// HTTP/2, and take toxics that act on requests.
+    #[schema(value_type = Option<String>, default = "tcp")]
+    protocol: Option<Protocol>,
+    /// TLS on either side: terminated, originated or passed through.
+    #[schema(schema_with = tls)]
+    tls: Option<TlsSpec>,
+    /// How many requests may be under an HTTP fault at one time, on a proxy that speaks
+    /// `http`; those above it pass without. Absent is no limit.
+    #[schema(minimum = 1)]
+    max_active_faults: Option<u32>,
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
@@ -82,6 +106,9 @@ impl From<NewProxy> for ProxySpec {
             name: new.name,
             listen: new.listen,
             upstream: new.upstream,
+            protocol: new.protocol.unwrap_or_default(),
+            tls: new.tls,
+            max_active_faults: new.max_active_faults,
             enabled: new.enabled.unwrap_or(true),
             toxics: new.toxics.unwrap_or_default(),
         }
@@ -105,6 +132,11 @@ impl From<PatchProxy> for ProxyPatch {
     fn from(patch: PatchProxy) -> Self {
         Self { listen: patch.listen, upstream: patch.upstream, enabled: patch.enabled }
     }
+}
+
+/// The proxy describes its TLS; see `openapi`.
+fn tls() -> Ref {
+    Ref::from_schema_name("Tls")
 }
 
 /// The catalog describes a toxic; see `openapi`.

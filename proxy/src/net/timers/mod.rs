@@ -9,7 +9,6 @@
 //! virtual time in its place.
 
 mod heap;
-pub(crate) mod lateness;
 #[cfg(test)]
 pub(crate) mod virtual_time;
 
@@ -28,9 +27,14 @@ use rustix::time::{
 };
 use sabot_toxics::Time;
 
+use crate::histogram::Histogram;
+
 use heap::{Heap, Key};
-use lateness::Lateness;
 use tokio::io::unix::AsyncFd;
+
+/// Upper bounds of what is told of lateness, in microseconds: powers of two.
+pub(crate) const BOUNDS_US: [u64; 16] =
+    [4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131_072];
 
 /// Tells the time and wakes one task at one deadline.
 pub(crate) trait Clock: Send + 'static {
@@ -174,7 +178,7 @@ pub(crate) struct Timers {
     armed: Cell<Time>,
     /// How long a thread that slept takes to wake up, as seen lately.
     lead: Cell<Duration>,
-    lateness: Arc<Lateness>,
+    lateness: Arc<Histogram>,
 }
 
 /// A core without work for this long has gone to sleep, and takes its time to wake
@@ -191,7 +195,7 @@ const NEVER: Time = Time::from_nanos(u64::MAX);
 
 impl Timers {
     /// Makes this thread a worker with timers on `fd`.
-    pub(crate) fn install(fd: OwnedFd, lateness: Arc<Lateness>) -> Rc<Self> {
+    pub(crate) fn install(fd: OwnedFd, lateness: Arc<Histogram>) -> Rc<Self> {
         let heap = RefCell::new(Heap::default());
         let timers = Rc::new(Self { fd, heap, armed: Cell::new(NEVER), lead: Cell::default(), lateness });
         TIMERS.set(Some(Rc::clone(&timers)));

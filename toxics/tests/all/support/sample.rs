@@ -68,9 +68,16 @@ fn value(schema: &Value, property: &Value, draws: &mut Draws) -> Value {
         return pick(draws, choices)["const"].clone();
     }
     if let Some(choices) = property["enum"].as_array() {
-        return pick(draws, choices).clone();
+        // Where a number stands for a name, the name is what comes back.
+        let names: Vec<_> = choices.iter().filter(|choice| choice.is_string()).cloned().collect();
+        return pick(draws, if names.is_empty() { choices } else { &names }).clone();
     }
-    match (property["x-unit"].as_str(), property["type"].as_str()) {
+    if let Some(alternatives) = property["anyOf"].as_array() {
+        return value(schema, &alternatives[0], draws);
+    }
+    let types = &property["type"];
+    let plain = types.as_str().or_else(|| types[0].as_str());
+    match (property["x-unit"].as_str(), plain) {
         (Some("ms"), _) => json!(pick(draws, &[0.0, 0.25, 1.0, 7.0, 50.0, 1000.0])),
         (Some("us"), _) => json!(pick(draws, &[0.0, 0.5, 20.0, 100.0, 5000.0])),
         (Some("KB/s"), _) => json!(pick(draws, &[0.0, 1.0, 10.0, 250.0, 20_000.0])),
@@ -78,6 +85,9 @@ fn value(schema: &Value, property: &Value, draws: &mut Draws) -> Value {
         (_, Some("boolean")) => json!(draws.chance(0.5)),
         (_, Some("integer")) => bounded(property, draws.below(10) as i64),
         (_, Some("number")) => json!(pick(draws, &[0.0, 0.001, 0.1, 0.5, 0.9, 1.0])),
+        (_, Some("string")) => json!(pick(draws, &["", "text"])),
+        (_, Some("object")) => json!({}),
+        (_, Some("array")) => json!([]),
         other => panic!("no sample for {other:?} in {property}"),
     }
 }

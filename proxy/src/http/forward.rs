@@ -1,0 +1,264 @@
+//! A request to the upstream and its answer back.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http::request::Parts;
+use http::uri::{PathAndQuery, Uri};
+use http::{HeaderValue, StatusCode, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use sabot_toxics::http::matching::is_grpc;
+use sabot_toxics::http::{Body, Fault, Response, Tunnel};
+
+use super::body::{Answered, Up, reason};
+use super::expect::Gate;
+use super::headers;
+use super::pool::{self, Lease, Unreached};
+use super::session::Session;
+use super::stats::Seen;
+use super::tunnel;
+use crate::connection::dial_reason;
+use crate::net::Monotonic;
+use crate::net::timers::{monotonic_now, within};
+
+/// A change of protocol that the client asks for.
+#[derive(Clone)]
+pub(super) struct Upgrades {
+    pub(super) protocol: HeaderValue,
+    pub(super) client: OnUpgrade,
+}
+
+/// Sends a request up and waits for the head of its answer. What a fault has `touched`
+/// is sent over a connection of its own.
+///
+/// HTTP/1.1 to the upstream, but for gRPC, which there is over HTTP/2 only.
+pub(super) async fn forward(
+    session: &Arc<Session>,
+    seen: &Seen,
+    request: http::Request<Up>,
+    upgrades: Option<Upgrades>,
+    touched: bool,
+) -> Result<http::Response<Answered>, Fault> {
+    let two = request.version() == Version::HTTP_2 && is_grpc(request.headers());
+    let (mut head, body) = request.into_parts();
+    let sent = monotonic_now();
+    headers::strip(&mut head.headers);
+    let mut response = if two {
+        head.version = Version::HTTP_2;
+        session.set_scheme(&mut head.uri);
+        send_http2(session, http::Request::from_parts(head, body), touched).await?
+    } else {
+        to_origin(&mut head)?;
+        if let Some(upgrades) = &upgrades {
+            head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            head.headers.insert(UPGRADE, upgrades.protocol.clone());
+        }
+        let mut request = http::Request::from_parts(head, body);
+        headers::frame(&mut request);
+        send_http1(session, request, upgrades.is_some(), touched).await?
+    };
+    seen.upstream(sent);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(upgrades) = upgrades
+    {
+        let faults = Tunnel::default();
+        response.extensions_mut().insert(faults.clone());
+        let ends = (upgrades.client, hyper::upgrade::on(&mut response));
+        session.tunnel(tunnel::pass(Arc::clone(&session.shared), ends, faults));
+        return Ok(response);
+    }
+    headers::strip(response.headers_mut());
+    Ok(response)
+}
+
+/// Brings a request into the form that an origin server wants (RFC 9112, section 3.2.1).
+fn to_origin(head: &mut Parts) -> Result<(), Fault> {
+    if head.version == Version::HTTP_2 {
+        headers::join_cookies(&mut head.headers);
+    }
+    head.version = Version::HTTP_11;
+    let malformed = |error: &dyn std::fmt::Display| Fault::Upstream {
+        reason: "request",
+        message: format!("the request cannot be passed on: {error}"),
+    };
+    if let Some(authority) = head.uri.authority() {
+        let host = HeaderValue::try_from(authority.as_str()).map_err(|error| malformed(&error))?;
+        head.headers.insert(HOST, host);
+        let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        head.uri = Uri::from(path);
+    }
+    Ok(())
+}
+
+async fn send_http1(
+    session: &Session,
+    mut request: http::Request<Up>,
+    upgrades: bool,
+    touched: bool,
+) -> Result<http::Response<Answered>, Fault> {
+    let upstream = &session.shared.upstream;
+    let gate = Gate::of(request.headers());
+    if let Some(gate) = &gate {
+        gate.watch(&mut request);
+    }
+    let fresh = upgrades || touched;
+    let mut reused = if fresh { None } else { session.pool.any(upstream).await };
+    loop {
+        let before = reused.is_some();
+        let mut copy = if before { again(&request) } else { None };
+        let mut sender = match reused.take() {
+            Some(sender) => sender,
+            None => {
+                reach(session, pool::connect_http1(&session.upstream, session.originator(), upgrades)).await?
+            }
+        };
+        if let Some(gate) = &gate {
+            request.body_mut().hold(Arc::clone(gate));
+        }
+        let sent = request.body().sent();
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                if let Some(gate) = &gate {
+                    gate.answered();
+                }
+                let keep = !fresh && response.status() != StatusCode::SWITCHING_PROTOCOLS;
+                let (pool, upstream) = (Arc::clone(&session.pool), Arc::clone(upstream));
+                let lease = keep.then_some(Lease { pool, sender, upstream, sent });
+                return Ok(response.map(|body| Answered { body, lease, gate }));
+            }
+            Err(mut error) => match (error.take_message(), copy.take()) {
+                // The upstream had closed it meanwhile; nothing was sent.
+                (Some(back), _) if before => {
+                    request = back;
+                    reused = session.pool.any(upstream).await;
+                }
+                // It closed it while the request was on its way.
+                (_, Some(copy)) if !error.error().is_parse() => request = copy,
+                _ => return Err(fault(error.error())),
+            },
+        }
+    }
+}
+
+/// A copy of a request that may be sent again if a connection used before breaks: the
+/// method is idempotent (RFC 9110, section 9.2.2) and there is no body.
+fn again(request: &http::Request<Up>) -> Option<http::Request<Up>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = http::Request::new(Up::nothing());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
+
+async fn send_http2(
+    session: &Session,
+    mut request: http::Request<Up>,
+    touched: bool,
+) -> Result<http::Response<Answered>, Fault> {
+    let upstream = &session.shared.upstream;
+    loop {
+        let shared = if touched { None } else { session.pool.shared(upstream) };
+        let reused = shared.is_some();
+        let mut sender = match shared {
+            Some(sender) => {
+                session.pool.stats.reused();
+                sender
+            }
+            None => {
+                let sender =
+                    reach(session, pool::connect_http2(&session.upstream, session.originator())).await?;
+                if !touched {
+                    session.pool.share(upstream, &sender);
+                }
+                sender
+            }
+        };
+        match sender.try_send_request(request).await {
+            Ok(response) => {
+                return Ok(response.map(|body: Incoming| Answered { body, lease: None, gate: None }));
+            }
+            Err(mut error) => match error.take_message() {
+                // The upstream had closed it meanwhile; nothing was sent.
+                Some(back) if reused => request = back,
+                _ => return Err(fault(error.error())),
+            },
+        }
+    }
+}
+
+/// Waits for a connection to the upstream, as long as a dial may take.
+pub(super) async fn reach<T>(
+    session: &Session,
+    connecting: impl Future<Output = Result<T, Unreached>>,
+) -> Result<T, Fault> {
+    let began = monotonic_now();
+    match within(&mut Monotonic::default(), began + session.dial_timeout, connecting).await {
+        Some(Ok(sender)) => {
+            crate::metrics::dialled(&session.proxy.name, monotonic_now().saturating_since(began));
+            Ok(sender)
+        }
+        Some(Err(Unreached::Dial(error))) => {
+            Err(Fault::Upstream { reason: dial_reason(&error), message: error.to_string() })
+        }
+        Some(Err(Unreached::Tls(error))) => {
+            Err(Fault::Upstream { reason: "upstream_tls", message: error.to_string() })
+        }
+        Some(Err(Unreached::Handshake(error))) => Err(fault(&error)),
+        None => Err(Fault::Upstream {
+            reason: "timeout",
+            message: "the upstream did not accept in time".to_owned(),
+        }),
+    }
+}
+
+fn fault(error: &hyper::Error) -> Fault {
+    if let Some(code) = reason(error) {
+        return Fault::Reset(code);
+    }
+    let mut message = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        message = format!("{message}: {cause}");
+        source = cause.source();
+    }
+    let reason = match error {
+        // The client's body broke off, or is none.
+        error if error.is_user() => "request",
+        error if error.is_parse() => "response",
+        _ => "reset",
+    };
+    Fault::Upstream { reason, message }
+}
+
+/// What the client gets when the upstream was not reached: 502, or 504 after a time
+/// limit, and what happened.
+pub(super) fn failure(reason: &'static str, message: &str) -> (StatusCode, String) {
+    let status = match reason {
+        "timeout" => StatusCode::GATEWAY_TIMEOUT,
+        "request" => StatusCode::BAD_REQUEST,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    (status, format!("sabot: {reason}: {message}\n"))
+}
+
+/// The same as an answer; `x-sabot-error` tells it from one of the upstream.
+pub(super) fn failed(reason: &'static str, message: &str) -> Response {
+    let (status, text) = failure(reason, message);
+    let mut response = plain(status, &text);
+    response.headers_mut().insert("x-sabot-error", HeaderValue::from_static(reason));
+    response
+}
+
+/// An answer of Sabot's own.
+pub(super) fn plain(status: StatusCode, text: &str) -> Response {
+    let mut response = Response::new(Body::full(text.to_owned()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}

@@ -1,0 +1,49 @@
+//! Proxies that speak HTTP: every request is seen, and can meet a fault.
+//!
+//! hyper reads and writes the messages, but for the plainest; what is done with a request
+//! is here. The rooms:
+//!
+//! - [`leg`]: the client's socket as hyper wants it, with the stream toxics beneath
+//! - [`session`]: one client connection, request by request
+//! - [`forward`]: a request to the upstream and its answer back
+//! - [`plain`]: the short way of requests that no fault wants to see
+//! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
+//! - [`goaway`]: the end of an HTTP/2 connection with a code
+//! - [`walk`]: where the frames of HTTP/2 begin and end
+//! - [`pool`]: connections to the upstream, kept between requests
+//! - [`expect`]: `Expect: 100-continue`
+//! - [`h2c`]: the change to HTTP/2 without TLS
+//! - [`headers`]: what belongs to one hop only
+//! - [`body`]: bodies as they pass from one side to the other
+//! - [`shell`]: time and evidence for the faults
+//! - [`stats`]: what is counted of requests
+//! - [`room`]: the cap on requests under a fault
+//! - [`timer`]: hyper's timers, on those of the worker
+//! - [`unread`]: a connection of which something was read already
+//!
+//! What a fault does is not known here: that is `sabot_toxics`.
+
+mod body;
+mod expect;
+mod forward;
+mod goaway;
+mod h2c;
+mod headers;
+pub(crate) mod leg;
+mod plain;
+mod pool;
+mod room;
+mod session;
+mod shell;
+mod stats;
+mod timer;
+mod tunnel;
+mod unread;
+mod walk;
+
+pub(crate) use pool::Pools;
+pub(crate) use room::FaultRoom;
+pub(crate) use session::serve;
+
+/// Any error that ends a message.
+type Error = Box<dyn std::error::Error + Send + Sync>;

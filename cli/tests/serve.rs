@@ -162,6 +162,8 @@ fn a_state_that_cannot_be_kept_is_told() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("state");
     let server = Server::start(&["--state-dir", state.to_str().unwrap(), "--log-level=debug"]);
+    // What an empty server kept may have been logged before it listened.
+    server.says(&["create", "-l", "localhost:0", "-u", "localhost:1", "first"]);
     server.log("state kept");
     fs::remove_dir_all(&state).unwrap();
     server.says(&["create", "-l", "localhost:0", "-u", "localhost:1", "web"]);

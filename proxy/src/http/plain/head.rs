@@ -223,7 +223,8 @@ pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<O
     line.iter().for_each(|part| out.extend_from_slice(part));
     out.extend_from_slice(b"\r\n");
     write_headers(out, parsed.headers, |name| hop.drops(name, parsed.headers));
-    if hop.chunked || answer.unframed() {
+    let in_chunks = matches!(answer.framing, Framing::Chunked(_) | Framing::Close);
+    if in_chunks || (to_head && hop.chunked) {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -312,3 +313,6 @@ fn write_headers(out: &mut Vec<u8>, headers: &[Header<'_>], drops: impl Fn(&str)
         out.extend_from_slice(b"\r\n");
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,15 +66,30 @@ pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
     attributes(kind).iter().filter_map(of).find(alone).into_iter().collect()
 }
 
+/// The fields of a schema, and what each means.
+pub(crate) fn fields(schema: &Value) -> Vec<(String, String)> {
+    let all = schema["properties"].as_object().into_iter().flatten();
+    all.map(|(name, property)| {
+        (name.clone(), text(&property["description"]).split_whitespace().collect::<Vec<_>>().join(" "))
+    })
+    .collect()
+}
+
+/// Names that fit into a column; more are told with what the attribute is.
+const CHOICES: usize = 6;
+
 fn attribute(name: &str, property: &Value, schema: &Value) -> Attribute {
     let (inner, optional) = resolve(property, schema);
     let unit = text(&inner["x-unit"]);
     let json = types(inner);
-    let kind = match (unit.as_str(), choices(inner)) {
-        (_, Some(choices)) => choices,
-        ("ms" | "us", None) => format!("duration ({unit})"),
-        ("KB/s", None) => "rate (KB/s)".to_owned(),
-        ("B", None) => "bytes".to_owned(),
+    let choices = choices(inner);
+    let many = choices.len() > CHOICES;
+    let kind = match (unit.as_str(), choices.is_empty()) {
+        (_, false) if many => "name".to_owned(),
+        (_, false) => choices.join(" | "),
+        ("ms" | "us", true) => format!("duration ({unit})"),
+        ("KB/s", true) => "rate (KB/s)".to_owned(),
+        ("B", true) => "bytes".to_owned(),
         _ => json.clone(),
     };
     let default = &property["default"];
@@ -87,7 +102,10 @@ fn attribute(name: &str, property: &Value, schema: &Value) -> Attribute {
         value => crate::words::scalar(value),
     };
     let docs = text(&property["description"]);
-    let docs = if docs.is_empty() { text(&inner["description"]) } else { docs };
+    let mut docs = if docs.is_empty() { text(&inner["description"]) } else { docs };
+    if many {
+        docs += &format!(" One of {}.", choices.join(", "));
+    }
     Attribute {
         name: name.to_owned(),
         kind,
@@ -132,8 +150,8 @@ fn types(inner: &Value) -> String {
     }
 }
 
-/// `uniform | normal`, from either way that schemars writes an enumeration.
-fn choices(inner: &Value) -> Option<String> {
+/// `uniform`, `normal` and so on, from either way that schemars writes an enumeration.
+fn choices(inner: &Value) -> Vec<String> {
     let of = |choice: &Value| -> Vec<String> {
         match (&choice["const"], &choice["enum"]) {
             (Value::String(name), _) => vec![name.clone()],
@@ -141,11 +159,10 @@ fn choices(inner: &Value) -> Option<String> {
             _ => Vec::new(),
         }
     };
-    let names: Vec<String> = match inner["oneOf"].as_array() {
+    match inner["oneOf"].as_array() {
         Some(list) => list.iter().flat_map(of).collect(),
         None => of(inner),
-    };
-    (!names.is_empty()).then(|| names.join(" | "))
+    }
 }
 
 fn range(inner: &Value, property: &Value) -> String {

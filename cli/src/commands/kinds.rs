@@ -48,12 +48,13 @@ impl Run for Kinds {
         };
         cx.output.answer(&wire(kind), |out| {
             let header = ["ATTRIBUTE", "TYPE", "DEFAULT", "RANGE", "WHAT IT IS"];
-            explain(kind, cx.output.table(&header), out)
+            let matching = cx.output.table(&["FIELD", "WHICH REQUESTS"]);
+            explain(kind, cx.output.table(&header), matching, out)
         })
     }
 }
 
-fn explain(kind: &Kind, mut table: Table, out: &mut dyn Write) -> io::Result<()> {
+fn explain(kind: &Kind, mut table: Table, mut matching: Table, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}  {}\n", kind.name.bold(), catalog::origin(kind).dimmed())?;
     for paragraph in kind.docs().split("\n\n") {
         writeln!(out, "{paragraph}\n")?;
@@ -72,6 +73,13 @@ fn explain(kind: &Kind, mut table: Table, out: &mut dyn Write) -> io::Result<()>
             ]);
         }
         table.write(out)?;
+    }
+    if kind.phase == Phase::Http {
+        writeln!(out, "\n{}", "MATCH, as in -a match.path.prefix=/api/".dimmed())?;
+        for (field, docs) in catalog::fields(&kind.schema()["properties"]["match"]) {
+            matching.row([(format!("match.{field}"), Tone::Strong), (docs, Tone::Plain)]);
+        }
+        matching.write(out)?;
     }
     let sample: String =
         catalog::sample(kind).iter().map(|(key, value)| format!(" -a {key}={value}")).collect();

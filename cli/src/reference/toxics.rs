@@ -63,9 +63,8 @@ fn when(text: &mut String) {
 }
 
 fn fields(schema: &Value, text: &mut String) {
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        let _ =
-            writeln!(text, "| `{name}` | {} |", cell(property["description"].as_str().unwrap_or_default()));
+    for (name, docs) in catalog::fields(schema) {
+        let _ = writeln!(text, "| `{name}` | {} |", cell(&docs));
     }
 }
 

@@ -50,10 +50,26 @@ impl Api {
     pub fn proxy(&self, name: &str, upstream: SocketAddr) -> Result<Proxy<'_>> {
         let name = format!("fidelity-{name}");
         let asked = json!({ "name": name, "listen": "127.0.0.1:0", "upstream": upstream.to_string() });
-        let made = self.call("POST", "/proxies", Some(&asked))?;
+        Ok(self.create(name, &asked)?.0)
+    }
+
+    /// A new proxy that sees requests; none if the server knows nothing of them.
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub fn http_proxy(&self, name: &str, upstream: SocketAddr) -> Result<Option<Proxy<'_>>> {
+        let name = format!("fidelity-{name}");
+        let (listen, upstream) = ("127.0.0.1:0", upstream.to_string());
+        let asked = json!({ "name": name, "listen": listen, "upstream": upstream, "protocol": "http" });
+        let (proxy, made) = self.create(name, &asked)?;
+        Ok((made["protocol"] == "http").then_some(proxy))
+    }
+
+    fn create(&self, name: String, asked: &Value) -> Result<(Proxy<'_>, Value)> {
+        let made = self.call("POST", "/proxies", Some(asked))?;
         let listen = made["listen"].as_str().and_then(|listen| listen.parse().ok());
         let listen = listen.with_context(|| format!("failed to find the address in {made}"))?;
-        Ok(Proxy { api: self, name, listen })
+        Ok((Proxy { api: self, name, listen }, made))
     }
 
     /// HTTP/1.0, so that the answer ends where the connection ends.

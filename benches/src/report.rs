@@ -97,6 +97,9 @@ impl Comparison {
             (Need::OfDirect(..), Some(value)) => {
                 format!("{sign} 2 × Toxiproxy, {}", number(value, figure.decimals))
             }
+            (Need::OfOwn(share, _), Some(value)) => {
+                format!("{sign} {share} × without, {}", number(value, figure.decimals))
+            }
             (Need::Value(value), _) => format!("{sign} {value}"),
         });
         row.push(ratio(judged.to_required));

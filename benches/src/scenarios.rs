@@ -124,7 +124,7 @@ impl Prepared {
                 let pipeline = Pipeline::new(&self.plan, &self.key, Direction::Downstream, 0, self.now);
                 return pipeline.held_bytes();
             }
-            Work::Match => return usize::from(self.plan.meets(&self.head, || self.now)),
+            Work::Match => return self.meet(),
             Work::Update => self.pipeline.update(&self.plan, self.now),
         }
         self.pipeline.push(self.now, Frame::Data(self.chunk.clone()));
@@ -134,6 +134,12 @@ impl Prepared {
             left += frame.len();
         }
         left
+    }
+
+    /// Apart, so that it changes nothing of what the other steps cost.
+    #[inline(never)]
+    fn meet(&self) -> usize {
+        usize::from(self.plan.meets(&self.head, || self.now))
     }
 }
 

@@ -25,6 +25,9 @@ const WITHIN_99: f64 = 2.576;
 
 /// The same schedule as for latency: a request every 2.37 ms.
 pub(super) fn delay(bench: &Bench<'_>) -> Result<Vec<Row>> {
+    if !bench.api.knows_http()? {
+        return Ok(Vec::new());
+    }
     let upstream = web::start()?;
     let pace = Pace {
         message: Message::Request,
@@ -33,7 +36,7 @@ pub(super) fn delay(bench: &Bench<'_>) -> Result<Vec<Row>> {
         time: bench.seconds(3.0),
         patience: Duration::from_secs(2),
     };
-    let Some(proxy) = bench.api.http_proxy("http-idle", upstream)? else { return Ok(Vec::new()) };
+    let proxy = bench.api.http_proxy("http-idle", upstream)?;
     let direct = percentile(&bench.round_trips(upstream, pace)?, 0.5);
     let idle = percentile(&bench.round_trips(proxy.listen, pace)?, 0.5);
     let mut rows = vec![
@@ -41,7 +44,7 @@ pub(super) fn delay(bench: &Bench<'_>) -> Result<Vec<Row>> {
         Row::new("a request, through the proxy", "round trip p50, ms", idle, 3),
     ];
     for delay in DELAYS_MS {
-        let Some(proxy) = bench.api.http_proxy("http-delay", upstream)? else { continue };
+        let proxy = bench.api.http_proxy("http-delay", upstream)?;
         proxy.toxic("http_delay", 1.0, &json!({ "delay": delay }))?;
         let errors = errors(&bench.round_trips(proxy.listen, pace)?, direct, delay);
         let asked = format!("http_delay {delay} ms");
@@ -53,8 +56,11 @@ pub(super) fn delay(bench: &Bench<'_>) -> Result<Vec<Row>> {
 
 /// One request after the other, so that each has the same number in both runs.
 pub(super) fn abort(bench: &Bench<'_>) -> Result<Vec<Row>> {
+    if !bench.api.knows_http()? {
+        return Ok(Vec::new());
+    }
     let requests = bench.times(REQUESTS);
-    let Some(first) = aborted(bench.api, requests)? else { return Ok(Vec::new()) };
+    let first = aborted(bench.api, requests)?;
     let count = f64::from(requests);
     let share = first.iter().filter(|aborted| **aborted).count() as f64 / count;
     let error = WITHIN_99 * (SHARE * (1.0 - SHARE) / count).sqrt();
@@ -62,7 +68,7 @@ pub(super) fn abort(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut rows =
         vec![Row::new(&*asked, "share that was aborted", share, 4).between(SHARE - error, SHARE + error)];
     if let Some((api, _server)) = (bench.again)()? {
-        let second = aborted(&api, requests)?.unwrap_or_default();
+        let second = aborted(&api, requests)?;
         let same = first.iter().zip(&second).filter(|(one, other)| one == other).count() as f64 / count;
         let row = Row::new(asked, "share decided alike by another run of the same seed", same, 4);
         rows.push(row.between(1.0, 1.0));
@@ -71,11 +77,11 @@ pub(super) fn abort(bench: &Bench<'_>) -> Result<Vec<Row>> {
 }
 
 /// Which of the requests were aborted.
-fn aborted(api: &Api, requests: u32) -> Result<Option<Vec<bool>>> {
-    let Some(proxy) = api.http_proxy("http-abort", web::start()?)? else { return Ok(None) };
+fn aborted(api: &Api, requests: u32) -> Result<Vec<bool>> {
+    let proxy = api.http_proxy("http-abort", web::start()?)?;
     proxy.toxic("http_abort", SHARE, &json!({ "status": STATUS }))?;
     let statuses = web::statuses(proxy.listen, requests)?;
     let strange = statuses.iter().find(|status| ![200, STATUS].contains(*status));
     ensure!(strange.is_none(), "a request was answered with {strange:?}");
-    Ok(Some(statuses.iter().map(|status| *status == STATUS).collect()))
+    Ok(statuses.iter().map(|status| *status == STATUS).collect())
 }

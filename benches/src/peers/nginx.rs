@@ -72,7 +72,7 @@ fn server_block(route: &Route, certificate: &Certificate) -> String {
         _ => format!("proxy_pass http://{name}; proxy_http_version 1.1; proxy_set_header Connection \"\";"),
     };
     format!(
-        "  upstream {name} {{ server {upstream}; keepalive 128; keepalive_requests {FOR_EVER}; }}\n  \
+        "  upstream {name} {{ server {upstream}; keepalive 256; keepalive_requests {FOR_EVER}; }}\n  \
          server {{ listen {listen}{options} backlog=4096; {further} location / {{ {pass} }} }}\n"
     )
 }

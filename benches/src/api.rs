@@ -43,13 +43,36 @@ impl Api {
         self.call("GET", "/version", None)
     }
 
+    /// Whether it knows HTTP proxies: whether it is Sabot.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn knows_http(&self) -> Result<bool> {
+        Ok(self.version()?["sabot"].is_string())
+    }
+
     /// A new proxy on a free port.
     ///
     /// # Errors
     /// The server refuses it.
     pub fn proxy(&self, name: &str, upstream: SocketAddr) -> Result<Proxy<'_>> {
-        let name = format!("fidelity-{name}");
-        let asked = json!({ "name": name, "listen": "127.0.0.1:0", "upstream": upstream.to_string() });
+        self.create(name, upstream, "tcp")
+    }
+
+    /// A new proxy on a free port that sees requests.
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub fn http_proxy(&self, name: &str, upstream: SocketAddr) -> Result<Proxy<'_>> {
+        self.create(name, upstream, "http")
+    }
+
+    fn create(&self, name: &str, upstream: SocketAddr, protocol: &str) -> Result<Proxy<'_>> {
+        let (name, listen) = (format!("fidelity-{name}"), "127.0.0.1:0");
+        let mut asked = json!({ "name": name, "listen": listen, "upstream": upstream.to_string() });
+        if protocol != "tcp" {
+            asked["protocol"] = protocol.into();
+        }
         let made = self.call("POST", "/proxies", Some(&asked))?;
         let listen = made["listen"].as_str().and_then(|listen| listen.parse().ok());
         let listen = listen.with_context(|| format!("failed to find the address in {made}"))?;

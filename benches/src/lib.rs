@@ -10,7 +10,7 @@
 //! ```text
 //! benches/setup.sh                                       # peers and load generators
 //! cargo build --release -p sabot -p sabot-benches
-//! target/release/compare                                 # about 8 minutes; --quick: 1.5
+//! target/release/compare                                 # about 12 minutes; --quick: 2
 //! target/release/fidelity                                # about 2 minutes
 //! target/release/compare --markdown docs/benchmarks.md   # measure and write the page's table
 //! target/release/instructions                            # exits 1 above a limit; --bless sets them
@@ -20,13 +20,14 @@
 //! them; [`process`] reads what they cost, [`quiet`] waits until nobody else does; [`services`] is what lies behind the
 //! proxies, [`peers`] are the proxies, [`load`] the generators, [`figures`] the
 //! rows of `compare`, [`exact`] those of `fidelity`; [`table`] and [`report`]
-//! show them. [`scenarios`] drive the pure core.
+//! show them. [`scenarios`] drive the pure core, and [`faults`] are those that meet nobody.
 //!
 //! Not here: verdicts about a machine. Times on a shared or small machine are
 //! noisy; compare the columns of one run, not runs.
 
 pub mod api;
 pub mod exact;
+pub mod faults;
 pub mod figures;
 pub mod load;
 pub mod machine;

@@ -97,6 +97,9 @@ impl Comparison {
             (Need::OfDirect(..), Some(value)) => {
                 format!("{sign} 2 × Toxiproxy, {}", number(value, figure.decimals))
             }
+            (Need::OfOwn(share, _), Some(value)) => {
+                format!("{sign} {share} × without, {}", number(value, figure.decimals))
+            }
             (Need::Value(value), _) => format!("{sign} {value}"),
         });
         row.push(ratio(judged.to_required));
@@ -165,7 +168,12 @@ fn exactness(row: &Row) -> Vec<String> {
     let required = match row.required {
         None => "–".into(),
         Some((least, most)) if least < -1e6 => format!("≤ {most}"),
-        Some((least, most)) => format!("{least:.2}–{most:.2}"),
+        Some((least, most)) if least == most => format!("{most}"),
+        Some((least, most)) => {
+            // Two decimals would round narrow bounds to others.
+            let decimals = if most - least < 0.015 { 4 } else { 2 };
+            format!("{least:.decimals$}–{most:.decimals$}")
+        }
     };
     let verdict = row.met().map_or("", |met| if met { "met" } else { "MISSED" });
     let measured = number(row.measured, row.decimals);

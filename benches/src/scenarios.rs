@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
+use http::Request;
+use http::request::Parts;
 use sabot_toxics::{ConnKey, Direction, Entry, Frame, Pipeline, Plan, Seed, Time, ToxicSpec, kind};
 use serde_json::{Map, Value, json};
+
+use crate::faults;
 
 /// A load.
 pub struct Scenario {
@@ -27,13 +31,15 @@ enum Work {
     Connect,
     /// The plan changes between two chunks.
     Update,
+    /// A request is held against the plan.
+    Match,
 }
 
 const SMALL: usize = 128;
 const LARGE: usize = 64 * 1024;
 
 /// All of them.
-pub const SCENARIOS: [Scenario; 12] = [
+pub const SCENARIOS: [Scenario; 13] = [
     pass("empty", Vec::new, SMALL),
     pass("latency", || vec![("latency", json!({ "latency": 20 }))], SMALL),
     pass("latency-jitter", || vec![("latency", json!({ "latency": 20, "jitter": 10 }))], SMALL),
@@ -46,6 +52,7 @@ pub const SCENARIOS: [Scenario; 12] = [
     pass("chain-of-four", chain, SMALL),
     Scenario { name: "connect", toxics: chain, work: Work::Connect },
     Scenario { name: "update", toxics: chain, work: Work::Update },
+    Scenario { name: "matching", toxics: || faults::unmatched().into(), work: Work::Match },
 ];
 
 const fn pass(name: &'static str, toxics: fn() -> Vec<(&'static str, Value)>, bytes: usize) -> Scenario {
@@ -73,8 +80,20 @@ impl Scenario {
         let pipeline = Pipeline::new(&plan, &key, Direction::Downstream, 0, Time::from_nanos(0));
         let size = if let Work::Pass(bytes) = self.work { bytes } else { SMALL };
         let chunk = Bytes::from(vec![b'x'; size]);
-        Ok(Prepared { plan, key, pipeline, chunk, now: Time::from_nanos(0), work: self.work })
+        Ok(Prepared { plan, key, pipeline, chunk, head: head()?, now: Time::from_nanos(0), work: self.work })
     }
+}
+
+/// The head of a request like those that services send each other.
+fn head() -> Result<Parts> {
+    let request = Request::get("/inventory/items/4711?fields=name,price&lang=en")
+        .header("host", "inventory.internal:8080")
+        .header("user-agent", "orders/1.4")
+        .header("accept", "application/json")
+        .header("accept-encoding", "gzip")
+        .header("x-request-id", "0192a6c5-51d2-7c4e-9d0a-3f1f5b8a7c11")
+        .body(())?;
+    Ok(request.into_parts().0)
 }
 
 fn entry(id: u64, name: &str, attributes: &Value) -> Result<Arc<Entry>> {
@@ -90,12 +109,13 @@ pub struct Prepared {
     key: ConnKey,
     pipeline: Pipeline,
     chunk: Bytes,
+    head: Parts,
     now: Time,
     work: Work,
 }
 
 impl Prepared {
-    /// One chunk, one connection or one update; returns the bytes that left.
+    /// One chunk, one connection, one update or one request; returns the bytes that left.
     pub fn step(&mut self) -> usize {
         self.now = self.now + Duration::from_millis(1);
         match self.work {
@@ -104,6 +124,7 @@ impl Prepared {
                 let pipeline = Pipeline::new(&self.plan, &self.key, Direction::Downstream, 0, self.now);
                 return pipeline.held_bytes();
             }
+            Work::Match => return self.meet(),
             Work::Update => self.pipeline.update(&self.plan, self.now),
         }
         self.pipeline.push(self.now, Frame::Data(self.chunk.clone()));
@@ -113,6 +134,12 @@ impl Prepared {
             left += frame.len();
         }
         left
+    }
+
+    /// Apart, so that it changes nothing of what the other steps cost.
+    #[inline(never)]
+    fn meet(&self) -> usize {
+        usize::from(self.plan.meets(&self.head, || self.now))
     }
 }
 
@@ -125,7 +152,7 @@ mod tests {
         for scenario in &SCENARIOS {
             let mut prepared = scenario.prepare().unwrap();
             let left: usize = (0..200).map(|_| prepared.step()).sum();
-            let idle = matches!(scenario.work, Work::Connect);
+            let idle = matches!(scenario.work, Work::Connect | Work::Match);
             assert_eq!(left > 0, !idle, "{}", scenario.name);
         }
     }

@@ -1,12 +1,16 @@
-//! What lies behind the proxies: Redis, an HTTP server, iperf3 and an echo server.
+//! What lies behind the proxies: Redis, an HTTP server, iperf3, a gRPC
+//! server and an echo server.
 
 use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::load::{echo, redis};
-use crate::server::Server;
+use crate::load::{echo, grpc, redis};
+use crate::peers::nginx;
+use crate::server::{self, Server};
 use crate::site::{self, Site};
 
 /// The servers, running as long as this lives.
@@ -19,7 +23,22 @@ pub struct Services {
     pub http: SocketAddr,
     /// Says everything back.
     pub echo: SocketAddr,
+    /// One unary method.
+    pub grpc: grpc::Server,
+    /// What proxies show under TLS.
+    pub certificate: Certificate,
     _servers: Vec<Server>,
+}
+
+/// A certificate for localhost that signs itself, ECDSA over P-256.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// The certificate's file.
+    pub cert: PathBuf,
+    /// The key's file.
+    pub key: PathBuf,
+    /// One file with both.
+    pub both: PathBuf,
 }
 
 impl Services {
@@ -32,7 +51,8 @@ impl Services {
         let (redis, bulk, http) = (addresses[0], addresses[1], addresses[2]);
         let servers = vec![start_redis(site, redis)?, start_iperf(site, bulk)?, start_http(site, http)?];
         redis::prepare(redis)?;
-        Ok(Self { redis, bulk, http, echo: echo::start()?, _servers: servers })
+        let (echo, grpc, certificate) = (echo::start()?, grpc::Server::start()?, certificate(site)?);
+        Ok(Self { redis, bulk, http, echo, grpc, certificate, _servers: servers })
     }
 }
 
@@ -56,15 +76,11 @@ fn start_iperf(site: &Site, at: SocketAddr) -> Result<Server> {
 fn start_http(site: &Site, at: SocketAddr) -> Result<Server> {
     let directory = site.directory("http")?;
     let home = directory.display();
-    // Its scratch directories are named so that it starts without root's.
-    let scratch: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("  {name}_temp_path {home}/{name};\n"))
-        .collect();
+    let basics = nginx::http_basics(&directory);
     let config = format!(
         "daemon off;\npid {home}/pid;\nerror_log {home}/errors warn;\nworker_processes 1;\n\
          events {{ worker_connections 4096; }}\n\
-         http {{\n  access_log off;\n{scratch}  server {{\n    listen {at} backlog=4096;\n    \
+         http {{\n{basics}  server {{\n    listen {at} backlog=4096;\n    \
          location / {{ return 200 'ok'; }}\n  }}\n}}\n"
     );
     let file = directory.join("nginx.conf");
@@ -73,4 +89,16 @@ fn start_http(site: &Site, at: SocketAddr) -> Result<Server> {
     let mut server = Server::start(&site::program("nginx")?, &args, directory.join("log"))?;
     server.wait_for(&[at])?;
     Ok(server)
+}
+
+fn certificate(site: &Site) -> Result<Certificate> {
+    let directory = site.directory("certificate")?;
+    let file = |name: &str| directory.join(name);
+    let (cert, key, both) = (file("cert.pem"), file("key.pem"), file("both.pem"));
+    let (to_cert, to_key) = (cert.display().to_string(), key.display().to_string());
+    let args = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost";
+    let args: Vec<&str> = args.split(' ').chain(["-out", &to_cert, "-keyout", &to_key]).collect();
+    server::run(&site::program("openssl")?, &args, Duration::from_secs(10))?;
+    fs::write(&both, fs::read_to_string(&cert)? + &fs::read_to_string(&key)?)?;
+    Ok(Certificate { cert, key, both })
 }

@@ -1,6 +1,6 @@
 //! What Sabot costs, next to no proxy and to others, in one run.
 //!
-//! Not here: exactness of faults (see `fidelity`), HTTP-mode proxying.
+//! Not here: exactness of faults (see `fidelity`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,8 @@ struct Options {
     /// One round of one second
     #[arg(long)]
     quick: bool,
-    /// Only these measurements: bulk-1, bulk-8, redis, connections, ping, memory, clients, bulk-latency
+    /// Only these measurements: bulk-1, bulk-8, redis, connections, ping, memory, clients, bulk-latency, http1, h2,
+    /// grpc, https
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Only these contenders: direct, haproxy, haproxy-splice, nginx, envoy, sabot

@@ -30,7 +30,8 @@ struct Options {
     /// A quarter of the samples
     #[arg(long)]
     quick: bool,
-    /// Only these measurements: latency, busy, bandwidth, slicer, closing, jitter, toxicity
+    /// Only these measurements: latency, busy, bandwidth, slicer, closing, jitter, toxicity,
+    /// http-delay, http-abort
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Seconds that may be spent on waiting until other programs are quiet, and on repeating what they disturbed
@@ -77,7 +78,7 @@ fn measure(options: &Options) -> Result<Fidelity> {
     let (api, _server) = match &options.api {
         Some(url) => (Api::at(url)?, None),
         None => {
-            let (api, server) = start(&place, options)?;
+            let (api, server) = start(&place, "sabot", options)?;
             (api, Some(server))
         }
     };
@@ -90,7 +91,11 @@ fn measure(options: &Options) -> Result<Fidelity> {
     let mut fidelity =
         Fidelity { machine, day, target, rows: Vec::new(), quiet: String::new(), failures: Vec::new() };
     let quiet = Quiet::new(Duration::from_secs(options.patience));
-    let bench = Bench { api: &api, quiet: &quiet, quick: options.quick };
+    let again = || match &options.api {
+        Some(_) => Ok(None),
+        None => start(&place, "sabot-again", options).map(Some),
+    };
+    let bench = Bench { api: &api, quiet: &quiet, quick: options.quick, again: &again };
     let wanted = |id: &str| options.only.is_empty() || options.only.iter().any(|only| only == id);
     for measurement in MEASUREMENTS.iter().filter(|measurement| wanted(measurement.id)) {
         writeln!(io::stderr(), "{} …", measurement.id)?;
@@ -108,12 +113,12 @@ fn measure(options: &Options) -> Result<Fidelity> {
 }
 
 /// With a fixed seed, so that what chance decides is decided the same way each time.
-fn start(place: &Site, options: &Options) -> Result<(Api, Server)> {
+fn start(place: &Site, home: &str, options: &Options) -> Result<(Api, Server)> {
     let address = site::free_addresses(1)?[0];
     let port = address.port().to_string();
     let args = ["serve", "--host", "127.0.0.1", "--port", &port, "--seed", "1", "--log-level", "warn"];
     let binary = sabot::binary(options.sabot.as_deref())?;
-    let mut server = Server::start(&binary, &args, place.directory("sabot")?.join("log"))?;
+    let mut server = Server::start(&binary, &args, place.directory(home)?.join("log"))?;
     server.wait_for(&[address])?;
     Ok((Api::at(&address.to_string())?, server))
 }

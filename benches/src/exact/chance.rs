@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Bench, Row};
 use crate::load::echo;
-use crate::load::paced::Pace;
+use crate::load::paced::{Message, Pace};
 use crate::statistics::{moments, percentile};
 
 const LATENCY_MS: f64 = 20.0;
@@ -20,6 +20,7 @@ const TOXICITY: f64 = 0.3;
 pub(super) fn jitter(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let echo = echo::start()?;
     let pace = Pace {
+        message: Message::Echo,
         connections: 50,
         interval: Duration::from_millis(50),
         time: bench.seconds(5.0),
@@ -52,8 +53,13 @@ pub(super) fn toxicity(bench: &Bench<'_>) -> Result<Vec<Row>> {
     proxy.toxic("latency", TOXICITY, &json!({ "latency": 30 }))?;
     let connections = bench.times(2_000);
     let time = Duration::from_millis(connections.into());
-    let pace =
-        Pace { connections: connections as usize, interval: time, time, patience: Duration::from_secs(2) };
+    let pace = Pace {
+        message: Message::Echo,
+        connections: connections as usize,
+        interval: time,
+        time,
+        patience: Duration::from_secs(2),
+    };
     let trips = bench.round_trips(proxy.listen, pace)?;
     let count = f64::from(connections);
     let share = trips.iter().filter(|trip| **trip > 15.0).count() as f64 / trips.len() as f64;

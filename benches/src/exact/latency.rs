@@ -7,17 +7,18 @@ use serde_json::json;
 
 use super::{Bench, Row};
 use crate::load::echo;
-use crate::load::paced::Pace;
+use crate::load::paced::{Message, Pace};
 use crate::statistics::percentile;
 
 const DELAYS_MS: [u32; 7] = [1, 2, 5, 10, 20, 50, 100];
 /// Not a multiple of a millisecond, so that no grid of timers is met always at the same point.
-const INTERVAL: Duration = Duration::from_micros(2_370);
+pub(super) const INTERVAL: Duration = Duration::from_micros(2_370);
 
 /// One connection, delays of 1 to 100 ms.
 pub(super) fn alone(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let echo = echo::start()?;
     let pace = Pace {
+        message: Message::Echo,
         connections: 1,
         interval: INTERVAL,
         time: bench.seconds(3.0),
@@ -52,6 +53,7 @@ pub(super) fn busy(bench: &Bench<'_>) -> Result<Vec<Row>> {
     const DELAY_MS: u32 = 50;
     let echo = echo::start()?;
     let pace = Pace {
+        message: Message::Echo,
         connections: 300,
         interval: Duration::from_millis(50),
         time: bench.seconds(5.0),
@@ -68,6 +70,6 @@ pub(super) fn busy(bench: &Bench<'_>) -> Result<Vec<Row>> {
     ])
 }
 
-fn errors(trips: &[f64], direct: f64, delay_ms: u32) -> Vec<f64> {
+pub(super) fn errors(trips: &[f64], direct: f64, delay_ms: u32) -> Vec<f64> {
     trips.iter().map(|trip| (trip - direct - f64::from(delay_ms)).abs()).collect()
 }

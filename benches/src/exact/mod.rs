@@ -3,6 +3,7 @@
 mod bandwidth;
 mod chance;
 mod closing;
+mod http;
 mod latency;
 mod slicer;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::Api;
 use crate::load::paced::{self, Pace};
 use crate::quiet::Quiet;
+use crate::server::Server;
 
 /// What a measurement needs.
 pub struct Bench<'a> {
@@ -24,6 +26,8 @@ pub struct Bench<'a> {
     pub quiet: &'a Quiet,
     /// Shorter, with fewer samples.
     pub quick: bool,
+    /// Starts one more server of the same seed; none if it is not ours to start.
+    pub again: &'a dyn Fn() -> Result<Option<(Api, Server)>>,
 }
 
 impl Bench<'_> {
@@ -95,7 +99,7 @@ pub struct Measurement {
 }
 
 /// All of them.
-pub const MEASUREMENTS: [Measurement; 7] = [
+pub const MEASUREMENTS: [Measurement; 9] = [
     Measurement { id: "latency", run: latency::alone },
     Measurement { id: "busy", run: latency::busy },
     Measurement { id: "bandwidth", run: bandwidth::measure },
@@ -103,4 +107,6 @@ pub const MEASUREMENTS: [Measurement; 7] = [
     Measurement { id: "closing", run: closing::measure },
     Measurement { id: "jitter", run: chance::jitter },
     Measurement { id: "toxicity", run: chance::toxicity },
+    Measurement { id: "http-delay", run: http::delay },
+    Measurement { id: "http-abort", run: http::abort },
 ];

@@ -49,6 +49,7 @@ pub fn judge(figure: &Figure, samples: &Samples) -> Judged {
         Need::Peer(name) => medians.get(name).copied(),
         Need::Value(value) => Some(value),
         Need::OfDirect(share, id) => self::medians(samples, id).get(DIRECT).map(|direct| direct * share),
+        Need::OfOwn(share, id) => self::medians(samples, id).get(SABOT).map(|own| own * share),
     };
     let sabot = medians.get(SABOT).copied();
     let against = |other: f64| sabot.map(|own| if figure.more { own / other } else { other / own });
@@ -100,6 +101,15 @@ mod tests {
         );
         let judged = judge(&row(true, Need::Best), &taken);
         assert_eq!((judged.to_required, judged.met), (Some(0.75), Some(false)));
+    }
+
+    #[test]
+    fn another_row_of_its_own_is_a_measure_too() {
+        let mut taken = samples("x", &[("sabot", &[20.5])]);
+        taken.extend(samples("y", &[("sabot", &[20.0]), ("nginx", &[10.0])]));
+        let judged = judge(&row(false, Need::OfOwn(1.03, "y")), &taken);
+        assert_eq!((judged.required, judged.met), (Some(20.6), Some(true)));
+        assert_eq!(judge(&row(false, Need::OfOwn(1.0, "y")), &taken).met, Some(false));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rows of `compare`: what is measured, and what is required of Sabot.
 
+mod http;
 mod judge;
 mod workloads;
 
@@ -37,11 +38,16 @@ pub enum Need {
     Value(f64),
     /// This share of what the same load carries without a proxy.
     OfDirect(f64, &'static str),
+    /// This share of Sabot's own value in another row.
+    OfOwn(f64, &'static str),
 }
 
 /// Toxiproxy carried 7.2 Gbit/s through a latency of 10 ms where 37 went without a
 /// proxy. Twice that is required, and it is the ratio that travels between machines.
 const TWICE_TOXIPROXY: f64 = 2.0 * 7.2 / 37.0;
+
+/// What ten faults that match nothing may cost.
+const WITH_TEN: f64 = 1.03;
 
 const fn figure(
     id: &'static str,
@@ -55,7 +61,7 @@ const fn figure(
 }
 
 /// All rows, in the order of the table.
-pub const FIGURES: [Figure; 14] = [
+pub const FIGURES: [Figure; 26] = [
     figure("bulk_1", "bulk, 1 stream, Gbit/s", 1, true, "6.6", Need::Best),
     figure("bulk_8", "bulk, 8 streams, Gbit/s", 1, true, "8.4", Need::Best),
     figure("bulk_1_cpu", "CPU s per GB, 1 stream", 3, false, "1.38", Need::Value(0.15)),
@@ -84,4 +90,30 @@ pub const FIGURES: [Figure; 14] = [
         "7.2",
         Need::OfDirect(TWICE_TOXIPROXY, "bulk_1"),
     ),
+    figure("http1", "HTTP/1.1, 64 connections, k/s", 1, true, "–", Need::Peer(NGINX)),
+    figure("http1_cpu", "CPU µs per HTTP/1.1 request", 1, false, "–", Need::Peer(NGINX)),
+    figure("http1_p99", "HTTP/1.1, p99 µs", 0, false, "–", Need::Nothing),
+    figure("http1_ten", "HTTP/1.1 with ten faults of which none matches, k/s", 1, true, "–", Need::Nothing),
+    figure(
+        "http1_ten_cpu",
+        "CPU µs per HTTP/1.1 request with ten faults of which none matches",
+        1,
+        false,
+        "–",
+        Need::OfOwn(WITH_TEN, "http1_cpu"),
+    ),
+    figure(
+        "http1_ten_p99",
+        "HTTP/1.1 with ten faults of which none matches, p99 µs",
+        0,
+        false,
+        "–",
+        Need::Nothing,
+    ),
+    figure("h2", "HTTP/2, 16 × 16 requests at once, k/s", 1, true, "–", Need::Peer(NGINX)),
+    figure("h2_cpu", "CPU µs per HTTP/2 request", 1, false, "–", Need::Peer(NGINX)),
+    figure("grpc", "gRPC unary, 16 × 16 calls at once, k/s", 1, true, "–", Need::Peer(NGINX)),
+    figure("grpc_cpu", "CPU µs per gRPC call", 1, false, "–", Need::Peer(NGINX)),
+    figure("https", "HTTP/1.1 over TLS, 64 connections, k/s", 1, true, "–", Need::Nothing),
+    figure("https_cpu", "CPU µs per HTTP/1.1 request over TLS", 1, false, "–", Need::Nothing),
 ];

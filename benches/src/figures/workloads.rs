@@ -5,9 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::{Value, json};
 
+use super::http;
+use crate::faults;
 use crate::load::{bulk, clients, connections, echo, idle, ping, redis};
-use crate::peers::{DIRECT, Latency, Peer, Route, Running, SABOT, Start};
+use crate::peers::{DIRECT, Peer, Protocol, Route, Running, SABOT, Start};
 use crate::services::Services;
 use crate::site::{self, Site};
 
@@ -57,7 +60,7 @@ const REQUESTS_PER_S: u32 = 70_000;
 const SETTLE: Duration = Duration::from_millis(500);
 
 /// All of them.
-pub const WORKLOADS: [Workload; 8] = [
+pub const WORKLOADS: [Workload; 12] = [
     Workload {
         id: "bulk-1",
         applies: |_| true,
@@ -74,6 +77,10 @@ pub const WORKLOADS: [Workload; 8] = [
     Workload { id: "memory", applies: |name| name != DIRECT, run: memory },
     Workload { id: "clients", applies: |name| [DIRECT, SABOT].contains(&name), run: many_clients },
     Workload { id: "bulk-latency", applies: |name| name == SABOT, run: bulk_through_latency },
+    Workload { id: "http1", applies: http::speaks, run: http::http1 },
+    Workload { id: "h2", applies: http::proxies, run: http::h2 },
+    Workload { id: "grpc", applies: http::speaks, run: http::grpc },
+    Workload { id: "https", applies: http::proxies, run: http::https },
 ];
 
 impl Stand {
@@ -81,6 +88,7 @@ impl Stand {
         Ok(Start {
             home: self.site.directory(home)?,
             routes,
+            certificate: self.services.certificate.clone(),
             sabot: self.sabot.clone(),
             threads: self.threads,
         })
@@ -107,35 +115,74 @@ impl Contender {
     /// # Errors
     /// It is missing or does not come up.
     pub fn start(stand: &Stand, peer: &'static Peer) -> Result<Self> {
-        let Services { redis, bulk, http, echo, .. } = stand.services;
-        let mut ways =
-            vec![("redis", redis, None), ("bulk", bulk, None), ("http", http, None), ("echo", echo, None)];
-        if peer.faults {
-            let latency = |stream, delay_ms| Some(Latency { stream, delay_ms });
-            ways.push(("slow-redis", redis, latency("downstream", CLIENTS_LATENCY_MS)));
-            ways.push(("slow-bulk", bulk, latency("upstream", BULK_LATENCY_MS)));
-        }
+        let ways = ways(&stand.services, peer);
         let listen = site::free_addresses(ways.len())?;
-        let route = |((name, upstream, latency), listen)| Route { name, listen, upstream, latency };
+        let route = |(way, listen): (Way, _)| {
+            let (name, upstream, protocol, toxics) = way;
+            Route { name, listen, upstream, protocol, toxics }
+        };
         let routes = ways.into_iter().zip(listen).map(route).collect();
         let running = Running::start(peer, &stand.start(peer.name, routes)?)
             .with_context(|| format!("failed to start {}", peer.name))?;
         Ok(Self { name: peer.name, peer: Some((peer, running)) })
     }
 
-    fn address(&self, name: &str, direct: SocketAddr) -> Result<SocketAddr> {
+    /// Whether faults can be put in its way.
+    pub(super) fn knows_faults(&self) -> bool {
+        self.peer.as_ref().is_some_and(|(peer, _)| peer.faults)
+    }
+
+    /// Where the way of that name begins.
+    pub(super) fn address(&self, name: &str, direct: SocketAddr) -> Result<SocketAddr> {
         let Some((_, running)) = &self.peer else { return Ok(direct) };
         let route = running.routes.iter().find(|route| route.name == name);
         Ok(route.with_context(|| format!("{} has no way to {name}", self.name))?.listen)
     }
 
     /// Runs `load` and tells what it cost the proxy, in CPU seconds.
-    fn costing<T>(&self, load: impl FnOnce() -> Result<T>) -> Result<(T, Option<f64>)> {
+    pub(super) fn costing<T>(&self, load: impl FnOnce() -> Result<T>) -> Result<(T, Option<f64>)> {
         let cpu = || self.peer.as_ref().map(|(_, running)| running.cpu_seconds());
         let before = cpu();
         let done = load()?;
         Ok((done, cpu().zip(before).map(|(after, before)| after - before)))
     }
+}
+
+type Way = (&'static str, SocketAddr, Protocol, Vec<Value>);
+
+/// The ways that lead through `peer`.
+fn ways(services: &Services, peer: &Peer) -> Vec<Way> {
+    let Services { redis, bulk, http, echo, .. } = *services;
+    let plain = |name, upstream, protocol| (name, upstream, protocol, Vec::new());
+    let mut ways: Vec<Way> = [("redis", redis), ("bulk", bulk), ("http", http), ("echo", echo)]
+        .map(|(name, upstream)| plain(name, upstream, Protocol::Tcp))
+        .into();
+    if peer.http {
+        ways.push(plain(http::HTTP1, http, Protocol::Http1));
+        ways.push(plain(http::H2, http, Protocol::Http2));
+        ways.push(plain(http::GRPC, services.grpc.address, Protocol::Grpc));
+        ways.push(plain(http::HTTPS, http, Protocol::Https));
+    }
+    if peer.faults {
+        let slow = |stream, ms| vec![toxic("latency", stream, &json!({ "latency": ms }))];
+        ways.push(("slow-redis", redis, Protocol::Tcp, slow("downstream", CLIENTS_LATENCY_MS)));
+        ways.push(("slow-bulk", bulk, Protocol::Tcp, slow("upstream", BULK_LATENCY_MS)));
+        let ten = faults::unmatched().iter().map(|(kind, it)| toxic(kind, "downstream", it)).collect();
+        ways.push((http::HTTP1_TEN, http, Protocol::Http1, numbered(ten)));
+    }
+    ways
+}
+
+fn toxic(kind: &str, stream: &str, attributes: &Value) -> Value {
+    json!({ "type": kind, "stream": stream, "attributes": attributes })
+}
+
+/// With names of their own, where a kind comes several times.
+fn numbered(mut toxics: Vec<Value>) -> Vec<Value> {
+    for (number, toxic) in toxics.iter_mut().enumerate() {
+        toxic["name"] = format!("idle-{number}").into();
+    }
+    toxics
 }
 
 fn bulk(stand: &Stand, who: &Contender, streams: u32, ids: [&'static str; 2]) -> Result<Values> {
@@ -177,7 +224,7 @@ fn ping_pong(stand: &Stand, who: &Contender) -> Result<Values> {
 fn memory(stand: &Stand, who: &Contender) -> Result<Values> {
     let Some((peer, _)) = &who.peer else { return Ok(Vec::new()) };
     let (listen, upstream) = (site::free_addresses(1)?[0], echo::start()?);
-    let routes = vec![Route { name: "echo", listen, upstream, latency: None }];
+    let routes = vec![Route { name: "echo", listen, upstream, protocol: Protocol::Tcp, toxics: Vec::new() }];
     let running = Running::start(peer, &stand.start(&format!("{}-idle", peer.name), routes)?)?;
     // This process holds both ends.
     let count = peer.connections.min(stand.descriptors.saturating_sub(500) / 2);

@@ -18,13 +18,22 @@ const LISTENER: u64 = u64::MAX;
 /// # Errors
 /// No port is free, or no epoll can be made.
 pub fn start() -> Result<SocketAddr> {
+    serve("echo", echo)
+}
+
+/// Starts a server on one thread: what comes is read and answered by `answer`, which
+/// returns nothing when the connection has ended.
+pub(super) fn serve(
+    name: &str,
+    answer: impl Fn(&mut TcpStream) -> Option<()> + Send + 'static,
+) -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     // A burst of clients must not wait for a retransmitted SYN.
     rustix::net::listen(&listener, 4096)?;
     let address = listener.local_addr()?;
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(&poll, &listener, epoll::EventData::new_u64(LISTENER), epoll::EventFlags::IN)?;
-    thread::Builder::new().name("echo".into()).spawn(move || {
+    thread::Builder::new().name(name.into()).spawn(move || {
         let mut connections = BTreeMap::new();
         let mut events = Vec::with_capacity(BATCH);
         let mut next = 0;
@@ -51,7 +60,7 @@ pub fn start() -> Result<SocketAddr> {
 }
 
 /// Level-triggered and blocking: the read that follows an event does not wait.
-fn answer(stream: &mut TcpStream) -> Option<()> {
+fn echo(stream: &mut TcpStream) -> Option<()> {
     let mut buffer = [0; 16 * 1024];
     let count = stream.read(&mut buffer).ok().filter(|count| *count > 0)?;
     stream.write_all(&buffer[..count]).ok()

@@ -2,19 +2,21 @@
 
 mod envoy;
 mod haproxy;
-mod nginx;
+pub(crate) mod nginx;
 pub mod sabot;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use crate::process;
 use crate::server::Server;
+use crate::services::Certificate;
 
 /// A way through a proxy.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     /// What it is called in configurations.
     pub name: &'static str,
@@ -22,17 +24,25 @@ pub struct Route {
     pub listen: SocketAddr,
     /// Where it leads.
     pub upstream: SocketAddr,
-    /// A latency on the way there or back; only [`Peer::faults`] know it.
-    pub latency: Option<Latency>,
+    /// As what the proxy takes what passes.
+    pub protocol: Protocol,
+    /// Toxics as Toxiproxy's config has them; only [`Peer::faults`] know them.
+    pub toxics: Vec<Value>,
 }
 
-/// A latency of one direction.
-#[derive(Clone, Copy, Debug)]
-pub struct Latency {
-    /// `upstream` or `downstream`.
-    pub stream: &'static str,
-    /// How long.
-    pub delay_ms: u32,
+/// As what a proxy takes what passes. Connections to an HTTP upstream are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// As bytes.
+    Tcp,
+    /// HTTP/1.1 on both sides.
+    Http1,
+    /// HTTP/2 by prior knowledge towards the client, HTTP/1.1 towards the upstream.
+    Http2,
+    /// HTTP/2 by prior knowledge on both sides.
+    Grpc,
+    /// HTTP/1.1 on both sides, under TLS towards the client.
+    Https,
 }
 
 /// How a proxy is started.
@@ -41,6 +51,8 @@ pub struct Start {
     pub home: PathBuf,
     /// The ways through it.
     pub routes: Vec<Route>,
+    /// What it shows under TLS.
+    pub certificate: Certificate,
     /// Sabot's binary, if one was named.
     pub sabot: Option<PathBuf>,
     /// How many threads or workers.
@@ -54,6 +66,8 @@ pub struct Peer {
     /// How many connections at once it can hold under the limit of 20,000 file
     /// descriptors that the usual machine of these figures has.
     pub connections: usize,
+    /// Whether its HTTP mode is measured.
+    pub http: bool,
     /// Whether it knows faults.
     pub faults: bool,
     /// Starts it.
@@ -74,21 +88,45 @@ pub const PEERS: [Peer; 5] = [
     Peer {
         name: "haproxy",
         connections: 9_000,
+        http: true,
         faults: false,
         start: haproxy::plain,
         version: haproxy::version,
     },
-    // With splice each connection takes four more descriptors, for pipes.
+    // With splice each connection takes four more descriptors, for pipes. Answers of a
+    // few bytes are none to splice.
     Peer {
         name: "haproxy-splice",
         connections: 3_900,
+        http: false,
         faults: false,
         start: haproxy::splice,
         version: haproxy::version,
     },
-    Peer { name: NGINX, connections: 9_000, faults: false, start: nginx::start, version: nginx::version },
-    Peer { name: "envoy", connections: 9_000, faults: false, start: envoy::start, version: envoy::version },
-    Peer { name: SABOT, connections: 9_000, faults: true, start: sabot::start, version: sabot::version },
+    Peer {
+        name: NGINX,
+        connections: 9_000,
+        http: true,
+        faults: false,
+        start: nginx::start,
+        version: nginx::version,
+    },
+    Peer {
+        name: "envoy",
+        connections: 9_000,
+        http: true,
+        faults: false,
+        start: envoy::start,
+        version: envoy::version,
+    },
+    Peer {
+        name: SABOT,
+        connections: 9_000,
+        http: true,
+        faults: true,
+        start: sabot::start,
+        version: sabot::version,
+    },
 ];
 
 /// A proxy that runs.

@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Route, Start};
+use super::{Protocol, Route, Start};
 use crate::server::{self, Server};
 use crate::site;
 
 pub(super) fn start(start: &Start) -> Result<Server> {
-    let proxies: Vec<Value> = start.routes.iter().map(proxy).collect();
+    let proxies: Vec<Value> = start.routes.iter().map(|route| proxy(route, start)).collect();
     let file = start.home.join("sabot.json");
     fs::write(&file, Value::from(proxies).to_string())?;
     let (file, threads) = (file.display().to_string(), start.threads.to_string());
@@ -32,15 +32,21 @@ pub(super) fn start(start: &Start) -> Result<Server> {
     Server::start(&binary(start.sabot.as_deref())?, &args, start.home.join("log"))
 }
 
-fn proxy(route: &Route) -> Value {
-    let latency = |it: super::Latency| json!({ "type": "latency", "stream": it.stream, "attributes": { "latency": it.delay_ms } });
-    let toxics: Vec<Value> = route.latency.map(latency).into_iter().collect();
-    json!({
+fn proxy(route: &Route, start: &Start) -> Value {
+    let mut proxy = json!({
         "name": route.name,
         "listen": route.listen.to_string(),
         "upstream": route.upstream.to_string(),
-        "toxics": toxics,
-    })
+        "toxics": route.toxics,
+    });
+    if route.protocol != Protocol::Tcp {
+        proxy["protocol"] = "http".into();
+    }
+    if route.protocol == Protocol::Https {
+        let files = json!({ "cert": start.certificate.cert, "key": start.certificate.key });
+        proxy["tls"] = json!({ "terminate": { "certificates": [files] } });
+    }
+    proxy
 }
 
 pub(super) fn version(start: &Start) -> Result<String> {

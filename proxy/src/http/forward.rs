@@ -70,6 +70,7 @@ pub(super) async fn forward(
         return Ok(response);
     }
     headers::strip(response.headers_mut());
+    headers::no_content(&mut response);
     Ok(response)
 }
 

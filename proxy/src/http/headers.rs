@@ -6,6 +6,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body;
+use sabot_toxics::http::Response;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -66,6 +67,29 @@ pub(super) fn frame<B: Body>(request: &mut http::Request<B>) {
     let unknown = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
     if unknown && !request.headers().contains_key(CONTENT_LENGTH) {
         request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+}
+
+/// Takes the body off an answer that has none by its status or because HEAD was asked: a
+/// fault need not know, hyper sees to it over HTTP/1 only, and HTTP/2 calls it an error.
+pub(super) fn bodiless(mut answer: Response, to_head: bool) -> Response {
+    let none = matches!(answer.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if !to_head && !none {
+        return answer;
+    }
+    let length = answer.body().size_hint().exact().filter(|_| to_head && !none);
+    if let Some(length) = length.filter(|_| !answer.body().is_end_stream()) {
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    *answer.body_mut() = sabot_toxics::http::Body::empty();
+    no_content(&mut answer);
+    answer
+}
+
+/// An answer without content has no length either (RFC 9110, section 8.6).
+pub(super) fn no_content<B>(answer: &mut http::Response<B>) {
+    if answer.status() == StatusCode::NO_CONTENT {
+        answer.headers_mut().remove(CONTENT_LENGTH);
     }
 }
 

@@ -433,6 +433,7 @@ impl Session {
         seen: Arc<Seen>,
     ) -> http::Response<Down> {
         seen.answered(response.status().as_u16());
+        let response = headers::bodiless(response, seen.is_head());
         response.map(|body| Down::toxic(body, &self.shared, version, Some(seen)))
     }
 }

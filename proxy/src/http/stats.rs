@@ -127,6 +127,11 @@ impl Seen {
         }
     }
 
+    /// Whether the method is HEAD.
+    pub(super) fn is_head(&self) -> bool {
+        METHODS[self.method] == "HEAD"
+    }
+
     /// The client is told that status.
     pub(super) fn answered(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);

@@ -277,3 +277,39 @@ async fn a_cap_that_means_nothing_is_refused() {
     assert!(refused(Protocol::Http, 0).await.starts_with("max_active_faults: must be at least 1"));
     assert!(refused(Protocol::Tcp, 5).await.contains("create it with `protocol` http"));
 }
+
+/// HEAD, 204 and 304 have no body, whatever a fault gives them; over HTTP/2 one would be an error.
+#[tokio::test]
+async fn answers_that_have_no_body_get_none_from_a_fault() {
+    let upstream = Upstream::new(|_| async { http::Response::new(full("answer")) }).await;
+    let (controller, proxy) = http_proxy(upstream.addr).await;
+    let (head, get) = (Method::HEAD, Method::GET);
+    let cases = [
+        ("http_abort", json!({"status": 503, "body": "hello"}), &head, 503, Some("5")),
+        ("http_abort", json!({"status": 204, "body": "hello"}), &get, 204, None),
+        ("http_abort", json!({"status": 304, "body": "hello"}), &get, 304, None),
+        ("http_status", json!({"status": 204}), &get, 204, None),
+        ("http_status", json!({"status": 204}), &head, 204, None),
+        ("http_rewrite", json!({"method": "GET"}), &head, 200, Some("6")),
+        ("modify_body", json!({"body": "xy"}), &head, 200, Some("2")),
+        ("http_concurrency", json!({"limit": 0}), &head, 503, Some("32")),
+    ];
+    for (kind, attributes, method, status, length) in cases {
+        let mut toxic = simple(kind, attributes.clone());
+        kind.clone_into(&mut toxic.name);
+        controller.add_toxic("p", toxic).unwrap();
+        for version in BOTH {
+            let mut client = Client::new(&proxy, version).await;
+            let request = client.request(method.clone(), "/").body(empty()).unwrap();
+            let (answer, body) = whole(client.send(request).await.unwrap()).await;
+            assert_eq!(
+                (answer.status().as_u16(), body.len()),
+                (status, 0),
+                "{kind} {attributes} {version:?}"
+            );
+            let lengths = values(answer.headers(), "content-length");
+            assert_eq!(lengths.first().map(String::as_str), length, "{kind} {attributes} {version:?}");
+        }
+        controller.remove_toxic("p", kind).unwrap();
+    }
+}

@@ -128,3 +128,31 @@ async fn a_request_that_breaks_off_breaks_off_for_the_upstream() {
         assert!(!rest.contains("\r\n0\r\n"), "{rest:?}");
     }
 }
+
+/// Whatever comes before the answer, in one piece with it or not.
+#[tokio::test]
+async fn interim_answers_end_at_the_proxy() {
+    for between in [false, true] {
+        let addr = serve(move |mut stream| async move {
+            let interim = "HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n";
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nA";
+            while !head(&mut stream).await.is_empty() {
+                if between {
+                    stream.write_all(interim.as_bytes()).await.unwrap();
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                } else {
+                    stream.write_all(format!("{interim}{answer}").as_bytes()).await.unwrap();
+                }
+            }
+        })
+        .await;
+        let (_controller, proxy) = http_proxy(addr).await;
+        for version in BOTH {
+            let mut client = Client::new(&proxy, version).await;
+            for _ in 0..3 {
+                let (answer, body) = within(client.get("/")).await;
+                assert_eq!((answer.status().as_u16(), &body[..]), (200, &b"A"[..]), "{version:?}");
+            }
+        }
+    }
+}

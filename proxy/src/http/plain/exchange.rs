@@ -130,17 +130,20 @@ where
                 }
                 Poll::Pending => return client.poll_gone(cx).map(|()| Err(Broke::Client)),
             }
-            match head::answer(&input, request.is_head, &mut down) {
-                Ok(Some(answer)) if answer.status == 101 => {
-                    return Poll::Ready(Err(Broke::Answer("a change of protocol that nobody asked for")));
+            // Interim answers may have come together with the answer itself.
+            while !input.is_empty() {
+                match head::answer(&input, request.is_head, &mut down) {
+                    Ok(Some(answer)) if answer.status == 101 => {
+                        return Poll::Ready(Err(Broke::Answer("a change of protocol that nobody asked for")));
+                    }
+                    Ok(Some(answer)) if answer.is_interim() => {
+                        input.drain(..answer.head);
+                        down.clear();
+                    }
+                    Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
+                    Ok(None) => break,
+                    Err(message) => return Poll::Ready(Err(Broke::Answer(message))),
                 }
-                Ok(Some(answer)) if answer.is_interim() => {
-                    input.drain(..answer.head);
-                    down.clear();
-                }
-                Ok(Some(answer)) => return Poll::Ready(Ok(answer)),
-                Ok(None) => {}
-                Err(message) => return Poll::Ready(Err(Broke::Answer(message))),
             }
         }
     })

@@ -222,6 +222,8 @@ pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<O
     let line = [b"HTTP/1.1 ", &status_text(status)[..], b" ", parsed.reason.unwrap_or_default().as_bytes()];
     line.iter().for_each(|part| out.extend_from_slice(part));
     out.extend_from_slice(b"\r\n");
+    // An answer without content has no length either (RFC 9110, section 8.6).
+    let hop = Hop { lengthless: hop.chunked || status == 204, ..hop };
     write_headers(out, parsed.headers, |name| hop.drops(name, parsed.headers));
     let in_chunks = matches!(answer.framing, Framing::Chunked(_) | Framing::Close);
     if in_chunks || (to_head && hop.chunked) {
@@ -239,6 +241,8 @@ fn status_text(status: u16) -> [u8; 3] {
 #[derive(Default)]
 struct Hop {
     chunked: bool,
+    /// The length is not passed on.
+    lengthless: bool,
     length: Option<u64>,
     close: bool,
     /// `Connection` names headers that it takes with it.
@@ -278,7 +282,7 @@ impl Hop {
 
     fn drops(&self, name: &str, headers: &[Header<'_>]) -> bool {
         // A length beside a transfer coding is not to be believed.
-        (self.chunked && name.eq_ignore_ascii_case("content-length"))
+        (self.lengthless && name.eq_ignore_ascii_case("content-length"))
             || HOP.iter().any(|hop| name.eq_ignore_ascii_case(hop))
             || (self.names && is_named(name, headers))
     }

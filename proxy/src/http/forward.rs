@@ -47,10 +47,12 @@ pub(super) async fn forward(
     headers::strip(&mut head.headers);
     let mut response = if two {
         head.version = Version::HTTP_2;
+        session.changes.apply(&mut head);
         session.set_scheme(&mut head.uri);
         send_http2(session, http::Request::from_parts(head, body), touched).await?
     } else {
         to_origin(&mut head)?;
+        session.changes.apply(&mut head);
         if let Some(upgrades) = &upgrades {
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             head.headers.insert(UPGRADE, upgrades.protocol.clone());

@@ -14,6 +14,7 @@
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
 //! - [`headers`]: what belongs to one hop only
+//! - [`onward`]: what a proxy changes in the heads that go up
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
 //! - [`stats`]: what is counted of requests
@@ -30,6 +31,7 @@ mod goaway;
 mod h2c;
 mod headers;
 pub(crate) mod leg;
+mod onward;
 mod plain;
 mod pool;
 mod room;
@@ -41,6 +43,7 @@ mod tunnel;
 mod unread;
 mod walk;
 
+pub(crate) use onward::Onward;
 pub(crate) use pool::Pools;
 pub(crate) use room::FaultRoom;
 pub(crate) use session::serve;

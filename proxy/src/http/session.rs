@@ -25,6 +25,7 @@ use super::forward::{self, Upgrades};
 use super::goaway::{Goodbye, Streams};
 use super::h2c::{self, Joined};
 use super::leg::{Below, Leg};
+use super::onward::Changes;
 use super::plain::{self, After};
 use super::pool::Pool;
 use super::shell::FaultShell;
@@ -53,6 +54,8 @@ pub(super) struct Session {
     pub(super) shared: Arc<ConnShared>,
     pub(super) pool: Arc<Pool>,
     pub(super) upstream: Address,
+    /// What becomes of the heads of requests.
+    pub(super) changes: Changes,
     pub(super) dial_timeout: Duration,
     pub(super) head_timeout: Duration,
     pub(super) tls: Option<Arc<Tls>>,
@@ -82,6 +85,7 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,
+        changes: context.proxy.onward.of(shared.client),
         dial_timeout: context.dial_timeout,
         head_timeout: context.head_timeout,
         tls: context.proxy.tls(),

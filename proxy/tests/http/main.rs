@@ -15,6 +15,7 @@ mod expect;
 mod faults;
 mod goaway;
 mod malformed;
+mod onward;
 mod passing;
 mod resets;
 mod reuse;

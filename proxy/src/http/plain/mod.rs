@@ -73,7 +73,7 @@ where
                 (version, plan) = session.shared.policy.plan();
             }
             let mut bytes = Vec::new();
-            match head::request(&client.input, &mut bytes, |head| meets(&plan, head)) {
+            match head::request(&client.input, &mut bytes, &session.changes, |head| meets(&plan, head)) {
                 Asked::Plain(request) if request.body <= client.input.len() - request.head => {
                     break (request, bytes);
                 }

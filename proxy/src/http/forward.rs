@@ -68,7 +68,7 @@ pub(super) async fn forward(
         let faults = Tunnel::default();
         response.extensions_mut().insert(faults.clone());
         let ends = (upgrades.client, hyper::upgrade::on(&mut response));
-        session.tunnel(tunnel::pass(Arc::clone(&session.shared), ends, faults));
+        session.tunnel(tunnel::pass(session.tunnel_of(), ends, faults));
         return Ok(response);
     }
     headers::strip(response.headers_mut());
@@ -113,7 +113,8 @@ async fn send_http1(
         let mut sender = match reused.take() {
             Some(sender) => sender,
             None => {
-                reach(session, pool::connect_http1(&session.upstream, session.originator(), upgrades)).await?
+                let tied = upgrades.then_some(&session.shared);
+                reach(session, pool::connect_http1(&session.upstream, session.originator(), tied)).await?
             }
         };
         if let Some(gate) = &gate {

@@ -8,6 +8,7 @@
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
+//! - [`tied`]: the upstream's side of a tunnel, which ends as the client's does
 //! - [`goaway`]: the end of an HTTP/2 connection with a code
 //! - [`walk`]: where the frames of HTTP/2 begin and end
 //! - [`pool`]: connections to the upstream, kept between requests
@@ -38,6 +39,7 @@ mod room;
 mod session;
 mod shell;
 mod stats;
+mod tied;
 mod timer;
 mod tunnel;
 mod unread;

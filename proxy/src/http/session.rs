@@ -31,6 +31,7 @@ use super::pool::Pool;
 use super::shell::FaultShell;
 use super::stats::Seen;
 use super::timer::WorkerTimer;
+use super::tunnel;
 use super::unread::Unread;
 use super::{Error, headers};
 use crate::connection::{Context, Failure};
@@ -132,7 +133,16 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     if let Some(trouble) = session.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(trouble);
     }
-    Ok(if shared.is_reset_by_fault() { Reason::ToxicReset } else { reason })
+    let reason = match session.below.broken() {
+        Some(broken) => broken,
+        None if shared.is_reset_by_fault() => Reason::ToxicReset,
+        None => reason,
+    };
+    if matches!(reason, Reason::ClientReset | Reason::ToxicReset) {
+        // Beneath a stream toxic it is the relay that hears of it, and an upstream may be tied.
+        shared.reset();
+    }
+    Ok(reason)
 }
 
 /// Reads requests and answers them, and passes bytes after a change of protocol.
@@ -282,6 +292,11 @@ impl Session {
 
     fn is_terminating(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.terminate.is_some())
+    }
+
+    /// Whose a tunnel would be.
+    pub(super) fn tunnel_of(&self) -> tunnel::Of {
+        tunnel::Of { shared: Arc::clone(&self.shared), below: Arc::clone(&self.below) }
     }
 
     /// Keeps a tunnel for when hyper has let go of the connection.

@@ -194,17 +194,26 @@ fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Drives a connection to its end, a graceful one if the session is to be left.
+/// Drives a connection to its end, a graceful one if the session or the client is to be
+/// left.
 async fn driven<C>(session: &Session, connection: C, leave: fn(Pin<&mut C>))
 where
     C: Future<Output = Result<(), Error>>,
 {
     let mut connection = pin!(connection);
+    let mut told = false;
     let result = poll_fn(|cx| {
         if session.leaving.swap(false, Ordering::Relaxed) {
             leave(connection.as_mut());
         }
-        connection.as_mut().poll(cx)
+        let polled = connection.as_mut().poll(cx);
+        // Not before it has seen what came until now: a request among it is answered.
+        if polled.is_pending() && !told && session.shared.is_leaving() {
+            told = true;
+            leave(connection.as_mut());
+            return connection.as_mut().poll(cx);
+        }
+        polled
     });
     let Err(error) = result.await else { return };
     if is_malformed(&*error) {
@@ -312,7 +321,19 @@ fn take(
 ) -> impl Future<Output = Result<http::Response<Down>, Error>> + use<> {
     let two = request.version() == http::Version::HTTP_2;
     let stream = if two { session.streams.next() } else { None };
-    handle(Arc::clone(session), request, stream)
+    let session = Arc::clone(session);
+    async move {
+        let mut answer = handle(Arc::clone(&session), request, stream).await;
+        // hyper is told too, but the answer may be there before it has a turn.
+        if let Ok(response) = &mut answer
+            && !two
+            && session.shared.is_leaving()
+            && response.status() != http::StatusCode::SWITCHING_PROTOCOLS
+        {
+            response.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        answer
+    }
 }
 
 async fn handle(

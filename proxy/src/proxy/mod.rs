@@ -296,6 +296,11 @@ impl Proxy {
         Some(running)
     }
 
+    /// Has connections end as soon as no request is under way on them.
+    pub(crate) fn leave_connections(&self) {
+        self.registry.live().iter().for_each(|connection| connection.leave());
+    }
+
     /// Ends all connections, and waits for it with a limit.
     pub(crate) async fn end_connections(&self) {
         let ending = self.registry.live();

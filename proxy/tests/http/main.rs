@@ -11,6 +11,7 @@
 mod base;
 mod beneath;
 mod counted;
+mod drain;
 mod expect;
 mod faults;
 mod goaway;

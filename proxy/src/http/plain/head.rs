@@ -201,12 +201,17 @@ impl Answer {
     }
 }
 
-/// Reads the head of an answer and writes it to `out` as the client is to get it;
-/// `None` if it is not complete.
+/// Reads the head of an answer and writes it to `out` as the client is to get it, with
+/// word of the end if it is the `last`; `None` if it is not complete.
 ///
 /// # Errors
 /// It is no answer, or one that could be read in two ways.
-pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<Option<Answer>, &'static str> {
+pub(super) fn answer(
+    input: &[u8],
+    to_head: bool,
+    last: bool,
+    out: &mut Vec<u8>,
+) -> Result<Option<Answer>, &'static str> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     let read = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, input, &mut headers);
@@ -236,6 +241,9 @@ pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<O
     write_headers(out, parsed.headers, |name| hop.drops(name, parsed.headers));
     if hop.chunked || answer.unframed() {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if last {
+        out.extend_from_slice(b"Connection: close\r\n");
     }
     out.extend_from_slice(b"\r\n");
     Ok(Some(answer))

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sabot_toxics::http::{Body, BoxFuture, Chain, Request, RequestKey, Response, Shell};
+use sabot_toxics::http::{Body, BoxFuture, Chain, Connection, Permit, Request, RequestKey, Response, Shell};
 use sabot_toxics::{Direction, Entry, Plan, Seed, Time, ToxicSpec, kind};
 use serde_json::Value;
 
@@ -33,9 +33,18 @@ const ASKING: [&str; 8] = [
 struct Virtual {
     now_ns: AtomicU64,
     acted: AtomicBool,
+    connection: Connection,
 }
 
 impl Shell for Virtual {
+    fn admit(&self) -> Option<Permit> {
+        Some(Permit::unlimited())
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn now(&self) -> Time {
         Time::from_nanos(self.now_ns.load(Ordering::Relaxed))
     }

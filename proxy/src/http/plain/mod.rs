@@ -9,12 +9,15 @@
 //! - [`head`]: heads, read and written
 //! - [`framing`]: where a body ends
 //! - [`exchange`]: one request and its answer
+//! - `laws`: what must hold of the readers, for tests alone
 //!
 //! How it compares with hyper alone stands in `docs/benchmarks.md`.
 
 mod exchange;
 mod framing;
 mod head;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod laws;
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${FUZZ_SECONDS:-20}
-targets=(pipeline config api matching envoy)
+targets=(pipeline config api matching envoy short_way)
 
 if command -v rustup >/dev/null && rustup toolchain list | grep -q '^nightly' && cargo fuzz --version >/dev/null 2>&1; then
   export CARGO_TARGET_DIR=$PWD/target/fuzz

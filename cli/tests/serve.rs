@@ -120,7 +120,9 @@ fn the_state_outlives_the_server() {
     let state = state.to_str().unwrap();
     let server = Server::start(&["--state-dir", state]);
     server.says(&["create", "-l", "localhost:0", "-u", "localhost:1", "web"]);
-    server.says(&["create", "-p", "http", "--max-active-faults", "4", "-u", "localhost:1", "capped"]);
+    let capped =
+        ["create", "-p", "http", "--max-active-faults", "4", "--host-rewrite", "a", "--x-forwarded-for"];
+    server.says(&[&capped[..], &["-u", "localhost:1", "capped"]].concat());
     server.says(&["toxic", "add", "-t", "latency", "-a", "latency=250us", "-w", "first=3", "web"]);
     server.says(&["toxic", "add", "-t", "noop", "-n", "kept", "-w", "expires_after=1h", "web"]);
     server.says(&["toxic", "add", "-t", "noop", "-n", "over", "-w", "expires_after=1ms", "-u", "web"]);
@@ -135,7 +137,9 @@ fn the_state_outlives_the_server() {
     let server = Server::start(&["--state-dir", state]);
     let after = server.json(&["inspect", "web"]);
     assert_eq!(after["listen"], before["listen"]);
-    assert_eq!(server.json(&["inspect", "capped"])["max_active_faults"], 4);
+    let capped = server.json(&["inspect", "capped"]);
+    let kept = ["max_active_faults", "host_rewrite", "x_forwarded_for"].map(|field| &capped[field]);
+    assert_eq!(kept, [&json!(4), &json!("a"), &json!(true)]);
     let toxics = after["toxics"].as_array().unwrap();
     let names: Vec<_> = toxics.iter().map(|toxic| toxic["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["latency_downstream", "kept"]);

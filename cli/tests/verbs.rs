@@ -54,6 +54,22 @@ fn a_cap_on_faults_is_shown() {
 }
 
 #[test]
+fn what_the_upstream_is_told_can_be_changed() {
+    let server = Server::start(&[]);
+    let upstream = echo();
+    let create = ["create", "-p", "http", "--host-rewrite", "api.example:81", "--x-forwarded-for", "-u"];
+    server.says(&[&create[..], &[&upstream, "web"]].concat());
+    let said = server.says(&["inspect", "web"]);
+    assert!(said.contains("host: api.example:81, ") && said.contains("x-forwarded-for: "), "{said}");
+    let web = server.json(&["inspect", "web"]);
+    assert_eq!((&web["host_rewrite"], &web["x_forwarded_for"]), (&"api.example:81".into(), &true.into()));
+    let refusal = server.refuses(&["create", "-p", "http", "--host-rewrite", "a/b", "-u", &upstream, "no"]);
+    assert!(refusal.contains("host_rewrite: `a/b` is no host"), "{refusal}");
+    let refusal = server.refuses(&["create", "--x-forwarded-for", "-u", &upstream, "no"]);
+    assert!(refusal.contains("create it with `protocol` http"), "{refusal}");
+}
+
+#[test]
 fn a_toxic_lives_from_add_to_remove() {
     let server = Server::start(&[]);
     server.says(&["c", "-l", "localhost:0", "-u", &echo(), "db"]);

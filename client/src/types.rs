@@ -74,6 +74,12 @@ pub struct Proxy {
     /// How many requests may be under an HTTP fault at one time; none is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_active_faults: Option<u32>,
+    /// The `Host` that the upstream gets; none is the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_rewrite: Option<String>,
+    /// Whether the client's address is appended to `X-Forwarded-For`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub x_forwarded_for: bool,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -140,6 +146,12 @@ pub struct NewProxy {
     /// How many requests may be under an HTTP fault at one time; none is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_active_faults: Option<u32>,
+    /// The `Host` that the upstream of an `http` proxy gets; none is the client's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_rewrite: Option<String>,
+    /// Whether an `http` proxy appends the client's address to `X-Forwarded-For`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub x_forwarded_for: bool,
     /// Whether to accept connections at once.
     pub enabled: bool,
     /// Toxics from the start.
@@ -157,6 +169,8 @@ impl NewProxy {
             protocol: None,
             tls: None,
             max_active_faults: None,
+            host_rewrite: None,
+            x_forwarded_for: false,
             enabled: true,
             toxics: Vec::new(),
         }

@@ -37,6 +37,14 @@ struct Virtual {
 }
 
 impl Shell for Virtual {
+    fn admit(&self) -> Option<Permit> {
+        Some(Permit::unlimited())
+    }
+
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
     fn now(&self) -> Time {
         Time::from_nanos(self.now_ns.load(Ordering::Relaxed))
     }

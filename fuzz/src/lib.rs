@@ -11,12 +11,13 @@ pub mod matching;
 pub mod pipeline;
 
 /// A target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, fn(&[u8])); 6] = [
     ("pipeline", pipeline::run),
     ("config", config::run),
     ("api", api::run),
     ("matching", matching::run),
     ("envoy", envoy::run),
+    ("short_way", sabot_proxy::short_way),
 ];
 
 /// Bytes handed out as small decisions; zeros when they have run out.

@@ -45,3 +45,10 @@ pub use options::Options;
 pub use proxy::check_upstream;
 pub use serde_json::json;
 pub use tls::{Authority, CaError, TlsSpec};
+
+/// For the fuzz target of the short way of HTTP: panics on a defect.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub fn short_way(data: &[u8]) {
+    http::short_way(data);
+}

@@ -32,6 +32,12 @@ pub struct ProxySpec {
     /// limit. What comes above it passes without.
     #[serde(default)]
     pub max_active_faults: Option<u32>,
+    /// The `Host` that the upstream of an HTTP proxy gets, in place of the client's.
+    #[serde(default)]
+    pub host_rewrite: Option<String>,
+    /// Whether an HTTP proxy appends the client's address to `X-Forwarded-For`.
+    #[serde(default)]
+    pub x_forwarded_for: bool,
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -76,6 +82,8 @@ impl ProxySpec {
             protocol: Protocol::Tcp,
             tls: None,
             max_active_faults: None,
+            host_rewrite: None,
+            x_forwarded_for: false,
             enabled: true,
             toxics: Vec::new(),
         }
@@ -97,6 +105,10 @@ pub struct ProxyView {
     pub tls: Option<TlsSpec>,
     /// How many requests may be under an HTTP fault at one time.
     pub max_active_faults: Option<u32>,
+    /// The `Host` that the upstream gets, in place of the client's.
+    pub host_rewrite: Option<String>,
+    /// Whether the client's address is appended to `X-Forwarded-For`.
+    pub x_forwarded_for: bool,
     /// Whether it accepts connections.
     pub enabled: bool,
     /// The upstream chain first, then the downstream one.

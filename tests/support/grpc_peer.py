@@ -26,8 +26,8 @@ def _stream(request, context):
 
 
 @contextmanager
-def serving():
-    """The address of a running server."""
+def serving(credentials=None):
+    """The address of a running server, under TLS with `credentials`."""
     pool = futures.ThreadPoolExecutor(max_workers=8)
     server = grpc.server(pool, options=[("grpc.so_reuseport", 0)])
     handlers = {
@@ -36,7 +36,7 @@ def serving():
         "List": grpc.unary_stream_rpc_method_handler(_stream),
     }
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_secure_port("127.0.0.1:0", credentials) if credentials else server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         yield f"127.0.0.1:{port}"
@@ -45,12 +45,16 @@ def serving():
 
 
 class Client:
-    """Calls of that server at `address`, on a connection of their own."""
+    """Calls of that server at `address`, on a connection of their own; under TLS if `roots` says whom to trust."""
 
-    def __init__(self, address):
+    def __init__(self, address, roots=None):
         # It must neither try again by itself nor share a connection with another client.
         options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)]
-        self.channel = grpc.insecure_channel(address, options)
+        if roots is None:
+            self.channel = grpc.insecure_channel(address, options)
+        else:
+            options.append(("grpc.ssl_target_name_override", "localhost"))
+            self.channel = grpc.secure_channel(address, grpc.ssl_channel_credentials(roots), options)
 
     def __enter__(self):
         return self

@@ -140,6 +140,8 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
             )));
         }
     };
+    let (host_rewrite, x_forwarded_for) =
+        (fields.string("host_rewrite")?, fields.boolean("x_forwarded_for")?);
     let given = |text: Option<String>, field| {
         text.filter(|text| !text.is_empty()).ok_or_else(|| missing(field, place))
     };
@@ -150,6 +152,8 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
         protocol,
         tls: tls.transpose()?,
         max_active_faults,
+        host_rewrite,
+        x_forwarded_for: x_forwarded_for.unwrap_or(false),
         enabled: enabled.unwrap_or(true),
         toxics: Vec::new(),
     })

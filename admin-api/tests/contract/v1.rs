@@ -51,6 +51,18 @@ fn a_proxy_of_requests_may_cap_its_faults() {
             (route, &body(r#""protocol":"http","max_active_faults":5"#), 201, "*"),
             ("GET /v1/proxies/p", "", 200, "*\"protocol\":\"http\",\"max_active_faults\":5,*"),
             ("DELETE /v1/proxies/p", "", 204, ""),
+            (route, &body(r#""host_rewrite":"a""#), 400, "*host_rewrite: changes requests*"),
+            (route, &body(r#""x_forwarded_for":true"#), 400, "*x_forwarded_for: changes requests*"),
+            (
+                route,
+                &body(r#""protocol":"http","host_rewrite":"u@a""#),
+                400,
+                "*host_rewrite: `u@a` has a user*",
+            ),
+            (route, &body(r#""protocol":"http","x_forwarded_for":1"#), 400, "*x_forwarded_for*"),
+            (route, &body(r#""protocol":"http","host_rewrite":"a:1","x_forwarded_for":true"#), 201, "*"),
+            ("GET /v1/proxies/p", "", 200, "*\"host_rewrite\":\"a:1\",\"x_forwarded_for\":true,*"),
+            ("DELETE /v1/proxies/p", "", 204, ""),
         ]);
     }
 }

@@ -44,6 +44,12 @@ pub(crate) struct Create {
     /// How many requests of an http proxy may be under a fault at one time; those above it pass without
     #[arg(long, value_name = "N")]
     max_active_faults: Option<u32>,
+    /// The Host that the upstream of an http proxy gets, in place of the client's
+    #[arg(long, value_name = "NAME")]
+    host_rewrite: Option<String>,
+    /// Have an http proxy append the client's address to X-Forwarded-For
+    #[arg(long)]
+    x_forwarded_for: bool,
     /// Create it disabled
     #[arg(long)]
     disabled: bool,
@@ -59,6 +65,8 @@ impl Run for Create {
             protocol: self.protocol,
             tls: tls(&self.tls, &self.tls_cert, &self.tls_key)?,
             max_active_faults: self.max_active_faults,
+            host_rewrite: self.host_rewrite,
+            x_forwarded_for: self.x_forwarded_for,
             enabled: !self.disabled,
             ..NewProxy::new(self.name, self.upstream)
         };

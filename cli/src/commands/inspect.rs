@@ -45,6 +45,12 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     if let Some(most) = proxy.max_active_faults {
         writeln!(out, "{} at most under a fault", words::count(u64::from(most), "request", "requests"))?;
     }
+    if let Some(host) = &proxy.host_rewrite {
+        writeln!(out, "host: {host}, whatever the client asked for")?;
+    }
+    if proxy.x_forwarded_for {
+        writeln!(out, "x-forwarded-for: the client's address is appended")?;
+    }
     let open = words::count(proxy.connections.open, "connection", "connections");
     writeln!(out, "{open} open, {} in all", proxy.connections.total)
 }

@@ -178,7 +178,18 @@ fn from_serde(path: &str, message: &str) -> Invalid {
         return Invalid::unknown(
             "field of a proxy",
             &field,
-            &["name", "listen", "upstream", "protocol", "tls", "max_active_faults", "enabled", "toxics"],
+            &[
+                "name",
+                "listen",
+                "upstream",
+                "protocol",
+                "tls",
+                "max_active_faults",
+                "host_rewrite",
+                "x_forwarded_for",
+                "enabled",
+                "toxics",
+            ],
         );
     }
     if let Some(field) = quoted("missing field `") {

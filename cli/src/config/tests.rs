@@ -56,6 +56,8 @@ fn a_cap_on_faults_is_read_and_its_name_suggested() {
     assert_eq!(read("c.json", &text("max_active_faults")).unwrap().proxies[0].max_active_faults, Some(7));
     let error = read("c.json", &text("max_active_fault")).err().unwrap();
     assert!(error.to_string().contains("`max_active_faults`"), "{error}");
+    let error = read("c.json", &text("host_rewrit")).err().unwrap();
+    assert!(error.to_string().contains("`host_rewrite`"), "{error}");
 }
 
 #[test]

@@ -55,6 +55,10 @@ struct SavedProxy {
     tls: Option<TlsSpec>,
     #[serde(default)]
     max_active_faults: Option<u32>,
+    #[serde(default)]
+    host_rewrite: Option<String>,
+    #[serde(default)]
+    x_forwarded_for: bool,
     enabled: bool,
     toxics: Vec<SavedToxic>,
 }
@@ -131,6 +135,8 @@ impl Saved {
             protocol: proxy.protocol,
             tls: proxy.tls,
             max_active_faults: proxy.max_active_faults,
+            host_rewrite: proxy.host_rewrite,
+            x_forwarded_for: proxy.x_forwarded_for,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
@@ -155,6 +161,7 @@ impl Saved {
         let same_proxy = |a: &SavedProxy, b: &SavedProxy| {
             (&a.name, &a.listen, &a.upstream, a.enabled) == (&b.name, &b.listen, &b.upstream, b.enabled)
                 && (a.protocol, a.max_active_faults) == (b.protocol, b.max_active_faults)
+                && (&a.host_rewrite, a.x_forwarded_for) == (&b.host_rewrite, b.x_forwarded_for)
                 && a.tls == b.tls
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
@@ -175,6 +182,8 @@ impl Saved {
             protocol: proxy.protocol,
             tls: proxy.tls,
             max_active_faults: proxy.max_active_faults,
+            host_rewrite: proxy.host_rewrite,
+            x_forwarded_for: proxy.x_forwarded_for,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sabot_toxics::{Entry, Invalid};
 
 use super::{Controller, bind};
+use crate::http::Onward;
 use crate::metrics;
 use crate::model::{ApplySummary, ControlError, Protocol, ProxyPatch, ProxySpec};
 use crate::net::Bound;
@@ -32,6 +33,8 @@ struct Step {
     entries: Vec<Arc<Entry>>,
     /// The proxy of that name that there is.
     old: Option<Arc<Proxy>>,
+    /// What it is to change in requests.
+    onward: Onward,
     /// Its TLS, the files read.
     tls: Option<Arc<Tls>>,
     /// Whether the old one stays.
@@ -92,6 +95,7 @@ impl Controller {
         let mut steps: Vec<Step> = Vec::with_capacity(specs.len());
         for spec in specs {
             check(spec)?;
+            let onward = Onward::new(spec)?;
             if steps.iter().any(|step| step.spec.name == spec.name) {
                 let message = format!("`{}` is given twice", spec.name);
                 return Err(Invalid::new("name", message).into());
@@ -117,7 +121,7 @@ impl Controller {
                 Invalid { field, message }
             });
             let tls = tls?.map(Arc::new);
-            steps.push(Step { spec: spec.clone(), entries, old, tls, stays, bound: None });
+            steps.push(Step { spec: spec.clone(), entries, old, onward, tls, stays, bound: None });
         }
         Ok(steps)
     }
@@ -165,7 +169,7 @@ impl Controller {
                     summary.created.push(step.spec.name.clone());
                 }
                 let slot = step.spec.tls.clone().zip(step.tls).map(|(spec, tls)| Slot::new(spec, tls));
-                let proxy = Arc::new(Proxy::new(shell, &step.spec, slot, step.entries));
+                let proxy = Arc::new(Proxy::new(shell, &step.spec, step.onward, slot, step.entries));
                 self.write().insert(step.spec.name.clone(), Arc::clone(&proxy));
                 if let Some(bound) = step.bound {
                     proxy.start(shell, bound);

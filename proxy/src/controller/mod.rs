@@ -340,13 +340,15 @@ impl Controller {
     }
 
     /// Stops accepting, lets connections end by themselves until `drain` is over,
-    /// then ends them and the workers. Nothing can be changed from here on.
+    /// then ends them and the workers. HTTP clients are told at once, so that those
+    /// without a request under way are not waited for. Nothing can be changed from here on.
     pub async fn shutdown(&self, drain: Duration) {
         self.inner.stopping.store(true, Ordering::Release);
         let _changing = self.inner.changing.lock().await;
         let proxies = self.all();
         for proxy in &proxies {
             drop(proxy.stop_listening());
+            proxy.leave_connections();
         }
         let end = tokio::time::Instant::now() + drain;
         for proxy in &proxies {

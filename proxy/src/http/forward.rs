@@ -47,10 +47,12 @@ pub(super) async fn forward(
     headers::strip(&mut head.headers);
     let mut response = if two {
         head.version = Version::HTTP_2;
+        session.changes.apply(&mut head);
         session.set_scheme(&mut head.uri);
         send_http2(session, http::Request::from_parts(head, body), touched).await?
     } else {
         to_origin(&mut head)?;
+        session.changes.apply(&mut head);
         if let Some(upgrades) = &upgrades {
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             head.headers.insert(UPGRADE, upgrades.protocol.clone());
@@ -66,7 +68,7 @@ pub(super) async fn forward(
         let faults = Tunnel::default();
         response.extensions_mut().insert(faults.clone());
         let ends = (upgrades.client, hyper::upgrade::on(&mut response));
-        session.tunnel(tunnel::pass(Arc::clone(&session.shared), ends, faults));
+        session.tunnel(tunnel::pass(session.tunnel_of(), ends, faults));
         return Ok(response);
     }
     headers::strip(response.headers_mut());
@@ -112,7 +114,8 @@ async fn send_http1(
         let mut sender = match reused.take() {
             Some(sender) => sender,
             None => {
-                reach(session, pool::connect_http1(&session.upstream, session.originator(), upgrades)).await?
+                let tied = upgrades.then_some(&session.shared);
+                reach(session, pool::connect_http1(&session.upstream, session.originator(), tied)).await?
             }
         };
         if let Some(gate) = &gate {

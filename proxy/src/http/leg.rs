@@ -43,6 +43,8 @@ pub(crate) struct Below {
     secured: OnceLock<Time>,
     /// Bytes that the client sent under TLS, in the clear.
     plain: AtomicU64,
+    /// Who reset the tunnel that the connection became.
+    broken: OnceLock<Reason>,
 }
 
 impl Below {
@@ -59,6 +61,16 @@ impl Below {
     /// When the TLS handshake was done.
     pub(super) fn secured_at(&self) -> Option<Time> {
         self.secured.get().copied()
+    }
+
+    /// A side of the tunnel was reset; the first one counts.
+    pub(super) fn broke(&self, reason: Reason) {
+        let _ = self.broken.set(reason);
+    }
+
+    /// Who reset the tunnel, if anybody did.
+    pub(super) fn broken(&self) -> Option<Reason> {
+        self.broken.get().copied()
     }
 
     /// Counts what came under TLS.

@@ -8,12 +8,14 @@
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
+//! - [`tied`]: the upstream's side of a tunnel, which ends as the client's does
 //! - [`goaway`]: the end of an HTTP/2 connection with a code
 //! - [`walk`]: where the frames of HTTP/2 begin and end
 //! - [`pool`]: connections to the upstream, kept between requests
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
 //! - [`headers`]: what belongs to one hop only
+//! - [`onward`]: what a proxy changes in the heads that go up
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`shell`]: time and evidence for the faults
 //! - [`stats`]: what is counted of requests
@@ -30,17 +32,22 @@ mod goaway;
 mod h2c;
 mod headers;
 pub(crate) mod leg;
+mod onward;
 mod plain;
 mod pool;
 mod room;
 mod session;
 mod shell;
 mod stats;
+mod tied;
 mod timer;
 mod tunnel;
 mod unread;
 mod walk;
 
+pub(crate) use onward::Onward;
+#[cfg(feature = "fuzzing")]
+pub(crate) use plain::laws::hold as short_way;
 pub(crate) use pool::Pools;
 pub(crate) use room::FaultRoom;
 pub(crate) use session::serve;

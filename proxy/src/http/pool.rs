@@ -15,12 +15,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body::Up;
 use super::stats::{CLASSES, METHODS, Stats};
+use super::tied::{Resettable, Tied};
 use super::timer::WorkerTimer;
 use crate::histogram::Histogram;
 use crate::model::HttpTotals;
 use crate::net::timers::{monotonic_now, within};
 use crate::net::workers::WorkerId;
 use crate::net::{Address, Monotonic, Stream, dial};
+use crate::relay::ConnShared;
 use crate::tls::{Originator, Unsecured};
 
 /// Idle connections that a worker keeps for a proxy.
@@ -195,16 +197,26 @@ impl Lease {
     }
 }
 
-/// A new connection for one HTTP/1 request after the other. `upgrades` says whether it
-/// is to be handed over as it is when the protocol changes.
+/// A new connection for one HTTP/1 request after the other. One that is `tied` to a client
+/// is handed over as it is when the protocol changes.
 pub(super) async fn connect_http1(
     address: &Address,
     tls: Option<&Originator>,
-    upgrades: bool,
+    tied: Option<&Arc<ConnShared>>,
 ) -> Result<http1::SendRequest<Up>, Unreached> {
     match tls {
-        None => start_http1(dial(address).await?, upgrades).await,
-        Some(tls) => start_http1(tls.dial(address, Some("http/1.1")).await?, upgrades).await,
+        None => start_tied(dial(address).await?, tied).await,
+        Some(tls) => start_tied(tls.dial(address, Some("http/1.1")).await?, tied).await,
+    }
+}
+
+async fn start_tied<I>(io: I, tied: Option<&Arc<ConnShared>>) -> Result<http1::SendRequest<Up>, Unreached>
+where
+    I: AsyncRead + AsyncWrite + Resettable + Unpin + Send + 'static,
+{
+    match tied {
+        None => start_http1(io, false).await,
+        Some(client) => start_http1(Tied::new(io, Arc::clone(client)), true).await,
     }
 }
 

@@ -25,11 +25,13 @@ use super::forward::{self, Upgrades};
 use super::goaway::{Goodbye, Streams};
 use super::h2c::{self, Joined};
 use super::leg::{Below, Leg};
+use super::onward::Changes;
 use super::plain::{self, After};
 use super::pool::Pool;
 use super::shell::FaultShell;
 use super::stats::Seen;
 use super::timer::WorkerTimer;
+use super::tunnel;
 use super::unread::Unread;
 use super::{Error, headers};
 use crate::connection::{Context, Failure};
@@ -53,6 +55,8 @@ pub(super) struct Session {
     pub(super) shared: Arc<ConnShared>,
     pub(super) pool: Arc<Pool>,
     pub(super) upstream: Address,
+    /// What becomes of the heads of requests.
+    pub(super) changes: Changes,
     pub(super) dial_timeout: Duration,
     pub(super) head_timeout: Duration,
     pub(super) tls: Option<Arc<Tls>>,
@@ -82,6 +86,7 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         shared: Arc::clone(shared),
         proxy: Arc::clone(&context.proxy),
         upstream,
+        changes: context.proxy.onward.of(shared.client),
         dial_timeout: context.dial_timeout,
         head_timeout: context.head_timeout,
         tls: context.proxy.tls(),
@@ -128,7 +133,16 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
     if let Some(trouble) = session.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
         return Err(trouble);
     }
-    Ok(if shared.is_reset_by_fault() { Reason::ToxicReset } else { reason })
+    let reason = match session.below.broken() {
+        Some(broken) => broken,
+        None if shared.is_reset_by_fault() => Reason::ToxicReset,
+        None => reason,
+    };
+    if matches!(reason, Reason::ClientReset | Reason::ToxicReset) {
+        // Beneath a stream toxic it is the relay that hears of it, and an upstream may be tied.
+        shared.reset();
+    }
+    Ok(reason)
 }
 
 /// Reads requests and answers them, and passes bytes after a change of protocol.
@@ -180,17 +194,26 @@ fn builder(head_timeout: Duration) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Drives a connection to its end, a graceful one if the session is to be left.
+/// Drives a connection to its end, a graceful one if the session or the client is to be
+/// left.
 async fn driven<C>(session: &Session, connection: C, leave: fn(Pin<&mut C>))
 where
     C: Future<Output = Result<(), Error>>,
 {
     let mut connection = pin!(connection);
+    let mut told = false;
     let result = poll_fn(|cx| {
         if session.leaving.swap(false, Ordering::Relaxed) {
             leave(connection.as_mut());
         }
-        connection.as_mut().poll(cx)
+        let polled = connection.as_mut().poll(cx);
+        // Not before it has seen what came until now: a request among it is answered.
+        if polled.is_pending() && !told && session.shared.is_leaving() {
+            told = true;
+            leave(connection.as_mut());
+            return connection.as_mut().poll(cx);
+        }
+        polled
     });
     let Err(error) = result.await else { return };
     if is_malformed(&*error) {
@@ -280,6 +303,11 @@ impl Session {
         self.tls.as_ref().is_some_and(|tls| tls.terminate.is_some())
     }
 
+    /// Whose a tunnel would be.
+    pub(super) fn tunnel_of(&self) -> tunnel::Of {
+        tunnel::Of { shared: Arc::clone(&self.shared), below: Arc::clone(&self.below) }
+    }
+
     /// Keeps a tunnel for when hyper has let go of the connection.
     pub(super) fn tunnel(&self, passing: impl Future<Output = ()> + Send + 'static) {
         self.below.tunnel.store(true, Ordering::Relaxed);
@@ -293,7 +321,19 @@ fn take(
 ) -> impl Future<Output = Result<http::Response<Down>, Error>> + use<> {
     let two = request.version() == http::Version::HTTP_2;
     let stream = if two { session.streams.next() } else { None };
-    handle(Arc::clone(session), request, stream)
+    let session = Arc::clone(session);
+    async move {
+        let mut answer = handle(Arc::clone(&session), request, stream).await;
+        // hyper is told too, but the answer may be there before it has a turn.
+        if let Ok(response) = &mut answer
+            && !two
+            && session.shared.is_leaving()
+            && response.status() != http::StatusCode::SWITCHING_PROTOCOLS
+        {
+            response.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        answer
+    }
 }
 
 async fn handle(

@@ -156,7 +156,12 @@ impl Stream {
 
     /// Closes with RST (a Unix socket has none and is just closed).
     pub(crate) fn reset(self) {
-        if let Self::Tcp(tcp) = &self {
+        self.reset_on_close();
+    }
+
+    /// Has it say RST when it is closed.
+    pub(crate) fn reset_on_close(&self) {
+        if let Self::Tcp(tcp) = self {
             let _ = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
         }
     }

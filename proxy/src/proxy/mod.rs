@@ -11,7 +11,7 @@ use sabot_toxics::{Entry, Invalid, Phase, Plan, Seed};
 
 use crate::accept;
 use crate::event::{Events, What};
-use crate::http::{FaultRoom, Pools};
+use crate::http::{FaultRoom, Onward, Pools};
 use crate::metrics;
 use crate::model::{Protocol, ProxySpec, ProxyTotals, ProxyView};
 use crate::net::{Address, AddressError, Bound};
@@ -38,6 +38,8 @@ pub(crate) struct Proxy {
     pub(crate) pools: Pools,
     /// The cap on requests under a fault.
     pub(crate) fault_room: Arc<FaultRoom>,
+    /// What it changes in HTTP requests.
+    pub(crate) onward: Onward,
     /// HTTP requests so far; the last one's number.
     request_number: AtomicU64,
     /// Client connections that did not speak HTTP, though they should.
@@ -105,7 +107,13 @@ impl Running {
 
 impl Proxy {
     /// A proxy that does not listen yet.
-    pub(crate) fn new(shell: &Shell, spec: &ProxySpec, tls: Option<Slot>, toxics: Vec<Arc<Entry>>) -> Self {
+    pub(crate) fn new(
+        shell: &Shell,
+        spec: &ProxySpec,
+        onward: Onward,
+        tls: Option<Slot>,
+        toxics: Vec<Arc<Entry>>,
+    ) -> Self {
         let (name, upstream) = (&spec.name, &spec.upstream);
         let listen = spec.listen.as_deref().unwrap_or_default();
         let events = Arc::<Events>::default();
@@ -148,6 +156,7 @@ impl Proxy {
             pools: Pools::new(shell.workers.len()),
             request_number: AtomicU64::new(0),
             fault_room: Arc::new(FaultRoom::new(spec.max_active_faults)),
+            onward,
             malformed: AtomicU64::new(0),
             policy: Arc::new(policy),
             registry: Arc::default(),
@@ -171,6 +180,8 @@ impl Proxy {
             protocol: self.protocol,
             tls: self.tls.as_ref().map(|tls| tls.spec.clone()),
             max_active_faults: self.fault_room.most(),
+            host_rewrite: self.onward.host().map(str::to_owned),
+            x_forwarded_for: self.onward.forwards_client(),
             enabled: state.running.is_some(),
             toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
             open_connections: self.registry.len(),
@@ -223,9 +234,12 @@ impl Proxy {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether it speaks, and counts its faults, as that one is to.
+    /// Whether it speaks, counts its faults and changes requests as that one is to.
     pub(crate) fn speaks_as(&self, spec: &ProxySpec) -> bool {
-        self.protocol == spec.protocol && self.fault_room.most() == spec.max_active_faults
+        self.protocol == spec.protocol
+            && self.fault_room.most() == spec.max_active_faults
+            && self.onward.host() == spec.host_rewrite.as_deref()
+            && self.onward.forwards_client() == spec.x_forwarded_for
     }
 
     /// Whether these addresses are those it has: asked for the same, or meaning
@@ -280,6 +294,11 @@ impl Proxy {
         running.close();
         self.tell_update(&state);
         Some(running)
+    }
+
+    /// Has connections end as soon as no request is under way on them.
+    pub(crate) fn leave_connections(&self) {
+        self.registry.live().iter().for_each(|connection| connection.leave());
     }
 
     /// Ends all connections, and waits for it with a limit.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -143,6 +143,8 @@ pub(crate) struct ConnShared {
     sni: OnceLock<Box<str>>,
     /// 0, or how it was killed: [`CLOSE`], [`RESET`] or [`FAULT`].
     killed: AtomicU8,
+    /// It is to end when nothing is under way on it, if it can tell.
+    leaving: AtomicBool,
     /// The toxics that have acted on it; a handful at most.
     applied: Mutex<Vec<u64>>,
     /// Stays when it is used: the task registers once, and is woken many times.
@@ -172,6 +174,7 @@ impl ConnShared {
             state: AtomicU8::new(State::Accepting as u8),
             sni: OnceLock::new(),
             killed: AtomicU8::new(0),
+            leaving: AtomicBool::new(false),
             applied: Mutex::default(),
             waker: Mutex::default(),
         }
@@ -229,6 +232,17 @@ impl ConnShared {
         // A reset that was asked for before stays one.
         let _ = self.killed.compare_exchange(0, CLOSE, Ordering::AcqRel, Ordering::Acquire);
         self.wake();
+    }
+
+    /// Has it end when no request is under way: who passes bytes knows of none, and goes on.
+    pub(crate) fn leave(&self) {
+        self.leaving.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether it is to end when no request is under way.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// Whether it was ended: what waits before the relay begins has to look too.

@@ -11,10 +11,12 @@
 mod base;
 mod beneath;
 mod counted;
+mod drain;
 mod expect;
 mod faults;
 mod goaway;
 mod malformed;
+mod onward;
 mod passing;
 mod resets;
 mod reuse;

@@ -92,13 +92,39 @@ async fn a_close_is_seen_by_both() {
 }
 
 #[tokio::test]
-async fn a_reset_is_passed_on() {
-    for fault in [None, websocket(json!({"delay": 1}))] {
-        let (_controller, mut client, mut server) = upgraded_under(fault).await;
-        client.write_all(UP).await.unwrap();
-        bytes(&mut server, UP.len()).await;
-        reset(server);
-        assert!(was_reset(&mut client).await);
+async fn a_reset_is_passed_on_and_named() {
+    let latency = || Some(simple("latency", json!({"latency": 1})));
+    for fault in [|| None, || websocket(json!({"delay": 1})), latency] {
+        for (by_client, reason) in [(true, "client_reset"), (false, "upstream_reset")] {
+            let (controller, mut client, mut server) = upgraded_under(fault()).await;
+            let mut events = controller.events("p").unwrap();
+            client.write_all(UP).await.unwrap();
+            bytes(&mut server, UP.len()).await;
+            let (breaks, mut hears) = if by_client { (client, server) } else { (server, client) };
+            reset(breaks);
+            assert!(was_reset(&mut hears).await, "{reason}");
+            let closed = next_of(&mut events, "connection_closed").await;
+            assert_eq!(closed["reason"], reason);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kill_and_a_fault_reset_both_sides() {
+    for killed in [true, false] {
+        let (controller, mut client, mut server) =
+            upgraded_under(Some(simple("http_delay", json!({"delay": 1})))).await;
+        let mut events = controller.events("p").unwrap();
+        let reason = if killed {
+            let id = controller.connections(Some("p")).unwrap()[0].id;
+            controller.close_connection("p", id).unwrap();
+            "closed"
+        } else {
+            controller.add_toxic("p", simple("reset_peer", json!({}))).unwrap();
+            "toxic_reset"
+        };
+        assert!(was_reset(&mut client).await && was_reset(&mut server).await, "{reason}");
+        assert_eq!(next_of(&mut events, "connection_closed").await["reason"], reason);
     }
 }
 

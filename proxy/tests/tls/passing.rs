@@ -139,6 +139,33 @@ async fn requests_come_over_http2_by_alpn() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_idle_client_is_told_of_the_end_of_the_server() {
+    let controller = controller();
+    let web = serve(|mut stream| async move {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let Ok(byte) = stream.read_u8().await else { return };
+            head.push(byte);
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine").await;
+    })
+    .await;
+    let near = http_proxy(&controller, web, json!({"terminate": {}})).await;
+    let mut client = secure(&controller, &near).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"fine") {
+        answer.push(within(client.read_u8()).await.unwrap());
+    }
+    let stopping = controller.clone();
+    let stopping = tokio::spawn(async move { stopping.shutdown(std::time::Duration::from_secs(3600)).await });
+    // With `close_notify`: without it this is an error.
+    assert_eq!(within(client.read(&mut [0; 1])).await.unwrap(), 0);
+    drop(client);
+    within(stopping).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_is_applied_again_reads_its_files_again() {
     let controller = controller();
     let place = tempfile::tempdir().unwrap();

@@ -28,6 +28,13 @@ pub(crate) struct Proxy {
     /// How many requests may be under an HTTP fault at one time; absent is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_active_faults: Option<u32>,
+    /// The `Host` that the upstream gets; absent is the client's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host_rewrite: Option<String>,
+    /// Whether the client's address is appended to `X-Forwarded-For`; absent is not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(default = false)]
+    x_forwarded_for: bool,
     /// Whether it accepts connections.
     enabled: bool,
     /// Its toxics, the upstream chain first.
@@ -55,6 +62,8 @@ impl From<ProxyView> for Proxy {
             protocol: proxy.protocol,
             tls: proxy.tls,
             max_active_faults: proxy.max_active_faults,
+            host_rewrite: proxy.host_rewrite,
+            x_forwarded_for: proxy.x_forwarded_for,
             enabled: proxy.enabled,
             toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
             connections: ConnectionCount { open, total },
@@ -92,6 +101,14 @@ pub(crate) struct NewProxy {
     /// `http`; those above it pass without. Absent is no limit.
     #[schema(minimum = 1)]
     max_active_faults: Option<u32>,
+    /// The `Host`, or `:authority`, that the upstream of a proxy that speaks `http` gets: a
+    /// name or an address, and perhaps a port. Absent is the one that the client sent.
+    #[schema(min_length = 1, example = "api.example:8443")]
+    host_rewrite: Option<String>,
+    /// Whether a proxy that speaks `http` appends the client's address to
+    /// `X-Forwarded-For`.
+    #[schema(default = false)]
+    x_forwarded_for: Option<bool>,
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
@@ -109,6 +126,8 @@ impl From<NewProxy> for ProxySpec {
             protocol: new.protocol.unwrap_or_default(),
             tls: new.tls,
             max_active_faults: new.max_active_faults,
+            host_rewrite: new.host_rewrite,
+            x_forwarded_for: new.x_forwarded_for.unwrap_or(false),
             enabled: new.enabled.unwrap_or(true),
             toxics: new.toxics.unwrap_or_default(),
         }

@@ -132,7 +132,8 @@ where
             }
             // Interim answers may have come together with the answer itself.
             while !input.is_empty() {
-                match head::answer(&input, request.is_head, &mut down) {
+                client.last = client.shared.is_leaving();
+                match head::answer(&input, request.is_head, client.last, &mut down) {
                     Ok(Some(answer)) if answer.status == 101 => {
                         return Poll::Ready(Err(Broke::Answer("a change of protocol that nobody asked for")));
                     }
@@ -273,9 +274,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin> Client<'_, Io> {
         session.proxy.failed.count(reason);
         let (status, text) = failure(reason, &message);
         seen.answered(status.as_u16());
+        self.last = self.shared.is_leaving();
+        let last = if self.last { "connection: close\r\n" } else { "" };
         let mut bytes = format!(
             "HTTP/1.1 {status}\r\ncontent-type: text/plain; charset=utf-8\r\nx-sabot-error: {reason}\r\n\
-             content-length: {}\r\n\r\n",
+             {last}content-length: {}\r\n\r\n",
             text.len()
         )
         .into_bytes();

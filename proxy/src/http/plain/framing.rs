@@ -61,7 +61,11 @@ enum At {
         size: u64,
         digits: u8,
     },
-    /// In what may follow the size.
+    /// In the white space that may follow the size.
+    Space {
+        size: u64,
+    },
+    /// In what may follow the size, behind its `;`.
     Extension {
         size: u64,
     },
@@ -114,8 +118,14 @@ impl Chunks {
                 let digit = char::from(byte).to_digit(16).ok_or(Malformed)?;
                 At::Size { size: size << 4 | u64::from(digit), digits: digits + 1 }
             }
-            (At::Size { size, digits: 1.. } | At::Extension { size }, b'\r') => At::SizeLf { size },
-            (At::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => At::Extension { size },
+            (At::Size { size, digits: 1.. } | At::Space { size } | At::Extension { size }, b'\r') => {
+                At::SizeLf { size }
+            }
+            (At::Size { size, digits: 1.. } | At::Space { size }, b';') => At::Extension { size },
+            // Digits behind it belong to the size for some, and for others to nothing.
+            (At::Size { size, digits: 1.. } | At::Space { size }, b' ' | b'\t') => {
+                self.pay(At::Space { size })?
+            }
             (At::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) => self.pay(At::Extension { size })?,
             (At::SizeLf { size: 0 }, b'\n') => At::Line,
             (At::SizeLf { size }, b'\n') => At::Data { left: size },
@@ -170,6 +180,7 @@ mod tests {
             each_way(&whole[..cut], &Ok((cut, false)));
         }
         each_way("0\r\n\r\n", &Ok((5, true)));
+        each_way("1 \t ;a b\r\nx\r\n0 \r\n\r\n", &Ok((19, true)));
     }
 
     #[test]
@@ -182,6 +193,8 @@ mod tests {
             "5\nhello",
             "5\r\rhello",
             "5 \x01\r\n",
+            "5 6\r\nhello",
+            "5 a=b\r\nhello",
             ";a\r\n",
             "11111111111111111\r\n",
             "1\r\nab\r\n",

@@ -3,6 +3,7 @@
 //! Only what cannot be misunderstood is taken. Anything else is left to hyper, which
 //! refuses it or knows better; so no error of a client is answered here.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::str;
 
@@ -10,6 +11,7 @@ use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 use sabot_toxics::http::Head;
 
 use super::framing::{Chunks, Framing};
+use crate::http::onward::Changes;
 use crate::http::session::BUFFER;
 use crate::http::stats::METHODS;
 
@@ -44,8 +46,13 @@ pub(super) struct Request {
 }
 
 /// Reads the head of a request and writes it to `out` as the upstream is to get it,
-/// unless `meets` says that a fault wants to see it.
-pub(super) fn request(input: &[u8], out: &mut Vec<u8>, meets: impl FnOnce(&Raw<'_>) -> bool) -> Asked {
+/// with its `changes`, unless `meets` says that a fault wants to see it as it came.
+pub(super) fn request(
+    input: &[u8],
+    out: &mut Vec<u8>,
+    changes: &Changes,
+    meets: impl FnOnce(&Raw<'_>) -> bool,
+) -> Asked {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut parsed = httparse::Request::new(&mut []);
     let head = match parsed.parse_with_uninit_headers(input, &mut headers) {
@@ -64,7 +71,11 @@ pub(super) fn request(input: &[u8], out: &mut Vec<u8>, meets: impl FnOnce(&Raw<'
     for part in [method, " ", target, " HTTP/1.1\r\n"] {
         out.extend_from_slice(part.as_bytes());
     }
-    write_headers(out, parsed.headers, |name| name.eq_ignore_ascii_case("connection"));
+    if changes.is_empty() {
+        write_headers(out, parsed.headers, |name| name.eq_ignore_ascii_case("connection"));
+    } else {
+        write_changed(out, parsed.headers, changes);
+    }
     out.extend_from_slice(b"\r\n");
     let known = METHODS.iter().find(|known| **known == method);
     let idempotent = matches!(method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE");
@@ -190,12 +201,17 @@ impl Answer {
     }
 }
 
-/// Reads the head of an answer and writes it to `out` as the client is to get it;
-/// `None` if it is not complete.
+/// Reads the head of an answer and writes it to `out` as the client is to get it, with
+/// word of the end if it is the `last`; `None` if it is not complete.
 ///
 /// # Errors
 /// It is no answer, or one that could be read in two ways.
-pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<Option<Answer>, &'static str> {
+pub(super) fn answer(
+    input: &[u8],
+    to_head: bool,
+    last: bool,
+    out: &mut Vec<u8>,
+) -> Result<Option<Answer>, &'static str> {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS];
     let mut parsed = httparse::Response::new(&mut []);
     let read = ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, input, &mut headers);
@@ -228,6 +244,9 @@ pub(super) fn answer(input: &[u8], to_head: bool, out: &mut Vec<u8>) -> Result<O
     let in_chunks = matches!(answer.framing, Framing::Chunked(_) | Framing::Close);
     if in_chunks || (to_head && hop.chunked) {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    }
+    if last {
+        out.extend_from_slice(b"Connection: close\r\n");
     }
     out.extend_from_slice(b"\r\n");
     Ok(Some(answer))
@@ -309,12 +328,38 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
+/// The same with what is changed, in its place.
+fn write_changed(out: &mut Vec<u8>, headers: &[Header<'_>], changes: &Changes) {
+    const FORWARDED: &str = "X-Forwarded-For";
+    let is_forwarded = |name: &str| name.eq_ignore_ascii_case(FORWARDED);
+    let sent = headers.iter().filter(|header| is_forwarded(header.name)).map(|header| header.value);
+    let mut forwarded = changes.forwarded_for(sent);
+    let joined = forwarded.is_some();
+    for header in headers {
+        let value = match (header.name, changes.host()) {
+            (name, _) if name.eq_ignore_ascii_case("connection") => None,
+            (name, Some(host)) if name.eq_ignore_ascii_case("host") => Some(host.as_bytes().into()),
+            (name, _) if joined && is_forwarded(name) => forwarded.take().map(Cow::Owned),
+            _ => Some(Cow::Borrowed(header.value)),
+        };
+        if let Some(value) = value {
+            write_header(out, header.name, &value);
+        }
+    }
+    if let Some(value) = forwarded {
+        write_header(out, FORWARDED, &value);
+    }
+}
+
 fn write_headers(out: &mut Vec<u8>, headers: &[Header<'_>], drops: impl Fn(&str) -> bool) {
     for header in headers.iter().filter(|header| !drops(header.name)) {
-        out.extend_from_slice(header.name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(header.value);
-        out.extend_from_slice(b"\r\n");
+        write_header(out, header.name, header.value);
+    }
+}
+
+fn write_header(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
     }
 }
 

@@ -9,12 +9,15 @@
 //! - [`head`]: heads, read and written
 //! - [`framing`]: where a body ends
 //! - [`exchange`]: one request and its answer
+//! - `laws`: what must hold of the readers, for tests alone
 //!
 //! How it compares with hyper alone stands in `docs/benchmarks.md`.
 
 mod exchange;
 mod framing;
 mod head;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod laws;
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -30,6 +33,7 @@ use super::session::{BUFFER, Session};
 use super::stats::Seen;
 use crate::net::timers::monotonic_now;
 use crate::net::{Clock, Monotonic};
+use crate::relay::ConnShared;
 use head::Asked;
 
 /// What becomes of the connection.
@@ -49,6 +53,19 @@ struct Client<'a, Io> {
     /// does not cost a timer.
     clock: Monotonic,
     alarm: Time,
+    shared: &'a ConnShared,
+    /// The answer at hand is the last, and says so.
+    last: bool,
+}
+
+/// What became of waiting for the client.
+enum More {
+    /// There is more to read.
+    Came,
+    /// The client has sent its FIN.
+    Fin,
+    /// The connection is to end, and the client has begun nothing.
+    Leave,
 }
 
 /// Answers requests as long as they can go this way.
@@ -60,7 +77,14 @@ where
         // Kept connections are bare sockets here.
         return After::Other(Vec::new());
     }
-    let mut client = Client { io, input: Vec::new(), clock: Monotonic::default(), alarm: Time::ZERO };
+    let mut client = Client {
+        io,
+        input: Vec::new(),
+        clock: Monotonic::default(),
+        alarm: Time::ZERO,
+        shared: &session.shared,
+        last: false,
+    };
     let (mut version, mut plan) = session.shared.policy.plan();
     loop {
         if client.input.is_empty() {
@@ -73,7 +97,7 @@ where
                 (version, plan) = session.shared.policy.plan();
             }
             let mut bytes = Vec::new();
-            match head::request(&client.input, &mut bytes, |head| meets(&plan, head)) {
+            match head::request(&client.input, &mut bytes, &session.changes, |head| meets(&plan, head)) {
                 Asked::Plain(request) if request.body <= client.input.len() - request.head => {
                     break (request, bytes);
                 }
@@ -81,9 +105,10 @@ where
                 Asked::Part => {}
             }
             match client.more(give_up).await {
-                Ok(0) if client.input.is_empty() => return After::Ended,
-                Ok(0) => return After::Other(client.input),
-                Ok(_) => {}
+                Ok(More::Fin) if client.input.is_empty() => return After::Ended,
+                Ok(More::Fin) => return After::Other(client.input),
+                Ok(More::Came) => {}
+                Ok(More::Leave) => return client.end().await,
                 Err(_) => return After::Ended,
             }
         };
@@ -99,6 +124,9 @@ where
         if exchange::run(session, &seen, &mut client, &request, bytes).await.is_err() {
             return After::Ended;
         }
+        if client.last {
+            return client.end().await;
+        }
     }
 }
 
@@ -107,14 +135,24 @@ fn meets(plan: &Plan, head: &head::Raw<'_>) -> bool {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin> Client<'_, Io> {
-    /// Reads what comes next; 0 is the client's FIN. Cancel safe.
+    /// Ends it as a server does, so that the client reads all that it was sent.
+    async fn end(&mut self) -> After {
+        // A client that is gone is none to end with.
+        let _ = poll_fn(|cx| Pin::new(&mut *self.io).poll_shutdown(cx)).await;
+        After::Ended
+    }
+
+    /// Reads what comes next. Cancel safe.
     ///
     /// # Errors
     /// The client is gone, or `give_up` has come.
-    async fn more(&mut self, give_up: Time) -> io::Result<usize> {
+    async fn more(&mut self, give_up: Time) -> io::Result<More> {
         poll_fn(|cx| {
             if let Poll::Ready(read) = self.poll_more(cx) {
-                return Poll::Ready(read);
+                return Poll::Ready(read.map(|read| if read == 0 { More::Fin } else { More::Came }));
+            }
+            if self.input.is_empty() && self.shared.is_leaving() {
+                return Poll::Ready(Ok(More::Leave));
             }
             loop {
                 if self.alarm > give_up || self.alarm == Time::ZERO {

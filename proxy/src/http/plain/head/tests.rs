@@ -2,7 +2,7 @@ use super::*;
 
 fn ask(text: &str) -> (Asked, String) {
     let mut out = Vec::new();
-    let asked = request(text.as_bytes(), &mut out, |_| false);
+    let asked = request(text.as_bytes(), &mut out, &Changes::default(), |_| false);
     (asked, String::from_utf8(out).unwrap())
 }
 
@@ -76,12 +76,15 @@ fn what_could_be_understood_in_two_ways_is_left_to_hyper() {
     assert_eq!(ask(&format!("GET / HTTP/1.1\r\nHost: x\r\n{many}\r\n")).0, Asked::Other);
     assert_eq!(ask(&format!("GET / HTTP/1.1\r\nHost: {}", "x".repeat(BUFFER))).0, Asked::Other);
     let mut out = Vec::new();
-    assert_eq!(request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &mut out, |_| true), Asked::Other);
+    assert_eq!(
+        request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &mut out, &Changes::default(), |_| true),
+        Asked::Other
+    );
 }
 
 fn told(text: &str, to_head: bool) -> (Answer, String) {
     let mut out = Vec::new();
-    let answer = answer(text.as_bytes(), to_head, &mut out).unwrap().unwrap();
+    let answer = answer(text.as_bytes(), to_head, false, &mut out).unwrap().unwrap();
     (answer, String::from_utf8(out).unwrap())
 }
 
@@ -148,8 +151,8 @@ fn an_answer_that_could_be_read_in_two_ways_is_refused() {
         "HTTP/2.0 200 OK\r\n\r\n",
         "220 smtp ready\r\n\r\n",
     ] {
-        assert!(answer(text.as_bytes(), false, &mut Vec::new()).is_err(), "{text:?}");
+        assert!(answer(text.as_bytes(), false, false, &mut Vec::new()).is_err(), "{text:?}");
     }
-    let part = answer(b"HTTP/1.1 200 OK\r\nServer: a\r\n", false, &mut Vec::new());
+    let part = answer(b"HTTP/1.1 200 OK\r\nServer: a\r\n", false, false, &mut Vec::new());
     assert_eq!(part, Ok(None));
 }

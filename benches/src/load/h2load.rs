@@ -68,8 +68,12 @@ fn answers(text: &str) -> Result<Answers> {
     for failure in ["failed", "errored", "timeout"] {
         ensure!(count(requests, failure)? == 0.0, "requests failed");
     }
-    let good = count(codes, "2xx")?;
-    ensure!(good > 0.0 && good == count(requests, "succeeded")?, "not all answers are 2xx");
+    // More heads than answers may have come when the time was over, so 2xx are not counted.
+    for class in ["3xx", "4xx", "5xx"] {
+        ensure!(count(codes, class)? == 0.0, "not all answers are 2xx");
+    }
+    let good = count(requests, "succeeded")?;
+    ensure!(good > 0.0, "nothing was answered");
     Ok(Answers { requests: good, per_s: count(line("finished in"), "req/s")? })
 }
 
@@ -77,24 +81,24 @@ fn answers(text: &str) -> Result<Answers> {
 mod tests {
     use super::*;
 
-    fn output(failed: u32, good: u32) -> String {
+    fn output(failed: u32, refused: u32) -> String {
         format!(
             "finished in 2.00s, 31000.50 req/s, 1.21MB/s\n\
              requests: 9 total, 12 started, 9 done, 9 succeeded, {failed} failed, 0 errored, 0 timeout\n\
-             status codes: {good} 2xx, 0 3xx, 0 4xx, 0 5xx\n"
+             status codes: 10 2xx, 0 3xx, 0 4xx, {refused} 5xx\n"
         )
     }
 
     #[test]
     fn the_rate_and_the_count_are_found() {
-        let found = answers(&output(0, 9)).unwrap();
+        let found = answers(&output(0, 0)).unwrap();
         assert_eq!((found.requests, found.per_s), (9.0, 31000.5));
     }
 
     #[test]
     fn any_failure_is_one() {
-        assert!(answers(&output(1, 9)).is_err());
-        assert!(answers(&output(0, 8)).is_err());
+        assert!(answers(&output(1, 0)).is_err());
+        assert!(answers(&output(0, 1)).is_err());
         assert!(answers("h2load: nothing\n").is_err());
     }
 }

@@ -98,7 +98,7 @@ async fn waits_are_as_long_as_asked_and_end_with_the_toxic() {
     let began = Instant::now();
     secure(&controller, &near).await.unwrap();
     let took = began.elapsed();
-    assert!((Duration::from_millis(80)..Duration::from_millis(500)).contains(&took), "{took:?}");
+    assert!(took >= Duration::from_millis(80), "{took:?}");
     controller.remove_toxic("p", "tls_delay_downstream").unwrap();
 
     let mut events = controller.events("p").unwrap();

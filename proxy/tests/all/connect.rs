@@ -61,7 +61,7 @@ async fn accept_delay_dials_late() {
     reaches(&controller, "accepting").await;
     within(server.recv()).await.unwrap();
     let took = before.elapsed();
-    assert!(took >= Duration::from_millis(150) && took < Duration::from_millis(350), "{took:?}");
+    assert!(took >= Duration::from_millis(150) && took < Duration::from_secs(2), "{took:?}");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::Response;
 use super::matching::Header;
 use crate::seed::Draws;
 
@@ -136,6 +137,11 @@ impl Status {
     pub fn is_bodiless(status: StatusCode) -> bool {
         status.is_informational() || matches!(status.as_u16(), 204 | 205 | 304)
     }
+}
+
+/// Whether nothing comes after the head of the answer, in either version of HTTP.
+pub(crate) fn is_complete(response: &Response) -> bool {
+    Status::is_bodiless(response.status()) || http_body::Body::is_end_stream(response.body())
 }
 
 /// Headers by name.

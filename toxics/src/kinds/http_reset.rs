@@ -4,15 +4,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::http::codes::ErrorCode;
-use crate::http::values::Stop;
+use crate::http::values::{Stop, is_complete};
 use crate::http::{Answer, Body, Cx, Fault, HttpToxic, Next, Request};
 use crate::units::ByteSize;
 
 /// Resets requests: RST_STREAM on HTTP/2, RST of the socket on HTTP/1.
 ///
 /// `at` says when: instead of sending the request up, after the head of the answer, or
-/// after some bytes of its body; an answer that is complete by then is left alone. What
-/// was reset stays so when the toxic is removed.
+/// after some bytes of its body; an answer that is complete by then, as one without a
+/// body is with its head, is left alone. What was reset stays so when the toxic is removed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpReset {
@@ -42,6 +42,9 @@ impl HttpToxic for HttpReset {
             }
             Stop::Head => {
                 let response = next.run(request).await?;
+                if is_complete(&response) {
+                    return Ok(response);
+                }
                 cx.acted();
                 Ok(response.map(|_| Body::broken(fault)))
             }

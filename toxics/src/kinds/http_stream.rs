@@ -79,7 +79,7 @@ impl HttpToxic for HttpStream {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         let framing = Framing::of(response.headers());
-        Ok(response.map(|body| Body::driven(Events::new(self, cx, body, framing), Events::step)))
+        Ok(response.map(|body| body.through(|body| Events::new(self, cx, body, framing), Events::step)))
     }
 }
 

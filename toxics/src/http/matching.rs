@@ -35,7 +35,7 @@ pub struct Match {
     pub query: BTreeMap<String, Pattern>,
     /// Headers of the request by name; one of a name's values must fit.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Pattern>")]
+    #[schemars(with = "BTreeMap<String, Pattern>", extend("x-names" = "header"))]
     pub headers: BTreeMap<Header, Pattern>,
     /// Statuses of the answer: a number, `"5xx"`, `"500-504"`, or several. The fault
     /// then acts when the answer has come.

@@ -147,7 +147,7 @@ pub(crate) fn is_complete(response: &Response) -> bool {
 /// Headers by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(inline)]
+#[schemars(inline, extend("x-names" = "header"))]
 pub struct Headers(#[schemars(with = "BTreeMap<String, String>")] pub BTreeMap<Header, Text>);
 
 impl Headers {

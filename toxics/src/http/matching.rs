@@ -154,7 +154,8 @@ pub trait Head {
     fn query(&self) -> Option<&str>;
     /// The host, perhaps with a port, if the target itself names one.
     fn authority(&self) -> Option<&str>;
-    /// The values of the header of that name, which is in lower case.
+    /// The values of the header of that name, which is in lower case; for `host` what the
+    /// target names if there is no such header.
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
 }
 
@@ -176,7 +177,10 @@ impl Head for request::Parts {
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+        // Over HTTP/2 the target names the host.
+        let asked = (name == "host" && !self.headers.contains_key(name)).then(|| self.authority()).flatten();
+        let given = self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes);
+        given.chain(asked.map(str::as_bytes))
     }
 }
 

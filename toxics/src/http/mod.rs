@@ -15,6 +15,7 @@
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
 //! - `frames`, `messages`: the frames of a WebSocket, and what becomes of its messages
 //! - `held`: what waits of a stream
+//! - `host`: the host that is asked for, in the one place where faults look
 
 pub mod body;
 pub mod chain;
@@ -24,6 +25,7 @@ pub mod content;
 pub(crate) mod events;
 pub(crate) mod frames;
 pub(crate) mod held;
+mod host;
 pub mod json;
 pub(crate) mod limit;
 pub mod matching;

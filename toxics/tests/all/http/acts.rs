@@ -209,6 +209,41 @@ fn another_rate_holds_at_once_for_bodies_on_their_way() {
 }
 
 #[test]
+fn the_host_is_one_in_either_version() {
+    let asked = |two: bool| {
+        let mut request = get(if two { "http://shop.test/a" } else { "/a" });
+        if two {
+            *request.version_mut() = http::Version::HTTP_2;
+            request.headers_mut().remove("host");
+        }
+        request
+    };
+    for (attributes, host) in [
+        (json!({"set": {"host": "other.test:81"}}), Some("other.test:81")),
+        (json!({"set": {"host": "no host"}}), Some("no host")),
+        (json!({"remove": ["host"]}), None),
+        (json!({"set": {"x-a": "1"}}), Some("shop.test")),
+    ] {
+        let mut attributes = attributes;
+        attributes["side"] = "request".into();
+        attributes["match"] = json!({"headers": {"host": "shop.test"}});
+        for two in [false, true] {
+            let world = World::new(one("http_headers", attributes.clone()));
+            world.send(1, asked(two)).unwrap();
+            let case = format!("{attributes} {two}");
+            assert_eq!(world.acted().len(), 1, "{case}");
+            let up = world.seen().remove(0).head;
+            let header = up.headers.get("host").map(|host| host.to_str().unwrap());
+            let target = up.uri.authority().map(http::uri::Authority::as_str);
+            // Where the target names it, it is not said twice.
+            assert!(header.is_none() || target.is_none(), "{case}: {header:?} {target:?}");
+            assert_eq!(header.or(target), host, "{case}");
+            assert_eq!(up.uri.path(), "/a", "{case}");
+        }
+    }
+}
+
+#[test]
 fn what_acts_on_the_way_up_cannot_wait_for_a_status() {
     for (kind, attributes) in [
         ("header", json!({"mode": "request"})),

@@ -150,6 +150,7 @@ impl Kind {
                 if toxic.acts_before_answer() && matcher.needs_answer() {
                     return Err(too_late::<T>());
                 }
+                toxic.check_match(&matcher).map_err(|error| error.within("match"))?;
                 Ok(Settings::Http(Arc::new(toxic), Arc::new(matcher)))
             },
         }
@@ -230,11 +231,11 @@ fn with_match<T: HttpToxic>() -> Value {
     schema
 }
 
-/// Refuses a choice by status for what acts on the way up.
+/// Refuses a choice by status for what acts on the way up, or keeps from going up.
 fn too_late<T: HttpToxic>() -> Invalid {
     let message = format!(
-        "is known once the request has gone up, and {} changes what goes up: leave it out, or let the fault act \
-         on the answer if it has a `side`",
+        "is known once the request has gone up, and {} acts before that: leave it out, or let the fault act on \
+         the answer if it has a `side`",
         T::KIND
     );
     Invalid::new("match.status", message)

@@ -79,10 +79,19 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
         Ok(())
     }
 
-    /// Whether it does something to what goes up: it cannot wait then for the status of
-    /// the answer to say who is meant, and `match.status` is refused.
+    /// Whether it does something to what goes up, or decides whether it does: it cannot
+    /// wait then for the status of the answer to say who is meant, and `match.status` is
+    /// refused.
     fn acts_before_answer(&self) -> bool {
         false
+    }
+
+    /// Refuses a `match` under which it could never act.
+    ///
+    /// # Errors
+    /// The first field of `match` that excludes all it acts on.
+    fn check_match(&self, _: &Match) -> Result<(), Invalid> {
+        Ok(())
     }
 
     /// Does to a request that was matched and drawn what the fault does. `next` is

@@ -76,6 +76,10 @@ impl Answers {
 impl HttpToxic for HttpStale {
     const KIND: &'static str = "http_stale";
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let asks = matches!(*request.method(), Method::GET | Method::HEAD);
         if !asks || request.headers().contains_key(RANGE) {

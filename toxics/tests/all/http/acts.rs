@@ -244,13 +244,35 @@ fn the_host_is_one_in_either_version() {
 }
 
 #[test]
+fn a_status_that_can_be_waited_for_is_taken() {
+    for (kind, attributes) in [
+        ("http_abort", json!({"match": {"status": "5xx"}})),
+        ("http_goaway", json!({"after": 0, "match": {"status": 500}})),
+        ("http_goaway", json!({"code": 11, "match": {"status": 500}})),
+        ("websocket", json!({"match": {"status": [101, 500]}})),
+    ] {
+        assert!(
+            sabot_toxics::kind(kind).unwrap().parse(attributes.as_object().unwrap()).is_ok(),
+            "{attributes}"
+        );
+    }
+    let error = refused("websocket", json!({"match": {"status": "5xx"}}));
+    assert!(error.starts_with("match.status: is 101") && error.contains("leave it out"), "{error}");
+}
+
+#[test]
 fn what_acts_on_the_way_up_cannot_wait_for_a_status() {
     for (kind, attributes) in [
+        ("envoy_fault", json!({})),
         ("header", json!({"mode": "request"})),
         ("http_body", json!({"side": "request"})),
+        ("http_concurrency", json!({})),
         ("http_duplicate", json!({})),
+        ("http_goaway", json!({"after": 0, "code": "ENHANCE_YOUR_CALM"})),
         ("http_headers", json!({"side": "request"})),
+        ("http_rate_limit", json!({})),
         ("http_rewrite", json!({})),
+        ("http_stale", json!({})),
         ("http_throttle", json!({"side": "request"})),
     ] {
         let with = |matcher: Value| {

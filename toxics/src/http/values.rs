@@ -11,7 +11,9 @@ use serde_json::Value;
 
 use super::Response;
 use super::matching::Header;
+use crate::Invalid;
 use crate::seed::Draws;
+use crate::units::ByteSize;
 
 /// One value, or a list of which one is drawn for each request.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +95,22 @@ pub enum Stop {
     Head,
     /// After `after` bytes of the answer's body.
     Body,
+}
+
+impl Stop {
+    /// Refuses a count of bytes where none is counted.
+    ///
+    /// # Errors
+    /// It does not stop in the body.
+    pub(crate) fn check_after(self, after: ByteSize) -> Result<(), Invalid> {
+        if after.0 > 0 && self != Self::Body {
+            return Err(Invalid::new(
+                "after",
+                "counts bytes of the body: give `at` as body, or leave it out",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// The status of an answer, 200 to 599: those below are no answers yet.

@@ -4,6 +4,7 @@ use http_body::Frame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::http::values::{Stop, is_complete};
 use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
 use crate::units::ByteSize;
@@ -25,6 +26,11 @@ pub struct HttpHang {
 
 impl HttpToxic for HttpHang {
     const KIND: &'static str = "http_hang";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("at", "body"), ("after", "1KiB")];
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.at.check_after(self.after)
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let after = match self.at {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::http::codes::ErrorCode;
 use crate::http::values::{Stop, is_complete};
 use crate::http::{Answer, Body, Cx, Fault, HttpToxic, Next, Request};
@@ -32,6 +33,11 @@ impl Default for HttpReset {
 
 impl HttpToxic for HttpReset {
     const KIND: &'static str = "http_reset";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("at", "body"), ("after", "1KiB")];
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.at.check_after(self.after)
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let fault = Fault::Reset(self.code.0);

@@ -244,6 +244,18 @@ fn the_host_is_one_in_either_version() {
 }
 
 #[test]
+fn bytes_are_counted_in_bodies_only() {
+    for kind in ["http_hang", "http_reset"] {
+        for at in [json!({}), json!({"at": "request"}), json!({"at": "head"})] {
+            let mut attributes = at;
+            attributes["after"] = 10.into();
+            let error = refused(kind, attributes);
+            assert!(error.starts_with("after: ") && error.contains("give `at` as body"), "{kind}: {error}");
+        }
+    }
+}
+
+#[test]
 fn a_status_that_can_be_waited_for_is_taken() {
     for (kind, attributes) in [
         ("http_abort", json!({"match": {"status": "5xx"}})),

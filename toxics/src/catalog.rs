@@ -258,7 +258,9 @@ fn matching(value: Value) -> Result<Match, Invalid> {
         if !value.is_object() {
             return Err(Invalid::new("", "must be an object, such as {\"path\": \"/charge\"}"));
         }
-        typed::<Match>(value)
+        let matcher = typed::<Match>(value)?;
+        matcher.validate()?;
+        Ok(matcher)
     };
     read(value).map_err(|error| error.within("match"))
 }

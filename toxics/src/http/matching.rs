@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Pattern;
+use crate::Invalid;
 
 /// Which requests a fault is meant for. All that is given must hold.
 ///
@@ -59,6 +60,22 @@ impl Match {
     pub const FIELDS: [&'static str; 9] =
         ["method", "path", "host", "query", "headers", "status", "grpc_service", "grpc_method", "sticky"];
 
+    /// Refuses texts that no request can have in that place.
+    ///
+    /// # Errors
+    /// The first field that can never hold.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let fields: [(_, _, fn(&str, bool) -> Option<String>); 2] =
+            [("path", &self.path, no_path), ("host", &self.host, no_host)];
+        for (field, pattern, problem) in fields {
+            let literal = pattern.as_ref().and_then(Pattern::literal);
+            if let Some(message) = literal.and_then(|(text, whole)| problem(text, whole)) {
+                return Err(Invalid::new(field, message));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the request is one that is meant, as far as its head tells.
     #[must_use]
     pub fn request(&self, head: &impl Head) -> bool {
@@ -94,6 +111,42 @@ impl Match {
             && self.grpc_service.as_ref().is_none_or(|pattern| pattern.fits(service))
             && self.grpc_method.as_ref().is_none_or(|pattern| pattern.fits(method))
     }
+}
+
+/// Why no path is, or begins with, that text.
+fn no_path(text: &str, whole: bool) -> Option<String> {
+    if text.contains(['?', '#']) {
+        return Some(format!(
+            "`{text}` holds more than a path: `match.query` compares parameters of the query"
+        ));
+    }
+    // `OPTIONS *` asks for no path; every one begins with nothing.
+    if text.starts_with('/') || text == "*" || (text.is_empty() && !whole) {
+        return None;
+    }
+    Some(format!("`{text}` can never fit: paths begin with `/`, write `/{text}`"))
+}
+
+/// Why no host is, or begins with, that text.
+fn no_host(text: &str, whole: bool) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let (address, rest) = match lower.find(']') {
+        Some(end) if lower.starts_with('[') => lower.split_at(end + 1),
+        // Within brackets colons are of the address.
+        None if lower.starts_with('[') => (lower.as_str(), ""),
+        _ => ("", lower.as_str()),
+    };
+    if let Some((name, port)) = rest.split_once(':') {
+        return Some(if port.contains(':') {
+            format!("`{text}` can never fit: write an IPv6 address in brackets, `[{text}]`")
+        } else {
+            format!("`{text}` can never fit: the port is not compared, write `{address}{name}`")
+        });
+    }
+    if lower != text {
+        return Some(format!("`{text}` can never fit: hosts are compared in lower case, write `{lower}`"));
+    }
+    (text.is_empty() && whole).then(|| "is empty, which no host is: leave it out".to_owned())
 }
 
 /// Whether the message is one of gRPC, by its content type.
@@ -382,6 +435,14 @@ fn several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
     }
 }
 
+/// Refuses a list with nothing in it, which would mean all.
+fn filled<E: de::Error>(texts: Vec<String>) -> Result<Vec<String>, E> {
+    if texts.is_empty() {
+        return Err(E::custom("is an empty list: give one, or several, or leave it out for all"));
+    }
+    Ok(texts)
+}
+
 mod methods {
     use super::*;
 
@@ -394,7 +455,7 @@ mod methods {
             Method::from_str(&text.to_ascii_uppercase())
                 .map_err(|_| de::Error::custom(format!("`{text}` is no method")))
         };
-        several(from)?.into_iter().map(parse).collect()
+        filled(several(from)?)?.into_iter().map(parse).collect()
     }
 }
 
@@ -410,6 +471,6 @@ mod statuses {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<StatusRange>, D::Error> {
-        several(from)?.into_iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
+        filled(several(from)?)?.into_iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
     }
 }

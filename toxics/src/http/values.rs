@@ -20,6 +20,17 @@ use crate::units::ByteSize;
 pub struct OneOf<T>(pub Vec<T>);
 
 impl<T> OneOf<T> {
+    /// Refuses a list with nothing in it.
+    ///
+    /// # Errors
+    /// There is nothing to draw from.
+    pub(crate) fn unless_empty(&self, field: &str) -> Result<(), Invalid> {
+        if self.0.is_empty() {
+            return Err(Invalid::new(field, "is an empty list: give one, or several, or leave it out"));
+        }
+        Ok(())
+    }
+
     /// The one that is drawn; `None` if the list is empty.
     pub fn draw(&self, mut draws: Draws) -> Option<&T> {
         self.0.get(usize::try_from(draws.below(self.0.len() as u64)).unwrap_or(0))

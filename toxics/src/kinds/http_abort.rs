@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::http::codes::GrpcStatus;
 use crate::http::matching::is_grpc;
 use crate::http::values::{Headers, OneOf, Status};
@@ -51,6 +52,10 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 impl HttpToxic for HttpAbort {
     const KIND: &'static str = "http_abort";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.status.unless_empty("status")
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, _: Next) -> Answer {
         cx.acted();

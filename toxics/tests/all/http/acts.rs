@@ -244,6 +244,54 @@ fn the_host_is_one_in_either_version() {
 }
 
 #[test]
+fn what_can_never_fit_is_refused_with_the_remedy() {
+    for (kind, attributes, error) in [
+        ("http_abort", json!({"status": []}), "status: is an empty list: give one"),
+        ("http_status", json!({"status": []}), "status: is an empty list: give one"),
+    ] {
+        assert!(refused(kind, attributes).starts_with(error), "{kind}");
+    }
+    for (matcher, error) in [
+        (json!({"method": []}), "match.method: is an empty list: give one"),
+        (json!({"status": []}), "match.status: is an empty list: give one"),
+        (
+            json!({"path": "charge"}),
+            "match.path: `charge` can never fit: paths begin with `/`, write `/charge`",
+        ),
+        (json!({"path": {"prefix": "api/"}}), "match.path: `api/` can never fit"),
+        (json!({"path": ""}), "match.path: `` can never fit"),
+        (json!({"path": "/a?b=1"}), "match.path: `/a?b=1` holds more than a path: `match.query`"),
+        (json!({"path": {"prefix": "/a#b"}}), "match.path: `/a#b` holds more than a path"),
+        (
+            json!({"host": "Api.test"}),
+            "match.host: `Api.test` can never fit: hosts are compared in lower case",
+        ),
+        (json!({"host": "api.test:80"}), "match.host: `api.test:80` can never fit: the port is not compared"),
+        (json!({"host": {"prefix": "api:8"}}), "match.host: `api:8` can never fit"),
+        (json!({"host": "[::1]:80"}), "match.host: `[::1]:80` can never fit"),
+        (
+            json!({"host": "::1"}),
+            "match.host: `::1` can never fit: write an IPv6 address in brackets, `[::1]`",
+        ),
+        (json!({"host": ""}), "match.host: is empty"),
+    ] {
+        let said = refused("http_abort", json!({"match": matcher}));
+        assert!(said.starts_with(error), "{matcher}: {said}");
+    }
+    for matcher in [
+        json!({"path": "/", "host": "[::1]"}),
+        json!({"path": "*", "host": {"prefix": "[2001:"}}),
+        json!({"path": {"prefix": ""}, "host": {"prefix": ""}}),
+        json!({"path": {"regex": "charge$"}, "host": {"glob": "*.test"}}),
+        json!({"path": {"glob": "**/a?b"}, "host": "a_b.test"}),
+    ] {
+        let attributes = json!({"match": matcher});
+        let parsed = sabot_toxics::kind("http_abort").unwrap().parse(attributes.as_object().unwrap());
+        assert!(parsed.is_ok(), "{attributes}: {}", parsed.err().unwrap());
+    }
+}
+
+#[test]
 fn bytes_are_counted_in_bodies_only() {
     for kind in ["http_hang", "http_reset"] {
         for at in [json!({}), json!({"at": "request"}), json!({"at": "head"})] {

@@ -65,15 +65,12 @@ impl Match {
     /// # Errors
     /// The first field that can never hold.
     pub fn validate(&self) -> Result<(), Invalid> {
-        let fields: [(_, _, fn(&str, bool) -> Option<String>); 2] =
-            [("path", &self.path, no_path), ("host", &self.host, no_host)];
-        for (field, pattern, problem) in fields {
-            let literal = pattern.as_ref().and_then(Pattern::literal);
-            if let Some(message) = literal.and_then(|(text, whole)| problem(text, whole)) {
-                return Err(Invalid::new(field, message));
-            }
-        }
-        Ok(())
+        let refused = |field, pattern: &Option<Pattern>, problem: fn(&str, bool) -> Option<String>| {
+            let (text, whole) = pattern.as_ref()?.literal()?;
+            problem(text, whole).map(|message| Invalid::new(field, message))
+        };
+        let refusal = refused("path", &self.path, no_path).or_else(|| refused("host", &self.host, no_host));
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Whether the request is one that is meant, as far as its head tells.

@@ -191,9 +191,11 @@ fn a_request_that_is_not_acted_on_passes_as_it_is() {
     }
 }
 
+type Given = fn() -> Value;
+
 /// Ways to act on a body that comes down, beside those of the rows.
 #[rustfmt::skip]
-const AROUND: &[(&str, fn() -> Value)] = &[
+const AROUND: &[(&str, Given)] = &[
     ("http_body", || json!({"corrupt": 1})),
     ("http_body", || json!({"replace": "new"})),
     ("http_delay", || json!({"delay": 20, "at": "chunks"})),

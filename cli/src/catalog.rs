@@ -40,9 +40,13 @@ pub(crate) fn origin(kind: &Kind) -> String {
     format!("{phase}{classic}")
 }
 
-/// Attributes that show what the kind is for: the first one, at a size that is
-/// felt and does no harm.
+/// Attributes that show what the kind is for: its own example, or the first one, at a
+/// size that is felt and does no harm.
 pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
+    if !kind.example.is_empty() {
+        let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        return kind.example.iter().map(pair).collect();
+    }
     let of = |attribute: &Attribute| {
         let value = match (attribute.unit.as_str(), attribute.json.as_str()) {
             ("ms", _) => "100ms",
@@ -197,6 +201,13 @@ mod tests {
         );
         assert_eq!(shape[3], ("correlation", "number", "0", "0 – 1"));
         assert!(latency.iter().all(|attribute| !attribute.docs.is_empty()));
+    }
+
+    #[test]
+    fn samples_change_something_where_the_bare_kind_does_nothing() {
+        for name in ["header", "http_body", "http_headers", "http_rewrite", "http_stream", "modify_body"] {
+            assert!(!sample(sabot_toxics::kind(name).unwrap()).is_empty(), "{name}");
+        }
     }
 
     #[test]

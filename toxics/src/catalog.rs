@@ -45,6 +45,8 @@ pub struct Kind {
     pub phase: Phase,
     /// For kinds that Toxiproxy has: the attributes its routes show.
     pub classic: Option<&'static [&'static str]>,
+    /// Attributes with which it is shown in use, if it has its own mind about them.
+    pub example: &'static [(&'static str, &'static str)],
     /// What may become of the bytes.
     pub changes: Changes,
     /// Whether it acts on both directions, whatever its `stream`.
@@ -76,6 +78,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Stream,
             classic: T::CLASSIC,
+            example: &[],
             changes: T::CHANGES,
             both: T::BOTH,
             tls_step: None,
@@ -94,6 +97,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Connect,
             classic: None,
+            example: &[],
             changes: Changes::Timing,
             both: false,
             tls_step: None,
@@ -112,6 +116,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Tls,
             classic: None,
+            example: &[],
             changes: Changes::Timing,
             both: false,
             tls_step: Some(T::STEP),
@@ -130,6 +135,7 @@ impl Kind {
             name: T::KIND,
             phase: Phase::Http,
             classic: T::CLASSIC,
+            example: T::EXAMPLE,
             changes: Changes::Content,
             both: false,
             tls_step: None,
@@ -150,6 +156,7 @@ impl Kind {
                 if toxic.acts_before_answer() && matcher.needs_answer() {
                     return Err(too_late::<T>());
                 }
+                toxic.check_match(&matcher).map_err(|error| error.within("match"))?;
                 Ok(Settings::Http(Arc::new(toxic), Arc::new(matcher)))
             },
         }
@@ -230,11 +237,11 @@ fn with_match<T: HttpToxic>() -> Value {
     schema
 }
 
-/// Refuses a choice by status for what acts on the way up.
+/// Refuses a choice by status for what acts on the way up, or keeps from going up.
 fn too_late<T: HttpToxic>() -> Invalid {
     let message = format!(
-        "is known once the request has gone up, and {} changes what goes up: leave it out, or let the fault act \
-         on the answer if it has a `side`",
+        "is known once the request has gone up, and {} acts before that: leave it out, or let the fault act on \
+         the answer if it has a `side`",
         T::KIND
     );
     Invalid::new("match.status", message)
@@ -251,7 +258,9 @@ fn matching(value: Value) -> Result<Match, Invalid> {
         if !value.is_object() {
             return Err(Invalid::new("", "must be an object, such as {\"path\": \"/charge\"}"));
         }
-        typed::<Match>(value)
+        let matcher = typed::<Match>(value)?;
+        matcher.validate()?;
+        Ok(matcher)
     };
     read(value).map_err(|error| error.within("match"))
 }

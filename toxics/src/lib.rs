@@ -23,6 +23,7 @@ mod frame;
 pub mod http;
 mod invalid;
 pub mod kinds;
+mod merge;
 pub mod pipeline;
 pub mod plan;
 pub mod seed;

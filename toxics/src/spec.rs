@@ -6,6 +6,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Kind, Phase, Settings, find_kind};
+use crate::merge::merge;
 use crate::{Direction, Invalid, When};
 
 /// What is asked of a toxic. Read from JSON, YAML or TOML it is checked at
@@ -109,19 +110,15 @@ impl ToxicSpec {
         self.kind.parse(&self.attributes).map_err(|error| error.within("attributes"))
     }
 
-    /// This toxic with `changes` laid over its attributes; `null` brings back
-    /// the default.
+    /// This toxic with `changes` laid over its attributes: `null` brings back the
+    /// default, and of what is an object, such as `match`, only the fields that are given
+    /// change.
     ///
     /// # Errors
     /// The result does not fit the kind.
     pub fn with_attributes(&self, changes: &Map<String, Value>) -> Result<Self, Invalid> {
         let mut merged = self.attributes.clone();
-        for (key, value) in changes {
-            match value {
-                Value::Null => drop(merged.remove(key)),
-                value => drop(merged.insert(key.clone(), value.clone())),
-            }
-        }
+        merge(&mut merged, changes, self.kind.schema());
         let settings = self.kind.parse(&merged).map_err(|error| error.within("attributes"))?;
         Ok(Self { attributes: settings.attributes(), ..self.clone() })
     }

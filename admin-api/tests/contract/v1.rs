@@ -138,6 +138,28 @@ fn the_life_of_a_toxic() {
 }
 
 #[test]
+fn a_patch_leaves_what_it_does_not_name() {
+    let api = Api::start();
+    let proxy = r#"{"name":"p","protocol":"http","upstream":"localhost:1","enabled":false}"#;
+    let toxic = r#"{"type":"header","name":"h","attributes":{"headers":{"x-a":"1"},"match":{"path":"/a"}}}"#;
+    let user = r#"{"attributes":{"match":{"headers":{"x-user":7}}}}"#;
+    api.check(&[
+        ("POST /v1/proxies", proxy, 201, "*"),
+        ("POST /v1/proxies/p/toxics", toxic, 201, "*"),
+        ("PATCH /v1/proxies/p/toxics/h", user, 200, r#"*"match":{"path":"/a","headers":{"x-user":"7"}}*"#),
+        // Toxiproxy decodes into the map that is there, so keys stay there too.
+        ("POST /proxies/p/toxics/h", r#"{"attributes":{"headers":{"X-B":"2"}}}"#, 200, "*"),
+        ("POST /proxies/p/toxics/h", r#"{"attributes":{"match":{"path":{"prefix":"/b"}}}}"#, 200, "*"),
+        (
+            "GET /v1/proxies/p/toxics/h",
+            "",
+            200,
+            r#"*"headers":{"x-a":"1","x-b":"2"},"match":{"path":{"prefix":"/b"},"headers":{"x-user":"7"}}*"#,
+        ),
+    ]);
+}
+
+#[test]
 fn an_expiry_is_told() {
     let api = Api::with_redis();
     let body = r#"{"type":"latency","when":{"expires_after":"1m"}}"#;

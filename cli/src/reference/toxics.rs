@@ -44,9 +44,9 @@ fn matching(text: &mut String) {
     text.push_str(
         "\n## Match\n\nThe attribute `match` of toxics that act on HTTP requests. All fields are optional; those that are \
          given must all hold. A pattern is a text, which must be the whole value, or one of `{\"prefix\": …}`, \
-         `{\"glob\": …}` (`*` is anything but `/`, `**` anything at all, `?` one character) and `{\"regex\": …}` \
-         (unanchored, in the syntax of the Rust crate `regex`). On the command line dots lead inwards: \
-         `-a match.path.prefix=/api/`.\n\n| field | meaning |\n|---|---|\n",
+         `{\"glob\": …}` (`*` is anything but `/`, `**` anything at all, `?` one character, `[ab]` and \
+         `{a,b}` are themselves) and `{\"regex\": …}` (unanchored, in the syntax of the Rust crate \
+         `regex`). On the command line dots lead inwards: `-a match.path.prefix=/api/`.\n\n| field | meaning |\n|---|---|\n",
     );
     fields(&schema, text);
 }

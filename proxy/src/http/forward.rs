@@ -49,6 +49,10 @@ pub(super) async fn forward(
         head.version = Version::HTTP_2;
         session.changes.apply(&mut head);
         session.set_scheme(&mut head.uri);
+        if head.uri.authority().is_none() {
+            // A fault took the host away: h2 sends none only on behalf of HTTP/1.
+            head.version = Version::HTTP_11;
+        }
         send_http2(session, http::Request::from_parts(head, body), touched).await?
     } else {
         to_origin(&mut head)?;

@@ -313,3 +313,56 @@ async fn answers_that_have_no_body_get_none_from_a_fault() {
         controller.remove_toxic("p", kind).unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_fault_changes_the_host_that_goes_up() {
+    let upstream = Upstream::echo().await;
+    let (controller, proxy) = http_proxy(upstream.addr).await;
+    let matcher = json!({"headers": {"host": {"prefix": "test."}}});
+    let set = json!({"side": "request", "set": {"host": "other.example"}, "match": matcher});
+    controller.add_toxic("p", simple("http_headers", set)).unwrap();
+    let remove = attributes(json!({"set": null, "remove": ["host"]}));
+    for version in BOTH {
+        for kind in ["text/plain", "application/grpc"] {
+            let mut hosts = Vec::new();
+            for patch in [attributes(json!({"set": {"host": "other.example"}, "remove": []})), remove.clone()]
+            {
+                controller.update_toxic("p", "http_headers_downstream", patch).unwrap();
+                let mut client = Client::new(&proxy, version).await;
+                let request = client.request(Method::POST, "/s/m").header("content-type", kind);
+                let (answer, _) = whole(client.send(request.body(full("x")).unwrap()).await.unwrap()).await;
+                assert_eq!(answer.status().as_u16(), 200, "{version:?} {kind}");
+                let seen = upstream.last();
+                let authority = seen.uri.authority().map(ToString::to_string);
+                hosts.push(authority.into_iter().chain(values(&seen.headers, "host")).collect::<Vec<_>>());
+            }
+            assert_eq!(hosts, [vec!["other.example"], vec![]], "{version:?} {kind}");
+        }
+    }
+    assert_eq!(controller.toxic("p", "http_headers_downstream").unwrap().applied, 8);
+}
+
+#[tokio::test]
+async fn the_error_of_a_grpc_call_stays_one_head() {
+    let upstream = Upstream::new(|_| async {
+        let head = http::Response::builder().header("content-type", "application/grpc");
+        head.header("grpc-status", "5").body(empty()).unwrap()
+    })
+    .await;
+    let (controller, proxy) = http_proxy(upstream.addr).await;
+    for (kind, given) in [
+        ("http_delay", json!({"delay": 1, "at": "chunks"})),
+        ("http_truncate", json!({"bytes": 0})),
+        ("http_hang", json!({"at": "body"})),
+        ("http_reset", json!({"at": "head"})),
+        ("http_body", json!({"corrupt": 1})),
+        ("http_concurrency", json!({"limit": 9})),
+    ] {
+        controller.add_toxic("p", simple(kind, given)).unwrap();
+    }
+    let mut client = Client::new(&proxy, Version::HTTP_2).await;
+    let request = client.request(Method::POST, "/s/m").header("content-type", "application/grpc");
+    let answer = client.send(request.body(full("x")).unwrap()).await.unwrap();
+    assert!(http_body::Body::is_end_stream(answer.body()), "something came behind the head");
+    assert_eq!(values(answer.headers(), "grpc-status"), ["5"]);
+}

@@ -52,6 +52,22 @@ impl Body {
         Self(StreamBody::new(stream::unfold(state, step)).boxed_unsync())
     }
 
+    /// What `step` makes of this body, frame by frame, from the state that `begin` makes
+    /// of it. One that has ended stays as it is: gRPC knows its errors by a head that is
+    /// the end as well, and a body whose end is yet to come would make it two.
+    #[must_use]
+    pub fn through<S, Fut>(
+        self,
+        begin: impl FnOnce(Self) -> S,
+        step: impl FnMut(S) -> Fut + Send + 'static,
+    ) -> Self
+    where
+        S: Send + 'static,
+        Fut: Future<Output = Step<S>> + Send + 'static,
+    {
+        if self.0.is_end_stream() { self } else { Self::driven(begin(self), step) }
+    }
+
     /// A body that breaks off at once.
     #[must_use]
     pub fn broken(fault: Fault) -> Self {
@@ -113,8 +129,8 @@ impl Body {
     /// `on_cut` is called when it comes to that.
     #[must_use]
     pub fn cut(self, bytes: u64, fault: Fault, on_cut: impl FnOnce() + Send + 'static) -> Self {
-        let state = (Some((self, fault, on_cut)), bytes);
-        Self::driven(state, |(mut parts, left)| async move {
+        let begin = |body| (Some((body, fault, on_cut)), bytes);
+        self.through(begin, |(mut parts, left)| async move {
             let (mut body, fault, on_cut) = parts.take()?;
             if left == 0 && !body.0.is_end_stream() {
                 on_cut();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::request::Parts;
 
-use super::{Answer, Body, BoxFuture, Connection, Fault, HttpToxic, Match, Request, Tunnel};
+use super::{Answer, Body, BoxFuture, Connection, Fault, HttpToxic, Match, Request, Tunnel, host};
 use crate::catalog::{HttpSettings, Settings};
 use crate::plan::{Entry, Plan};
 use crate::seed::Draws;
@@ -213,6 +213,8 @@ impl Link {
 pub struct Chain {
     links: Vec<Link>,
     room: Room,
+    /// `Host` is there for the faults alone.
+    host_shown: bool,
     upstream: Box<dyn Fn(Request) -> BoxFuture<Answer> + Send + Sync>,
 }
 
@@ -249,11 +251,12 @@ impl Chain {
                 links.push(link);
             }
         }
-        (!links.is_empty()).then(|| Self { links, room, upstream: Box::new(upstream) })
+        (!links.is_empty()).then(|| Self { links, room, host_shown: false, upstream: Box::new(upstream) })
     }
 
     /// Sends the request on its way.
-    pub async fn run(self, request: Request) -> Answer {
+    pub async fn run(mut self, mut request: Request) -> Answer {
+        self.host_shown = host::show(&mut request);
         let chain = Arc::new(self);
         let answer = Next(Way::Chain { chain: Arc::clone(&chain), index: 0 }).run(request).await?;
         let Some(permit) = chain.room.take() else { return Ok(answer) };
@@ -301,8 +304,11 @@ impl Next {
     }
 }
 
-fn run(chain: Arc<Chain>, index: usize, request: Request) -> BoxFuture<Answer> {
-    let Some(link) = chain.links.get(index) else { return (chain.upstream)(request) };
+fn run(chain: Arc<Chain>, index: usize, mut request: Request) -> BoxFuture<Answer> {
+    let Some(link) = chain.links.get(index) else {
+        host::settle(&mut request, chain.host_shown);
+        return (chain.upstream)(request);
+    };
     let next = Next(Way::Chain { chain: Arc::clone(&chain), index: index + 1 });
     let (settings, cx) = (Arc::clone(&link.settings), link.cx.clone());
     if !link.matcher.needs_answer() {

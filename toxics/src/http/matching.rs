@@ -12,6 +12,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::Pattern;
+use crate::Invalid;
 
 /// Which requests a fault is meant for. All that is given must hold.
 ///
@@ -35,7 +36,7 @@ pub struct Match {
     pub query: BTreeMap<String, Pattern>,
     /// Headers of the request by name; one of a name's values must fit.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(with = "BTreeMap<String, Pattern>")]
+    #[schemars(with = "BTreeMap<String, Pattern>", extend("x-names" = "header"))]
     pub headers: BTreeMap<Header, Pattern>,
     /// Statuses of the answer: a number, `"5xx"`, `"500-504"`, or several. The fault
     /// then acts when the answer has come.
@@ -58,6 +59,19 @@ impl Match {
     /// Every field name, for suggestions.
     pub const FIELDS: [&'static str; 9] =
         ["method", "path", "host", "query", "headers", "status", "grpc_service", "grpc_method", "sticky"];
+
+    /// Refuses texts that no request can have in that place.
+    ///
+    /// # Errors
+    /// The first field that can never hold.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        let refused = |field, pattern: &Option<Pattern>, problem: fn(&str, bool) -> Option<String>| {
+            let (text, whole) = pattern.as_ref()?.literal()?;
+            problem(text, whole).map(|message| Invalid::new(field, message))
+        };
+        let refusal = refused("path", &self.path, no_path).or_else(|| refused("host", &self.host, no_host));
+        refusal.map_or(Ok(()), Err)
+    }
 
     /// Whether the request is one that is meant, as far as its head tells.
     #[must_use]
@@ -94,6 +108,42 @@ impl Match {
             && self.grpc_service.as_ref().is_none_or(|pattern| pattern.fits(service))
             && self.grpc_method.as_ref().is_none_or(|pattern| pattern.fits(method))
     }
+}
+
+/// Why no path is, or begins with, that text.
+fn no_path(text: &str, whole: bool) -> Option<String> {
+    if text.contains(['?', '#']) {
+        return Some(format!(
+            "`{text}` holds more than a path: `match.query` compares parameters of the query"
+        ));
+    }
+    // `OPTIONS *` asks for no path; every one begins with nothing.
+    if text.starts_with('/') || text == "*" || (text.is_empty() && !whole) {
+        return None;
+    }
+    Some(format!("`{text}` can never fit: paths begin with `/`, write `/{text}`"))
+}
+
+/// Why no host is, or begins with, that text.
+fn no_host(text: &str, whole: bool) -> Option<String> {
+    let lower = text.to_ascii_lowercase();
+    let (address, rest) = match lower.find(']') {
+        Some(end) if lower.starts_with('[') => lower.split_at(end + 1),
+        // Within brackets colons are of the address.
+        None if lower.starts_with('[') => (lower.as_str(), ""),
+        _ => ("", lower.as_str()),
+    };
+    if let Some((name, port)) = rest.split_once(':') {
+        return Some(if port.contains(':') {
+            format!("`{text}` can never fit: write an IPv6 address in brackets, `[{text}]`")
+        } else {
+            format!("`{text}` can never fit: the port is not compared, write `{address}{name}`")
+        });
+    }
+    if lower != text {
+        return Some(format!("`{text}` can never fit: hosts are compared in lower case, write `{lower}`"));
+    }
+    (text.is_empty() && whole).then(|| "is empty, which no host is: leave it out".to_owned())
 }
 
 /// Whether the message is one of gRPC, by its content type.
@@ -154,7 +204,8 @@ pub trait Head {
     fn query(&self) -> Option<&str>;
     /// The host, perhaps with a port, if the target itself names one.
     fn authority(&self) -> Option<&str>;
-    /// The values of the header of that name, which is in lower case.
+    /// The values of the header of that name, which is in lower case; for `host` what the
+    /// target names if there is no such header.
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]>;
 }
 
@@ -176,7 +227,10 @@ impl Head for request::Parts {
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes)
+        // Over HTTP/2 the target names the host.
+        let asked = (name == "host" && !self.headers.contains_key(name)).then(|| self.authority()).flatten();
+        let given = self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes);
+        given.chain(asked.map(str::as_bytes))
     }
 }
 
@@ -378,6 +432,14 @@ fn several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D:
     }
 }
 
+/// Refuses a list with nothing in it, which would mean all.
+fn filled<E: de::Error>(texts: Vec<String>) -> Result<Vec<String>, E> {
+    if texts.is_empty() {
+        return Err(E::custom("is an empty list: give one, or several, or leave it out for all"));
+    }
+    Ok(texts)
+}
+
 mod methods {
     use super::*;
 
@@ -390,7 +452,7 @@ mod methods {
             Method::from_str(&text.to_ascii_uppercase())
                 .map_err(|_| de::Error::custom(format!("`{text}` is no method")))
         };
-        several(from)?.into_iter().map(parse).collect()
+        filled(several(from)?)?.into_iter().map(parse).collect()
     }
 }
 
@@ -406,6 +468,6 @@ mod statuses {
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<StatusRange>, D::Error> {
-        several(from)?.into_iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
+        filled(several(from)?)?.into_iter().map(|text| text.parse().map_err(de::Error::custom)).collect()
     }
 }

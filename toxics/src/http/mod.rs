@@ -15,6 +15,7 @@
 //! - `pace`, `limit`, `events`: a body at a rate, requests at a rate, where events end
 //! - `frames`, `messages`: the frames of a WebSocket, and what becomes of its messages
 //! - `held`: what waits of a stream
+//! - `host`: the host that is asked for, in the one place where faults look
 
 pub mod body;
 pub mod chain;
@@ -24,6 +25,7 @@ pub mod content;
 pub(crate) mod events;
 pub(crate) mod frames;
 pub(crate) mod held;
+mod host;
 pub mod json;
 pub(crate) mod limit;
 pub mod matching;
@@ -68,6 +70,9 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
     const KIND: &'static str;
     /// For kinds that Toxiproxy or a fork of it has: the attributes its routes show.
     const CLASSIC: Option<&'static [&'static str]> = None;
+    /// Attributes with which it is shown in use, as the command line takes them; without
+    /// any, the first one that means something alone.
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[];
 
     /// Refuses settings that types alone allow.
     ///
@@ -77,10 +82,19 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
         Ok(())
     }
 
-    /// Whether it does something to what goes up: it cannot wait then for the status of
-    /// the answer to say who is meant, and `match.status` is refused.
+    /// Whether it does something to what goes up, or decides whether it does: it cannot
+    /// wait then for the status of the answer to say who is meant, and `match.status` is
+    /// refused.
     fn acts_before_answer(&self) -> bool {
         false
+    }
+
+    /// Refuses a `match` under which it could never act.
+    ///
+    /// # Errors
+    /// The first field of `match` that excludes all it acts on.
+    fn check_match(&self, _: &Match) -> Result<(), Invalid> {
+        Ok(())
     }
 
     /// Does to a request that was matched and drawn what the fault does. `next` is

@@ -23,12 +23,9 @@ pub(crate) fn paced<T: HttpToxic>(
     body: Body,
     rate: impl Fn(&T) -> Rate + Send + Sync + 'static,
 ) -> Body {
-    // What has ended has nothing to pace, and shall still say that it has.
-    if http_body::Body::is_end_stream(&body) {
-        return body;
-    }
     let link = Link { rate: Rate::default(), since: cx.now(), bytes: 0.0 };
-    Body::driven(Paced { cx, body, rate, rest: Bytes::new(), link, lifted: false }, Paced::step)
+    let begin = |body| Paced { cx, body, rate, rest: Bytes::new(), link, lifted: false };
+    body.through(begin, Paced::step)
 }
 
 struct Paced<F> {

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 /// What a text is compared with: a plain string is the whole text, an object says
 /// `exact`, `prefix`, `glob` or `regex`.
 ///
-/// In a glob `*` is anything but `/`, `**` anything at all, `?` one character.
+/// In a glob `*` is anything but `/`, `**` anything at all, `?` one character; all else,
+/// brackets and braces too, is itself.
 #[derive(Clone)]
 pub struct Pattern {
     kind: Kind,
@@ -45,6 +46,16 @@ impl Pattern {
     /// The pattern that only `text` fits.
     pub fn exact(text: impl Into<String>) -> Self {
         Self { kind: Kind::Exact, text: text.into(), regex: None }
+    }
+
+    /// The text that all that fits begins with, if it is written out, and whether it is
+    /// the whole.
+    pub(crate) fn literal(&self) -> Option<(&str, bool)> {
+        match self.kind {
+            Kind::Exact => Some((&self.text, true)),
+            Kind::Prefix => Some((&self.text, false)),
+            Kind::Glob | Kind::Regex => None,
+        }
     }
 
     /// Whether `text` fits.

@@ -9,14 +9,28 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::Response;
 use super::matching::Header;
+use crate::Invalid;
 use crate::seed::Draws;
+use crate::units::ByteSize;
 
 /// One value, or a list of which one is drawn for each request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OneOf<T>(pub Vec<T>);
 
 impl<T> OneOf<T> {
+    /// Refuses a list with nothing in it.
+    ///
+    /// # Errors
+    /// There is nothing to draw from.
+    pub(crate) fn unless_empty(&self, field: &str) -> Result<(), Invalid> {
+        if self.0.is_empty() {
+            return Err(Invalid::new(field, "is an empty list: give one, or several, or leave it out"));
+        }
+        Ok(())
+    }
+
     /// The one that is drawn; `None` if the list is empty.
     pub fn draw(&self, mut draws: Draws) -> Option<&T> {
         self.0.get(usize::try_from(draws.below(self.0.len() as u64)).unwrap_or(0))
@@ -94,6 +108,22 @@ pub enum Stop {
     Body,
 }
 
+impl Stop {
+    /// Refuses a count of bytes where none is counted.
+    ///
+    /// # Errors
+    /// It does not stop in the body.
+    pub(crate) fn check_after(self, after: ByteSize) -> Result<(), Invalid> {
+        if after.0 > 0 && self != Self::Body {
+            return Err(Invalid::new(
+                "after",
+                "counts bytes of the body: give `at` as body, or leave it out",
+            ));
+        }
+        Ok(())
+    }
+}
+
 /// The status of an answer, 200 to 599: those below are no answers yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub StatusCode);
@@ -138,10 +168,15 @@ impl Status {
     }
 }
 
+/// Whether nothing comes after the head of the answer, in either version of HTTP.
+pub(crate) fn is_complete(response: &Response) -> bool {
+    Status::is_bodiless(response.status()) || http_body::Body::is_end_stream(response.body())
+}
+
 /// Headers by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(transparent)]
-#[schemars(inline)]
+#[schemars(inline, extend("x-names" = "header"))]
 pub struct Headers(#[schemars(with = "BTreeMap<String, String>")] pub BTreeMap<Header, Text>);
 
 impl Headers {

@@ -93,6 +93,10 @@ impl HttpToxic for EnvoyFault {
         }
     }
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
         let headers = request.headers();
         let delay = self.delay(headers).filter(|(_, share)| drawn(&cx, "delay", *share));

@@ -38,6 +38,7 @@ pub enum Mode {
 
 impl HttpToxic for HeaderToxic {
     const KIND: &'static str = "header";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("headers.x-debug", "1")];
     const CLASSIC: Option<&'static [&'static str]> = Some(&["mode", "headers"]);
 
     fn validate(&self) -> Result<(), Invalid> {

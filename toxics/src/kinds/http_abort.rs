@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::http::codes::GrpcStatus;
 use crate::http::matching::is_grpc;
 use crate::http::values::{Headers, OneOf, Status};
@@ -16,7 +17,8 @@ use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request, Response};
 ///
 /// Of several statuses one is drawn for each request. A gRPC call is answered as gRPC
 /// does it, status 200 and `grpc-status`: the one given, or what its clients make of
-/// `status`. A request body is not read.
+/// `status`. A request body is not read. With `match.status` the request has gone up and
+/// been answered, and the answer is replaced.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpAbort {
@@ -50,6 +52,10 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 impl HttpToxic for HttpAbort {
     const KIND: &'static str = "http_abort";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.status.unless_empty("status")
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, _: Next) -> Answer {
         cx.acted();

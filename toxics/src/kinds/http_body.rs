@@ -75,7 +75,8 @@ impl HttpToxic for HttpBody {
             Side::Response => {
                 let asked_head = request.method() == Method::HEAD;
                 let response = next.run(request).await?;
-                if asked_head || Status::is_bodiless(response.status()) {
+                let none = response.body().is_end_stream() || Status::is_bodiless(response.status());
+                if asked_head || none {
                     return Ok(response);
                 }
                 let (mut head, body) = response.into_parts();
@@ -134,8 +135,8 @@ impl HttpBody {
 
     fn corrupted(&self, cx: Cx, body: Body) -> Body {
         let toxic = Corrupt { probability: self.corrupt, bits: 1 };
-        let state = (cx.seed("corrupt"), cx, toxic, body, None::<Hits>, 0);
-        Body::driven(state, |(seed, cx, toxic, mut body, mut hits, mut offset)| async move {
+        let begin = |body| (cx.seed("corrupt"), cx, toxic, body, None::<Hits>, 0);
+        body.through(begin, |(seed, cx, toxic, mut body, mut hits, mut offset)| async move {
             let frame = match body.next().await?.map(Frame::into_data) {
                 Ok(Ok(data)) if !data.is_empty() => {
                     let length = data.len() as u64;

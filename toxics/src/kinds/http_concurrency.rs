@@ -35,6 +35,10 @@ impl Default for HttpConcurrency {
 impl HttpToxic for HttpConcurrency {
     const KIND: &'static str = "http_concurrency";
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let Some(seat) = Seat::take(&cx, self.limit) else {
             cx.acted();

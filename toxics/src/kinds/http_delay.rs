@@ -45,7 +45,9 @@ impl HttpToxic for HttpDelay {
     const KIND: &'static str = "http_delay";
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
-        cx.acted();
+        if self.at != Place::Chunks {
+            cx.acted();
+        }
         let delay = self.drawn(&cx.seed("delay"), 0);
         match self.at {
             Place::Request => {
@@ -70,11 +72,13 @@ impl HttpDelay {
 
     fn chunks(self: Arc<Self>, cx: Cx, body: Body) -> Body {
         let seed = cx.seed("delay");
-        Body::driven((self, cx, seed, body, 0), |(toxic, cx, seed, mut body, offset)| async move {
+        let begin = |body| (self, cx, seed, body, 0);
+        body.through(begin, |(toxic, cx, seed, mut body, offset)| async move {
             let frame = body.next().await?;
             let length =
                 frame.as_ref().ok().and_then(|frame| frame.data_ref()).map_or(0, |data| data.len() as u64);
-            if length > 0 {
+            if length > 0 && !cx.is_over() {
+                cx.acted();
                 cx.wait(toxic.drawn(&seed, offset)).await;
             }
             Some((frame, (toxic, cx, seed, body, offset + length)))

@@ -17,7 +17,8 @@ use crate::http::{Answer, Cx, Fault, GoAway, HttpToxic, Next, Request};
 /// still in flight. With an `after` of 0 such a code comes instead of an answer: the
 /// request does not go up, and the GOAWAY tells the client that it was not taken up and
 /// may be sent again. HTTP/1.1 knows no codes: the connection closes after the answer.
-/// What was said stays so when the toxic is removed.
+/// `match.status` is refused then: there is no answer. What was said stays so when the
+/// toxic is removed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpGoaway {
@@ -37,12 +38,16 @@ impl Default for HttpGoaway {
 impl HttpToxic for HttpGoaway {
     const KIND: &'static str = "http_goaway";
 
+    fn acts_before_answer(&self) -> bool {
+        self.comes_instead()
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let number = cx.of_connection::<AtomicU64>().fetch_add(1, Ordering::Relaxed) + 1;
         if number < self.after {
             return next.run(request).await;
         }
-        if self.after == 0 && self.code != ErrorCode::NO_ERROR && request.version() == Version::HTTP_2 {
+        if self.comes_instead() && request.version() == Version::HTTP_2 {
             cx.acted();
             return Err(Fault::GoAway(self.code.0));
         }
@@ -53,5 +58,12 @@ impl HttpToxic for HttpGoaway {
             answer.extensions_mut().insert(GoAway(self.code.0));
         }
         Ok(answer)
+    }
+}
+
+impl HttpGoaway {
+    /// Whether it comes in the place of an answer.
+    fn comes_instead(&self) -> bool {
+        self.after == 0 && self.code != ErrorCode::NO_ERROR
     }
 }

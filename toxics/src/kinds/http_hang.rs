@@ -4,15 +4,17 @@ use http_body::Frame;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::http::values::Stop;
+use crate::Invalid;
+use crate::http::values::{Stop, is_complete};
 use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
 use crate::units::ByteSize;
 
 /// Lets requests hang.
 ///
 /// `at` says where: the request is never answered (and never goes up), the head of
-/// the answer comes and nothing more, or its body stops after some bytes. When the
-/// toxic is removed, what hung goes on where it stopped.
+/// the answer comes and nothing more, or its body stops after some bytes; an answer
+/// without a body is complete with its head and left alone. When the toxic is removed,
+/// what hung goes on where it stopped.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpHang {
@@ -24,6 +26,11 @@ pub struct HttpHang {
 
 impl HttpToxic for HttpHang {
     const KIND: &'static str = "http_hang";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("at", "body"), ("after", "1KiB")];
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.at.check_after(self.after)
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let after = match self.at {
@@ -35,13 +42,18 @@ impl HttpToxic for HttpHang {
             Stop::Head => 0,
             Stop::Body => self.after.0,
         };
-        Ok(next.run(request).await?.map(|body| hang(cx, body, after)))
+        let response = next.run(request).await?;
+        if is_complete(&response) {
+            return Ok(response);
+        }
+        Ok(response.map(|body| hang(cx, body, after)))
     }
 }
 
 /// The body, with a stop after `left` bytes.
 fn hang(cx: Cx, body: Body, left: u64) -> Body {
-    Body::driven((cx, body, Some(left), None), |(cx, mut body, mut left, mut rest)| async move {
+    let begin = |body| (cx, body, Some(left), None);
+    body.through(begin, |(cx, mut body, mut left, mut rest)| async move {
         if left == Some(0) {
             left = None;
             cx.acted();

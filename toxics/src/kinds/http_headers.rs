@@ -43,6 +43,7 @@ const HOP: [&str; 9] = [
 
 impl HttpToxic for HttpHeaders {
     const KIND: &'static str = "http_headers";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("set.x-debug", "1")];
 
     fn validate(&self) -> Result<(), Invalid> {
         let named = |headers: &Headers| headers.0.keys().cloned().collect::<Vec<_>>();

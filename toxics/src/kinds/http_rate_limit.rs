@@ -68,6 +68,10 @@ impl HttpToxic for HttpRateLimit {
         Ok(())
     }
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let Some(wait) = self.exceeded(&cx, &request) else { return next.run(request).await };
         cx.acted();

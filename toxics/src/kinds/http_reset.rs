@@ -3,16 +3,17 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::http::codes::ErrorCode;
-use crate::http::values::Stop;
+use crate::http::values::{Stop, is_complete};
 use crate::http::{Answer, Body, Cx, Fault, HttpToxic, Next, Request};
 use crate::units::ByteSize;
 
 /// Resets requests: RST_STREAM on HTTP/2, RST of the socket on HTTP/1.
 ///
 /// `at` says when: instead of sending the request up, after the head of the answer, or
-/// after some bytes of its body; an answer that is complete by then is left alone. What
-/// was reset stays so when the toxic is removed.
+/// after some bytes of its body; an answer that is complete by then, as one without a
+/// body is with its head, is left alone. What was reset stays so when the toxic is removed.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpReset {
@@ -32,6 +33,11 @@ impl Default for HttpReset {
 
 impl HttpToxic for HttpReset {
     const KIND: &'static str = "http_reset";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("at", "body"), ("after", "1KiB")];
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.at.check_after(self.after)
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let fault = Fault::Reset(self.code.0);
@@ -42,6 +48,9 @@ impl HttpToxic for HttpReset {
             }
             Stop::Head => {
                 let response = next.run(request).await?;
+                if is_complete(&response) {
+                    return Ok(response);
+                }
                 cx.acted();
                 Ok(response.map(|_| Body::broken(fault)))
             }

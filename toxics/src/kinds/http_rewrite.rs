@@ -42,6 +42,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 impl HttpToxic for HttpRewrite {
     const KIND: &'static str = "http_rewrite";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("add_prefix", "/v2")];
 
     fn validate(&self) -> Result<(), Invalid> {
         if !self.method.is_empty() {

@@ -76,6 +76,10 @@ impl Answers {
 impl HttpToxic for HttpStale {
     const KIND: &'static str = "http_stale";
 
+    fn acts_before_answer(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let asks = matches!(*request.method(), Method::GET | Method::HEAD);
         if !asks || request.headers().contains_key(RANGE) {
@@ -141,27 +145,30 @@ struct Pen {
 
 impl Pen {
     fn along(self, body: Body) -> Body {
-        Body::driven((Some(self), body), |(mut pen, mut body)| async move {
-            let frame = body.next().await;
-            match &frame {
-                Some(Ok(frame)) => {
-                    pen = match frame.data_ref() {
-                        Some(data) => pen.and_then(|pen| pen.write(data)),
-                        // Trailers are not kept, so nothing is.
-                        None => None,
-                    };
+        body.through(
+            |body| (Some(self), body),
+            |(mut pen, mut body)| async move {
+                let frame = body.next().await;
+                match &frame {
+                    Some(Ok(frame)) => {
+                        pen = match frame.data_ref() {
+                            Some(data) => pen.and_then(|pen| pen.write(data)),
+                            // Trailers are not kept, so nothing is.
+                            None => None,
+                        };
+                    }
+                    Some(Err(_)) => pen = None,
+                    None => {}
                 }
-                Some(Err(_)) => pen = None,
-                None => {}
-            }
-            // Nobody may ask for the end of a body whose length is known.
-            if (frame.is_none() || body.is_end_stream())
-                && let Some(pen) = pen.take()
-            {
-                pen.done();
-            }
-            Some((frame?, (pen, body)))
-        })
+                // Nobody may ask for the end of a body whose length is known.
+                if (frame.is_none() || body.is_end_stream())
+                    && let Some(pen) = pen.take()
+                {
+                    pen.done();
+                }
+                Some((frame?, (pen, body)))
+            },
+        )
     }
 
     fn write(mut self, data: &Bytes) -> Option<Self> {

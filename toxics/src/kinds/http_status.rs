@@ -5,6 +5,7 @@ use http::{Method, StatusCode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::http::values::{OneOf, Status};
 use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
 
@@ -29,6 +30,10 @@ impl Default for HttpStatus {
 
 impl HttpToxic for HttpStatus {
     const KIND: &'static str = "http_status";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.status.unless_empty("status")
+    }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let head = request.method() == Method::HEAD;

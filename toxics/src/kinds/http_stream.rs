@@ -20,6 +20,12 @@ use crate::{Invalid, Seed};
 /// each chunk is one. An event leaves when it is complete; one longer than 64 KiB is
 /// passed on as it comes. Removing the toxic lets go of what it holds, and the rest
 /// passes untouched.
+///
+/// `stall` sends nothing more; what came meanwhile follows when the toxic is removed.
+/// `close` and `reset` end the answer before it is complete: over HTTP/1 `close` closes the
+/// connection (FIN) and `reset` resets it (RST); over HTTP/2 the connection stays, and both
+/// are an RST_STREAM with INTERNAL_ERROR, for a stream has no other end that is not a good
+/// one.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HttpStream {
@@ -79,7 +85,7 @@ impl HttpToxic for HttpStream {
             response.headers_mut().remove(CONTENT_LENGTH);
         }
         let framing = Framing::of(response.headers());
-        Ok(response.map(|body| Body::driven(Events::new(self, cx, body, framing), Events::step)))
+        Ok(response.map(|body| body.through(|body| Events::new(self, cx, body, framing), Events::step)))
     }
 }
 

@@ -25,6 +25,7 @@ pub struct ModifyBody {
 
 impl HttpToxic for ModifyBody {
     const KIND: &'static str = "modify_body";
+    const EXAMPLE: &'static [(&'static str, &'static str)] = &[("body", "no")];
     const CLASSIC: Option<&'static [&'static str]> = Some(&["body", "content_encoding", "content_type"]);
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {

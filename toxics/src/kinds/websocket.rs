@@ -12,7 +12,7 @@ use crate::http::frames::LONGEST_CONTROL;
 use crate::http::messages::{Disturb, Fate, Unit, disturbed};
 use crate::http::tunnel::Tunnel;
 use crate::http::values::Side;
-use crate::http::{Answer, Cx, HttpToxic, Next, Request};
+use crate::http::{Answer, Cx, HttpToxic, Match, Next, Request};
 use crate::seed::Draws;
 use crate::units::Millis;
 
@@ -130,6 +130,13 @@ impl HttpToxic for Websocket {
             return Err(Invalid::new("reason", "belongs to a close: give `close` a code, such as 1011"));
         }
         Ok(())
+    }
+
+    fn check_match(&self, matcher: &Match) -> Result<(), Invalid> {
+        if matcher.answer(StatusCode::SWITCHING_PROTOCOLS) {
+            return Ok(());
+        }
+        Err(Invalid::new("status", "is 101 where a WebSocket opens, and nothing else is meant: leave it out"))
     }
 
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {

@@ -130,6 +130,58 @@ fn refusals_say_what_is_meant() {
 }
 
 #[test]
+fn changes_keep_what_they_do_not_name() {
+    let old = json!({
+        "set": {"x-a": "1", "x-b": "2"},
+        "match": {
+            "method": "POST",
+            "path": {"prefix": "/api/"},
+            "query": {"id": "7"},
+            "headers": {"x-user": "7", "x-team": {"glob": "a*"}},
+        },
+    });
+    let headers = |headers: Value| json!({"headers": headers});
+    let (user, team) = (json!("7"), json!({"glob": "a*"}));
+    for (change, field, expected) in [
+        (json!({"match": headers(json!({"x-user": 8}))}), "headers", json!({"x-user": "8", "x-team": team})),
+        (
+            json!({"match": headers(json!({"X-User": "8"}))}),
+            "headers",
+            json!({"x-user": "8", "x-team": team}),
+        ),
+        (json!({"match": headers(json!({"X-Team": null}))}), "headers", json!({"x-user": user})),
+        (json!({"match": {"headers": null}}), "headers", Value::Null),
+        (json!({"match": {"path": {"glob": "/a*"}}}), "path", json!({"glob": "/a*"})),
+        (json!({"match": {"path": "/a"}}), "path", json!("/a")),
+        (json!({"match": {"path": null}}), "path", Value::Null),
+        (json!({"match": {"method": ["GET"]}}), "method", json!(["GET"])),
+        (json!({"match": {"query": {"ID": "8"}}}), "query", json!({"id": "7", "ID": "8"})),
+        (json!({"match": {"grpc_method": "Get"}}), "grpc_method", json!("Get")),
+    ] {
+        let before = toxic("http_headers", old.clone());
+        let after = before.with_attributes(change.as_object().unwrap()).unwrap();
+        let mut expected_all = before.attributes.clone();
+        match expected {
+            Value::Null => drop(expected_all["match"].as_object_mut().unwrap().shift_remove(field)),
+            value => expected_all["match"][field] = value,
+        }
+        assert_eq!(after.attributes, expected_all, "{change}");
+    }
+    let before = toxic("http_headers", old);
+    let change = json!({"set": {"X-A": null, "x-c": "3"}, "match": null});
+    let after = before.with_attributes(change.as_object().unwrap()).unwrap();
+    assert_eq!(after.attributes["set"], json!({"x-b": "2", "x-c": "3"}));
+    assert_eq!(after.attributes["match"], json!({}));
+    // A value that is any JSON is one value: `null` means something in it.
+    let before = toxic("http_body", json!({"merge": {"a": 1, "b": {"c": 2}}}));
+    let change = json!({"merge": {"b": {"d": null}}});
+    let after = before.with_attributes(change.as_object().unwrap()).unwrap();
+    assert_eq!(after.attributes["merge"], change["merge"]);
+    let refused = before.with_attributes(json!({"match": {"pth": 1}}).as_object().unwrap()).unwrap_err();
+    assert_eq!(refused.field, "attributes.match.pth");
+}
+
+#[test]
 fn a_name_cannot_redraw_a_terminal() {
     let error = serde_json::from_value::<ToxicSpec>(json!({"type": "noop", "name": "a\u{1b}[2J"}));
     assert!(error.unwrap_err().to_string().contains("name: must not hold control characters"));

@@ -110,3 +110,26 @@ fn a_status_is_matched_when_the_answer_has_come() {
     let world = given(json!("5xx"), true);
     assert_eq!([200, 500, 500].map(|status| ask(&world, status)), [200, 418, 500]);
 }
+
+#[test]
+fn a_status_is_the_one_that_the_toxics_behind_have_left() {
+    let status = json!({"type": "http_status", "attributes": {"status": 500}});
+    let delay = |status: u16| {
+        let attributes = json!({"delay": 20, "at": "response", "match": {"status": status}});
+        json!({"type": "http_delay", "attributes": attributes})
+    };
+    let abort = json!({"type": "http_abort", "attributes": {"status": 500}});
+    let before = json!({"type": "http_delay", "attributes": {"delay": 20}});
+    for (toxics, waited) in [
+        ([status.clone(), delay(200)], true),
+        ([status.clone(), delay(500)], false),
+        ([delay(500), status.clone()], true),
+        ([delay(200), status], false),
+        ([before.clone(), abort.clone()], true),
+        ([abort, before], false),
+    ] {
+        let world = World::new(plan(toxics.clone().map(spec)));
+        assert_eq!(world.send(1, get("/")).unwrap().status(), 500);
+        assert_eq!(world.now() > crate::support::at_ms(0.0), waited, "{toxics:?}");
+    }
+}

@@ -162,6 +162,8 @@ pub(crate) struct Seen<Head> {
     pub(crate) broke: Option<Fault>,
     /// When the body was over.
     pub(crate) ended: Time,
+    /// The head was the end as well.
+    pub(crate) bare: bool,
 }
 
 impl<Head> Seen<Head> {
@@ -346,7 +348,8 @@ impl World {
 /// Reads a message to its end.
 async fn read<Head>(shell: &Arc<dyn Shell>, (head, mut body): (Head, Body)) -> Seen<Head> {
     let at = shell.now();
-    let mut seen = Seen { head, at, chunks: Vec::new(), trailers: None, broke: None, ended: at };
+    let bare = http_body::Body::is_end_stream(&body);
+    let mut seen = Seen { head, at, chunks: Vec::new(), trailers: None, broke: None, ended: at, bare };
     while let Some(frame) = body.next().await {
         match frame {
             Ok(frame) => match frame.into_data() {

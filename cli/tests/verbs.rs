@@ -94,6 +94,24 @@ fn a_toxic_lives_from_add_to_remove() {
 }
 
 #[test]
+fn text_arrives_as_it_was_typed() {
+    let server = Server::start(&[]);
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    let set = ["-a", "set.x-version=1.10", "-a", "match.query.a.b=1e3", "-n", "h", "web"];
+    let added = server.json(&[&["t", "a", "-t", "http_headers"][..], &set].concat());
+    assert_eq!(added["attributes"]["set"], json!({"x-version": "1.10"}));
+    assert_eq!(added["attributes"]["match"], json!({"query": {"a.b": "1e3"}}));
+    let set = ["-a", "set.x-version=12345678901234567890123", "-n", "h", "web"];
+    let updated = server.json(&[&["t", "u"][..], &set].concat());
+    assert_eq!(updated["attributes"]["set"]["x-version"], "12345678901234567890123");
+    let body = ["-a", "body={\"error\":\"down\"}", "-n", "abort", "web"];
+    let added = server.json(&[&["t", "a", "-t", "http_abort"][..], &body].concat());
+    assert_eq!(added["attributes"]["body"], "{\"error\":\"down\"}");
+    let updated = server.json(&["t", "u", "-a", "body=null", "-n", "abort", "web"]);
+    assert_ne!(updated["attributes"]["body"], added["attributes"]["body"]);
+}
+
+#[test]
 fn refusals_say_what_to_do() {
     let server = Server::start(&[]);
     server.says(&["c", "-l", "localhost:0", "-u", "localhost:1", "db"]);

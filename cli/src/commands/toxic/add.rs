@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Run, VALUES_HELP, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
+use crate::shape::Shape;
 use crate::{pairs, words};
 
 /// Add a toxic to a proxy
@@ -29,7 +30,7 @@ pub(crate) struct Add {
     toxicity: f64,
     /// An attribute; may be given several times
     #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
-    attributes: Vec<(String, Value)>,
+    attributes: Vec<pairs::Pair>,
     /// A condition; may be given several times
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pairs::parse_when)]
     when: Vec<(String, Value)>,
@@ -54,8 +55,8 @@ impl Run for Add {
             name: self.name,
             stream: if self.upstream { Direction::Upstream } else { Direction::Downstream },
             toxicity: self.toxicity,
-            attributes: pairs::map(&self.attributes),
-            when: pairs::map(&self.when),
+            attributes: pairs::map(&self.attributes, Shape::of_kind(&self.kind)),
+            when: self.when.into_iter().collect(),
             ..NewToxic::new(self.kind)
         };
         block_on(async {

@@ -42,6 +42,15 @@ pub(crate) fn state(enabled: bool) -> &'static str {
     if enabled { "enabled" } else { "disabled" }
 }
 
+/// `http`, `tcp + tls`; none for plain TCP.
+pub(crate) fn protocol(proxy: &Proxy) -> Option<String> {
+    match (proxy.protocol.as_str(), proxy.tls.is_some()) {
+        ("tcp", false) => None,
+        (protocol, false) => Some(protocol.to_owned()),
+        (protocol, true) => Some(format!("{protocol} + tls")),
+    }
+}
+
 /// `↓ slow, ↑ cut`: what is on a proxy, with the way that it acts on.
 pub(crate) fn toxic_names(proxy: &Proxy) -> String {
     let named = |toxic: &Toxic| format!("{} {}", arrow(toxic.stream), toxic.name);

@@ -54,6 +54,24 @@ fn a_cap_on_faults_is_shown() {
 }
 
 #[test]
+fn what_is_not_plain_tcp_is_marked() {
+    let server = Server::start(&[]);
+    server.says(&["create", "-l", "localhost:0", "-u", &echo(), "db"]);
+    assert!(!server.says(&["list"]).contains("PROTOCOL"));
+    assert!(!server.says(&["inspect", "db"]).contains("protocol"));
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    server.says(&["create", "--tls", "passthrough", "-l", "localhost:0", "-u", &echo(), "safe"]);
+    let table = server.says(&["list"]);
+    let row = |name: &str| {
+        let row = table.lines().find(|line| line.starts_with(name)).unwrap();
+        row.split_once("enabled").unwrap().0.trim_end().to_owned()
+    };
+    assert!(table.contains("PROTOCOL") && row("db").ends_with("  tcp"), "{table}");
+    assert!(row("web").ends_with("  http") && row("safe").ends_with("  tcp + tls"), "{table}");
+    assert!(server.says(&["inspect", "web"]).contains("\nprotocol: http\n"));
+}
+
+#[test]
 fn a_toxic_lives_from_add_to_remove() {
     let server = Server::start(&[]);
     server.says(&["c", "-l", "localhost:0", "-u", &echo(), "db"]);

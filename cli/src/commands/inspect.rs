@@ -39,6 +39,9 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     let state = if proxy.enabled { state.green().to_string() } else { state.red().to_string() };
     writeln!(out, "{}  {state}", proxy.name.bold())?;
     writeln!(out, "{} → {}", proxy.listen, proxy.upstream)?;
+    if proxy.protocol != "tcp" {
+        writeln!(out, "protocol: {}", proxy.protocol)?;
+    }
     if let Some(tls) = &proxy.tls {
         writeln!(out, "tls: {}", words::tls(tls))?;
     }

@@ -104,6 +104,17 @@ fn a_toxic_lives_from_add_to_remove() {
     let said = server.json(&["toxic", "u", "-n", "slow", "--when", "first=null", "db"]);
     assert_eq!(said["when"], json!({"duration": 5000}));
 
+    let said = server.says(&["toxic", "add", "-t", "latency", "-n", "bare", "db"]);
+    assert_eq!(said, "added bare (downstream) to db\n");
+    let said = server.says(&["toxic", "add", "-t", "latency", "-a", "latency=0", "-n", "named", "db"]);
+    assert_eq!(said, "added named (downstream, latency=0ms) to db\n");
+    let said = server.says(&["t", "u", "-n", "bare", "--toxicity", "0.5", "db"]);
+    assert_eq!(said, "updated bare on db: defaults, 50% of connections\n");
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    server.says(&["toxic", "add", "-t", "http_abort", "-n", "down", "web"]);
+    let said = server.says(&["t", "u", "-n", "down", "-a", "status=500", "web"]);
+    assert_eq!(said, "updated down on web: status=500, 100% of requests\n");
+
     let table = server.says(&["inspect", "db"]);
     assert!(table.contains("slow") && table.contains("duration=5s") && table.contains("50%"), "{table}");
     assert_eq!(server.says(&["t", "d", "-n", "slow", "db"]), "removed slow from db\n");

@@ -21,7 +21,7 @@ pub(crate) struct Update {
     /// The toxic
     #[arg(short, long, alias = "toxicName")]
     name: String,
-    /// The new share of connections, 0 to 1
+    /// The new share of connections, or of requests for kinds that act on HTTP, 0 to 1
     #[arg(long, visible_alias = "tox", value_name = "SHARE")]
     toxicity: Option<f64>,
     /// An attribute; may be given several times, null brings back its default
@@ -55,11 +55,8 @@ impl Run for Update {
             let toxic = updated.map_err(Failure::from)?;
             cx.output.answer(&toxic, |out| {
                 let (share, attributes) = (words::share(toxic.toxicity), words::attributes(&toxic));
-                writeln!(
-                    out,
-                    "updated {} on {}: {attributes}, {share} of connections",
-                    toxic.name, self.proxy
-                )
+                let taken = words::taken(&toxic);
+                writeln!(out, "updated {} on {}: {attributes}, {share} of {taken}", toxic.name, self.proxy)
             })
         })
     }

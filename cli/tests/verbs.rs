@@ -123,6 +123,20 @@ fn a_toxic_lives_from_add_to_remove() {
 }
 
 #[test]
+fn a_long_value_widens_its_own_row_alone() {
+    let server = Server::start(&[]);
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    let path = format!("match.path=/{}", "a".repeat(300));
+    server.says(&["toxic", "add", "-t", "http_abort", "-n", "long", "-a", &path, "web"]);
+    server.says(&["toxic", "add", "-t", "http_delay", "-n", "short", "-a", "delay=50ms", "web"]);
+    let table = server.says(&["inspect", "web"]);
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(row("long").contains(&"a".repeat(300)), "{table}");
+    assert!(row("short").ends_with("  delay=50ms") && row("short").len() < 100, "{table}");
+    assert!(row("TOXIC").len() < 100, "{table}");
+}
+
+#[test]
 fn text_arrives_as_it_was_typed() {
     let server = Server::start(&[]);
     server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
@@ -150,6 +164,14 @@ fn refusals_say_what_to_do() {
             &["attributes.latncy", "did you mean `latency`?", "sabot kinds"][..],
         ),
         (&["toxic", "add", "-t", "latency", "-w", "frist=5", "db"], &["when.frist", "did you mean `first`?"]),
+        (
+            &["toxic", "add", "-t", "latency", "-w", "first=x", "db"],
+            &["when.first", "must be a whole number, 0 or more, not \"x\""],
+        ),
+        (
+            &["create", "-u", "localhost:1", "--tls", "terminate=1", "tls"],
+            &["terminate: must be an object, not 1"],
+        ),
         (&["toxic", "add", "-t", "latency", "nope"], &["there is no proxy `nope`", "`sabot list`"]),
         (&["toxic", "remove", "-n", "nope", "db"], &["there is no toxic `nope`", "`sabot inspect PROXY`"]),
         (&["toxic", "update", "-n", "nope", "db"], &["nothing to change"]),

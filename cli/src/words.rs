@@ -67,9 +67,14 @@ fn arrow(stream: Direction) -> &'static str {
 
 /// `latency=50ms jitter=5ms`: what differs from the kind's defaults, with units.
 pub(crate) fn attributes(toxic: &Toxic) -> String {
+    changed(toxic, &Map::new())
+}
+
+/// As [`attributes`], with those that were `given`, defaults or not.
+pub(crate) fn changed(toxic: &Toxic, given: &Map<String, Value>) -> String {
     let loud = pairs(toxic, |name, value| {
         let property = property(toxic, name);
-        !property.is_some_and(|property| is_default(&property["default"], value))
+        given.contains_key(name) || !property.is_some_and(|property| is_default(&property["default"], value))
     });
     match (loud.is_empty(), toxic.attributes.is_empty()) {
         (true, true) => "–".to_owned(),

@@ -110,6 +110,8 @@ fn a_toxic_lives_from_add_to_remove() {
     assert_eq!(said, "added named (downstream, latency=0ms) to db\n");
     let said = server.says(&["t", "u", "-n", "bare", "--toxicity", "0.5", "db"]);
     assert_eq!(said, "updated bare on db: defaults, 50% of connections\n");
+    let said = server.says(&["t", "u", "-n", "bare", "-a", "jitter=0", "db"]);
+    assert_eq!(said, "updated bare on db: jitter=0ms, 50% of connections\n");
     server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
     server.says(&["toxic", "add", "-t", "http_abort", "-n", "down", "web"]);
     let said = server.says(&["t", "u", "-n", "down", "-a", "status=500", "web"]);

@@ -51,10 +51,11 @@ impl Run for Update {
                 }
             };
             let patch = self.patch(shape.of_change());
+            let given = patch.attributes.clone().unwrap_or_default();
             let updated = client.update_toxic(&self.proxy, &self.name, &patch).await;
             let toxic = updated.map_err(Failure::from)?;
             cx.output.answer(&toxic, |out| {
-                let (share, attributes) = (words::share(toxic.toxicity), words::attributes(&toxic));
+                let (share, attributes) = (words::share(toxic.toxicity), words::changed(&toxic, &given));
                 let taken = words::taken(&toxic);
                 writeln!(out, "updated {} on {}: {attributes}, {share} of {taken}", toxic.name, self.proxy)
             })

@@ -91,11 +91,7 @@ fn part(text: &str) -> Result<Pair, String> {
     }
 }
 
-fn tls(
-    parts: &[Pair],
-    certs: &[PathBuf],
-    keys: &[PathBuf],
-) -> anyhow::Result<Option<Map<String, Value>>> {
+fn tls(parts: &[Pair], certs: &[PathBuf], keys: &[PathBuf]) -> anyhow::Result<Option<Map<String, Value>>> {
     if certs.len() != keys.len() {
         let message = format!("{} certificates are given and {} keys", certs.len(), keys.len());
         return Err(Failure::new(message, "each --tls-cert needs its --tls-key").into());

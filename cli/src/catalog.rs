@@ -3,6 +3,8 @@
 use sabot_toxics::{Kind, Phase};
 use serde_json::Value;
 
+use crate::shape::Shape;
+
 /// What is told of one attribute.
 pub(crate) struct Attribute {
     pub name: String,
@@ -65,7 +67,7 @@ pub(crate) fn sample(kind: &Kind) -> Vec<(String, String)> {
     // An attribute may mean nothing without another.
     let alone = |(name, value): &(String, String)| {
         let pair = crate::pairs::parse(&format!("{name}={value}"));
-        pair.is_ok_and(|pair| kind.parse(&crate::pairs::map(&[pair])).is_ok())
+        pair.is_ok_and(|pair| kind.parse(&crate::pairs::map(&[pair], Shape::of(kind.schema()))).is_ok())
     };
     attributes(kind).iter().filter_map(of).find(alone).into_iter().collect()
 }
@@ -185,7 +187,7 @@ fn text(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{attributes, sample};
+    use super::{Shape, attributes, sample};
 
     #[test]
     fn schemas_read_as_attributes() {
@@ -217,7 +219,7 @@ mod tests {
                 .iter()
                 .map(|(key, value)| crate::pairs::parse(&format!("{key}={value}")).unwrap())
                 .collect();
-            if let Err(error) = kind.parse(&crate::pairs::map(&pairs)) {
+            if let Err(error) = kind.parse(&crate::pairs::map(&pairs, Shape::of(kind.schema()))) {
                 panic!("{}: {error}", kind.name);
             }
         }

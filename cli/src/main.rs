@@ -22,6 +22,7 @@ mod pairs;
 #[cfg(test)]
 mod reference;
 mod serve;
+mod shape;
 mod span;
 mod table;
 mod words;

@@ -42,6 +42,15 @@ pub(crate) fn state(enabled: bool) -> &'static str {
     if enabled { "enabled" } else { "disabled" }
 }
 
+/// `http`, `tcp + tls`; none for plain TCP.
+pub(crate) fn protocol(proxy: &Proxy) -> Option<String> {
+    match (proxy.protocol.as_str(), proxy.tls.is_some()) {
+        ("tcp", false) => None,
+        (protocol, false) => Some(protocol.to_owned()),
+        (protocol, true) => Some(format!("{protocol} + tls")),
+    }
+}
+
 /// `↓ slow, ↑ cut`: what is on a proxy, with the way that it acts on.
 pub(crate) fn toxic_names(proxy: &Proxy) -> String {
     let named = |toxic: &Toxic| format!("{} {}", arrow(toxic.stream), toxic.name);
@@ -58,22 +67,44 @@ fn arrow(stream: Direction) -> &'static str {
 
 /// `latency=50ms jitter=5ms`: what differs from the kind's defaults, with units.
 pub(crate) fn attributes(toxic: &Toxic) -> String {
-    let kind = sabot_toxics::kind(&toxic.kind);
-    let schema = kind.map(|kind| &kind.schema()["properties"]);
-    let pair = |(name, value): (&String, &Value)| {
-        let property = schema.map(|properties| &properties[name]);
-        // What equals its default says nothing, unless nothing else is there to say.
-        let quiet = property.is_some_and(|property| is_default(&property["default"], value));
-        let unit = property.and_then(|property| property["x-unit"].as_str()).unwrap_or_default();
-        (quiet, format!("{name}={}", quantity(value, unit)))
-    };
-    let pairs: Vec<_> = toxic.attributes.iter().map(pair).collect();
-    let loud: Vec<_> = pairs.iter().filter(|(quiet, _)| !quiet).map(|(_, text)| text.as_str()).collect();
-    match (loud.is_empty(), pairs.first()) {
-        (true, Some((_, first))) => first.clone(),
-        (true, None) => "–".to_owned(),
-        _ => loud.join(" "),
+    changed(toxic, &Map::new())
+}
+
+/// As [`attributes`], with those that were `given`, defaults or not.
+pub(crate) fn changed(toxic: &Toxic, given: &Map<String, Value>) -> String {
+    let loud = pairs(toxic, |name, value| {
+        let property = property(toxic, name);
+        given.contains_key(name) || !property.is_some_and(|property| is_default(&property["default"], value))
+    });
+    match (loud.is_empty(), toxic.attributes.is_empty()) {
+        (true, true) => "–".to_owned(),
+        (true, false) => "defaults".to_owned(),
+        (false, _) => loud,
     }
+}
+
+/// As [`attributes`], of those that were `given` alone, defaults or not; empty if none was.
+pub(crate) fn given(toxic: &Toxic, given: &Map<String, Value>) -> String {
+    pairs(toxic, |name, _| given.contains_key(name))
+}
+
+fn pairs(toxic: &Toxic, shown: impl Fn(&str, &Value) -> bool) -> String {
+    let pair = |(name, value): (&String, &Value)| {
+        let unit = property(toxic, name).and_then(|property| property["x-unit"].as_str());
+        format!("{name}={}", quantity(value, unit.unwrap_or_default()))
+    };
+    let pairs = toxic.attributes.iter().filter(|(name, value)| shown(name, value)).map(pair);
+    pairs.collect::<Vec<_>>().join(" ")
+}
+
+fn property(toxic: &Toxic, name: &str) -> Option<&'static Value> {
+    sabot_toxics::kind(&toxic.kind)?.schema()["properties"].get(name)
+}
+
+/// What a share of the toxic is a share of.
+pub(crate) fn taken(toxic: &Toxic) -> &'static str {
+    let http = sabot_toxics::kind(&toxic.kind).is_some_and(|kind| kind.phase == sabot_toxics::Phase::Http);
+    if http { "requests" } else { "connections" }
 }
 
 fn is_default(default: &Value, value: &Value) -> bool {

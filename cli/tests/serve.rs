@@ -78,6 +78,21 @@ fn a_bad_config_stops_the_start() {
         "{said}"
     );
 
+    // What only the proxies know of each other, of the only one and of one of several.
+    let cap = |name: &str| {
+        format!(
+            "  - name: {name}\n    upstream: localhost:1\n    max_active_faults: 3\n    listen: localhost:0\n"
+        )
+    };
+    let first = "  - {name: a, upstream: \"localhost:1\", listen: \"localhost:0\"}\n";
+    for (before, place) in [("", "4:24: proxies[0]"), (first, "5:24: proxies[1]")] {
+        let config = write(directory.path(), "cap.yaml", &format!("proxies:\n{before}{}", cap("b")));
+        let assert = sabot().args(["serve", "--port=0", "--config", &config]).assert().code(1);
+        let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        let place = format!("{config}:{place}.max_active_faults: counts requests");
+        assert!(said.contains(&place), "{said}");
+    }
+
     let assert = sabot().args(["serve", "--config", "/no/such.json"]).assert().code(1);
     let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(said.contains("/no/such.json: failed to read it"), "{said}");

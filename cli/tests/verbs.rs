@@ -70,6 +70,24 @@ fn what_the_upstream_is_told_can_be_changed() {
 }
 
 #[test]
+fn what_is_not_plain_tcp_is_marked() {
+    let server = Server::start(&[]);
+    server.says(&["create", "-l", "localhost:0", "-u", &echo(), "db"]);
+    assert!(!server.says(&["list"]).contains("PROTOCOL"));
+    assert!(!server.says(&["inspect", "db"]).contains("protocol"));
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    server.says(&["create", "--tls", "passthrough", "-l", "localhost:0", "-u", &echo(), "safe"]);
+    let table = server.says(&["list"]);
+    let row = |name: &str| {
+        let row = table.lines().find(|line| line.starts_with(name)).unwrap();
+        row.split_once("enabled").unwrap().0.trim_end().to_owned()
+    };
+    assert!(table.contains("PROTOCOL") && row("db").ends_with("  tcp"), "{table}");
+    assert!(row("web").ends_with("  http") && row("safe").ends_with("  tcp + tls"), "{table}");
+    assert!(server.says(&["inspect", "web"]).contains("\nprotocol: http\n"));
+}
+
+#[test]
 fn a_toxic_lives_from_add_to_remove() {
     let server = Server::start(&[]);
     server.says(&["c", "-l", "localhost:0", "-u", &echo(), "db"]);
@@ -102,11 +120,56 @@ fn a_toxic_lives_from_add_to_remove() {
     let said = server.json(&["toxic", "u", "-n", "slow", "--when", "first=null", "db"]);
     assert_eq!(said["when"], json!({"duration": 5000}));
 
+    let said = server.says(&["toxic", "add", "-t", "latency", "-n", "bare", "db"]);
+    assert_eq!(said, "added bare (downstream) to db\n");
+    let said = server.says(&["toxic", "add", "-t", "latency", "-a", "latency=0", "-n", "named", "db"]);
+    assert_eq!(said, "added named (downstream, latency=0ms) to db\n");
+    let said = server.says(&["t", "u", "-n", "bare", "--toxicity", "0.5", "db"]);
+    assert_eq!(said, "updated bare on db: defaults, 50% of connections\n");
+    let said = server.says(&["t", "u", "-n", "bare", "-a", "jitter=0", "db"]);
+    assert_eq!(said, "updated bare on db: jitter=0ms, 50% of connections\n");
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    server.says(&["toxic", "add", "-t", "http_abort", "-n", "down", "web"]);
+    let said = server.says(&["t", "u", "-n", "down", "-a", "status=500", "web"]);
+    assert_eq!(said, "updated down on web: status=500, 100% of requests\n");
+
     let table = server.says(&["inspect", "db"]);
     assert!(table.contains("slow") && table.contains("duration=5s") && table.contains("50%"), "{table}");
     assert_eq!(server.says(&["t", "d", "-n", "slow", "db"]), "removed slow from db\n");
     server.says(&["reset"]);
     assert_eq!(server.json(&["inspect", "db"])["toxics"], json!([]));
+}
+
+#[test]
+fn a_long_value_widens_its_own_row_alone() {
+    let server = Server::start(&[]);
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    let path = format!("match.path=/{}", "a".repeat(300));
+    server.says(&["toxic", "add", "-t", "http_abort", "-n", "long", "-a", &path, "web"]);
+    server.says(&["toxic", "add", "-t", "http_delay", "-n", "short", "-a", "delay=50ms", "web"]);
+    let table = server.says(&["inspect", "web"]);
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(row("long").contains(&"a".repeat(300)), "{table}");
+    assert!(row("short").ends_with("  delay=50ms") && row("short").len() < 100, "{table}");
+    assert!(row("TOXIC").len() < 100, "{table}");
+}
+
+#[test]
+fn text_arrives_as_it_was_typed() {
+    let server = Server::start(&[]);
+    server.says(&["create", "-p", "http", "-l", "localhost:0", "-u", &echo(), "web"]);
+    let set = ["-a", "set.x-version=1.10", "-a", "match.query.a.b=1e3", "-n", "h", "web"];
+    let added = server.json(&[&["t", "a", "-t", "http_headers"][..], &set].concat());
+    assert_eq!(added["attributes"]["set"], json!({"x-version": "1.10"}));
+    assert_eq!(added["attributes"]["match"], json!({"query": {"a.b": "1e3"}}));
+    let set = ["-a", "set.x-version=12345678901234567890123", "-n", "h", "web"];
+    let updated = server.json(&[&["t", "u"][..], &set].concat());
+    assert_eq!(updated["attributes"]["set"]["x-version"], "12345678901234567890123");
+    let body = ["-a", "body={\"error\":\"down\"}", "-n", "abort", "web"];
+    let added = server.json(&[&["t", "a", "-t", "http_abort"][..], &body].concat());
+    assert_eq!(added["attributes"]["body"], "{\"error\":\"down\"}");
+    let updated = server.json(&["t", "u", "-a", "body=null", "-n", "abort", "web"]);
+    assert_ne!(updated["attributes"]["body"], added["attributes"]["body"]);
 }
 
 #[test]
@@ -119,6 +182,14 @@ fn refusals_say_what_to_do() {
             &["attributes.latncy", "did you mean `latency`?", "sabot kinds"][..],
         ),
         (&["toxic", "add", "-t", "latency", "-w", "frist=5", "db"], &["when.frist", "did you mean `first`?"]),
+        (
+            &["toxic", "add", "-t", "latency", "-w", "first=x", "db"],
+            &["when.first", "must be a whole number, 0 or more, not \"x\""],
+        ),
+        (
+            &["create", "-u", "localhost:1", "--tls", "terminate=1", "tls"],
+            &["terminate: must be an object, not 1"],
+        ),
         (&["toxic", "add", "-t", "latency", "nope"], &["there is no proxy `nope`", "`sabot list`"]),
         (&["toxic", "remove", "-n", "nope", "db"], &["there is no toxic `nope`", "`sabot inspect PROXY`"]),
         (&["toxic", "update", "-n", "nope", "db"], &["nothing to change"]),

@@ -109,7 +109,7 @@ pub struct Toxic {
     pub kind: String,
     /// The direction that it acts on.
     pub stream: Direction,
-    /// Share of connections that it takes, 0 to 1.
+    /// Share of connections (HTTP faults: of requests) that it takes, 0 to 1.
     pub toxicity: f64,
     /// All attributes of the kind.
     pub attributes: Map<String, Value>,
@@ -241,7 +241,7 @@ pub struct NewToxic {
     pub kind: String,
     /// The direction to act on.
     pub stream: Direction,
-    /// Share of connections to take, 0 to 1.
+    /// Share of connections (HTTP faults: of requests) to take, 0 to 1.
     pub toxicity: f64,
     /// Attributes; what is left out gets its default.
     #[serde(skip_serializing_if = "Map::is_empty")]

@@ -72,7 +72,7 @@ pub fn describe() {
     describe_counter!(CONNECTIONS_FAILED, "Connections that never reached their upstream.");
     describe_histogram!(DIAL, Unit::Seconds, "How long dials took that succeeded.");
     describe_counter!(ACCEPT_ERRORS, "Errors of accept.");
-    describe_counter!(FAULTS, "Connections on which a fault acted.");
+    describe_counter!(FAULTS, "Connections on which a fault acted; requests for faults of HTTP.");
     describe_counter!(MALFORMED, "Client connections of an HTTP proxy that sent what is no HTTP.");
     describe_counter!(REQUESTS, "HTTP requests answered or given up.");
     describe_gauge!(IN_FLIGHT, "HTTP requests that have no answer yet, or not all of it.");

@@ -156,7 +156,7 @@ pub struct ToxicView {
 pub struct ToxicPatch {
     /// Attributes to lay over the present ones; `null` brings back the default.
     pub attributes: Option<Map<String, Value>>,
-    /// The new share of connections.
+    /// The new share of connections, or of requests for HTTP faults.
     pub toxicity: Option<f64>,
     /// The new conditions. Their times and counts begin anew.
     pub when: Option<When>,

@@ -269,7 +269,7 @@ fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { path };
-        Invalid::new(field, error.into_inner().to_string())
+        Invalid::new(field, crate::plain(&error.into_inner().to_string()))
     })
 }
 

@@ -150,7 +150,7 @@ fn read<T: DeserializeOwned>(field: &str, value: Value) -> Result<T, Invalid> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let path = if path == "." { field.to_owned() } else { format!("{field}.{path}") };
-        Invalid::new(path, error.into_inner().to_string())
+        Invalid::new(path, crate::plain(&error.into_inner().to_string()))
     })
 }
 

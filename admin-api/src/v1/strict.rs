@@ -36,7 +36,7 @@ fn refine(path: &str, message: &str) -> Invalid {
         // An `Invalid` that came through serde begins with its own field.
         _ => match message.split_once(": ").filter(|(field, _)| is_path(field)) {
             Some((field, message)) => (field, message.to_owned()),
-            None => ("", message.to_owned()),
+            None => ("", sabot_toxics::plain(message)),
         },
     };
     let field = match (path, field) {
@@ -85,10 +85,10 @@ mod tests {
         for (body, field, message) in [
             ("", None, "the body is empty: a JSON object is expected"),
             ("{", None, "the body is not JSON: EOF while parsing an object at line 1 column 1"),
-            ("[]", Some("body"), "body: invalid length 0, expected struct Outer with 4 elements"),
+            ("[]", Some("body"), "body: must be an object, not a list"),
             ("{}", Some("name"), "name: is missing"),
             (r#"{"nmae":"a"}"#, Some("nmae"), "nmae: unknown field, did you mean `name`?"),
-            (r#"{"name":1}"#, Some("name"), "name: invalid type: integer `1`, expected a string"),
+            (r#"{"name":1}"#, Some("name"), "name: must be a string, not 1"),
             (
                 r#"{"name":"a","inner":[{"sise":1}]}"#,
                 Some("inner[0].sise"),

@@ -2,12 +2,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sabot_client::NewProxy;
+use sabot_proxy::TlsSpec;
 use serde_json::{Map, Value, json};
 
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
-use crate::pairs;
+use crate::pairs::{self, Pair};
+use crate::shape::Shape;
 
 /// Create a proxy
 #[derive(Args)]
@@ -18,7 +20,7 @@ Addresses are host:port, [v6]:port, :port (all interfaces) or unix:/path; port 0
 
 TLS: `--tls terminate` has certificates minted by Sabot's CA (`sabot ca trust-help`), --tls-cert and --tls-key give \
 your own, `--tls originate` speaks TLS to the upstream, `--tls passthrough` only reads the name asked for. Fields \
-follow a dot: `--tls terminate.min_version=1.3 --tls originate.ca=/etc/ca.pem`. Files are as the server sees them."
+follow a dot: `--tls terminate.min_version=1.3 --tls terminate.alpn=h2,http/1.1`. Files are as the server sees them."
 )]
 pub(crate) struct Create {
     /// Name of the new proxy
@@ -34,7 +36,7 @@ pub(crate) struct Create {
     protocol: Option<String>,
     /// TLS on either side: terminate, originate or passthrough, or a field of theirs; several times
     #[arg(long, value_name = "PART[=VALUE]", value_parser = part)]
-    tls: Vec<(String, Value)>,
+    tls: Vec<Pair>,
     /// A certificate (PEM file) to terminate TLS with, beside its --tls-key; several are chosen by name
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Vec<PathBuf>,
@@ -79,30 +81,32 @@ impl Run for Create {
     }
 }
 
-/// `terminate` alone is an object without fields, `passthrough` alone is true.
-fn part(text: &str) -> Result<(String, Value), String> {
-    match text.trim() {
-        "passthrough" => Ok(("passthrough".to_owned(), json!(true))),
-        part @ ("terminate" | "originate") => Ok((part.to_owned(), json!({}))),
-        field if field.contains('=') => pairs::parse(field),
-        other => Err(format!(
-            "`{other}` is none of terminate, originate, passthrough and their fields, such as terminate.min_version=1.3"
-        )),
+/// `terminate` alone, or true, is an object without fields; `passthrough` alone is true.
+fn part(text: &str) -> Result<Pair, String> {
+    let (name, value) = match text.trim() {
+        name @ ("terminate" | "originate" | "passthrough") => (name.to_owned(), "true".to_owned()),
+        field if field.contains('=') => pairs::parse(field)?,
+        other => {
+            return Err(format!(
+                "`{other}` is none of terminate, originate, passthrough and their fields, such as terminate.min_version=1.3"
+            ));
+        }
+    };
+    match (name.as_str(), value.as_str()) {
+        ("terminate" | "originate", "true") => Ok((name, "{}".to_owned())),
+        ("terminate" | "originate", "false") => Err(format!("leave `{name}` out to go without it")),
+        _ => Ok((name, value)),
     }
 }
 
-fn tls(
-    parts: &[(String, Value)],
-    certs: &[PathBuf],
-    keys: &[PathBuf],
-) -> anyhow::Result<Option<Map<String, Value>>> {
+fn tls(parts: &[Pair], certs: &[PathBuf], keys: &[PathBuf]) -> anyhow::Result<Option<Map<String, Value>>> {
     if certs.len() != keys.len() {
         let message = format!("{} certificates are given and {} keys", certs.len(), keys.len());
         return Err(Failure::new(message, "each --tls-cert needs its --tls-key").into());
     }
     // `terminate` after one of its fields must not empty it again.
     let (bare, fields): (Vec<_>, Vec<_>) = parts.iter().cloned().partition(|(key, _)| !key.contains('.'));
-    let mut map = pairs::map(&[bare, fields].concat());
+    let mut map = pairs::map(&[bare, fields].concat(), Shape::of(&TlsSpec::schema()));
     if !certs.is_empty() {
         let pair =
             |(cert, key): (&PathBuf, &PathBuf)| Ok(json!({"cert": absolute(cert)?, "key": absolute(key)?}));
@@ -119,4 +123,30 @@ fn tls(
 /// The server may have been started elsewhere.
 fn absolute(path: &Path) -> std::io::Result<PathBuf> {
     std::path::absolute(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{part, tls};
+
+    #[test]
+    fn parts_of_tls_are_read_as_its_schema_says() {
+        for (parts, spec) in [
+            (&["terminate"][..], json!({"terminate": {}})),
+            (&["terminate=true", "originate=true"], json!({"terminate": {}, "originate": {}})),
+            (&["passthrough"], json!({"passthrough": true})),
+            (&["terminate.alpn=h2, http/1.1"], json!({"terminate": {"alpn": ["h2", "http/1.1"]}})),
+            (&["originate.alpn=[\"h2\"]"], json!({"originate": {"alpn": ["h2"]}})),
+            (&["originate.server_name=1.10"], json!({"originate": {"server_name": "1.10"}})),
+            (&["originate.insecure=true"], json!({"originate": {"insecure": true}})),
+            (&["terminate.min_version=1.3", "terminate"], json!({"terminate": {"min_version": 1.3}})),
+        ] {
+            let parts: Vec<_> = parts.iter().map(|text| part(text).unwrap()).collect();
+            assert_eq!(tls(&parts, &[], &[]).unwrap().map(Value::Object), Some(spec), "{parts:?}");
+        }
+        assert!(part("terminate=false").unwrap_err().contains("leave `terminate` out"));
+        assert!(part("terminat").unwrap_err().contains("none of terminate"));
+    }
 }

@@ -27,8 +27,8 @@ impl Run for Inspect {
             let proxy = client.proxy(&self.name).await.map_err(Failure::from)?;
             cx.output.answer(&proxy, |out| {
                 head(&proxy, out)?;
-                let header = ["TOXIC", "TYPE", "STREAM", "SHARE", "ATTRIBUTES", "WHEN", "APPLIED", "EXPIRES"];
-                toxics(&proxy, cx.output.table(&header).align_right(&[3, 6]), out)
+                let header = ["TOXIC", "TYPE", "STREAM", "SHARE", "APPLIED", "EXPIRES", "WHEN", "ATTRIBUTES"];
+                toxics(&proxy, cx.output.table(&header).align_right(&[3, 4]), out)
             })
         })
     }
@@ -39,6 +39,9 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     let state = if proxy.enabled { state.green().to_string() } else { state.red().to_string() };
     writeln!(out, "{}  {state}", proxy.name.bold())?;
     writeln!(out, "{} → {}", proxy.listen, proxy.upstream)?;
+    if proxy.protocol != "tcp" {
+        writeln!(out, "protocol: {}", proxy.protocol)?;
+    }
     if let Some(tls) = &proxy.tls {
         writeln!(out, "tls: {}", words::tls(tls))?;
     }
@@ -69,10 +72,11 @@ fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()
             (toxic.kind.clone(), Tone::Active),
             (toxic.stream.as_str().to_owned(), Tone::Plain),
             (words::share(toxic.toxicity), Tone::Plain),
-            (words::attributes(toxic), Tone::Plain),
-            (words::when(&toxic.when), Tone::Dim),
             (toxic.applied.to_string(), Tone::Plain),
             (expires, Tone::Dim),
+            // Last what has no bound: it makes no other row wider.
+            (words::when(&toxic.when), Tone::Dim),
+            (words::attributes(toxic), Tone::Plain),
         ]);
     }
     table.write(out)

@@ -1,4 +1,5 @@
 use clap::Args;
+use sabot_client::Proxy;
 use serde_json::json;
 
 use super::{Run, block_on};
@@ -27,26 +28,36 @@ impl Run for List {
                         "no proxies yet; create one: sabot create -l localhost:16379 -u localhost:6379 redis"
                     );
                 }
-                let header = ["NAME", "LISTEN", "UPSTREAM", "STATE", "OPEN", "TOXICS"];
-                let mut table = cx.output.table(&header).align_right(&[4]);
+                // Plain TCP alone looks as it does in toxiproxy-cli.
+                let telling = proxies.iter().any(|proxy| words::protocol(proxy).is_some());
+                let mut header = vec!["NAME", "LISTEN", "UPSTREAM", "STATE", "OPEN", "TOXICS"];
+                if telling {
+                    header.insert(3, "PROTOCOL");
+                }
+                let mut table = cx.output.table(&header).align_right(&[4 + usize::from(telling)]);
                 for proxy in &proxies {
-                    table.row([
-                        (proxy.name.clone(), Tone::Strong),
-                        (proxy.listen.clone(), Tone::Plain),
-                        (proxy.upstream.clone(), Tone::Plain),
-                        (
-                            words::state(proxy.enabled).into(),
-                            if proxy.enabled { Tone::Good } else { Tone::Bad },
-                        ),
-                        (proxy.connections.open.to_string(), Tone::Plain),
-                        (
-                            words::toxic_names(proxy),
-                            if proxy.toxics.is_empty() { Tone::Dim } else { Tone::Active },
-                        ),
-                    ]);
+                    let mut row = row(proxy);
+                    if telling {
+                        let protocol = words::protocol(proxy).unwrap_or_else(|| proxy.protocol.clone());
+                        row.insert(3, (protocol, Tone::Plain));
+                    }
+                    table.row(row);
                 }
                 table.write(out)
             })
         })
     }
+}
+
+fn row(proxy: &Proxy) -> Vec<(String, Tone)> {
+    let state = if proxy.enabled { Tone::Good } else { Tone::Bad };
+    let toxics = if proxy.toxics.is_empty() { Tone::Dim } else { Tone::Active };
+    vec![
+        (proxy.name.clone(), Tone::Strong),
+        (proxy.listen.clone(), Tone::Plain),
+        (proxy.upstream.clone(), Tone::Plain),
+        (words::state(proxy.enabled).into(), state),
+        (proxy.connections.open.to_string(), Tone::Plain),
+        (words::toxic_names(proxy), toxics),
+    ]
 }

@@ -202,7 +202,7 @@ fn from_serde(path: &str, message: &str) -> Invalid {
         {
             Invalid::new(field, rest)
         }
-        _ => Invalid::new(path.trim_start_matches('.'), message),
+        _ => Invalid::new(path.trim_start_matches('.'), sabot_toxics::plain(message)),
     }
 }
 

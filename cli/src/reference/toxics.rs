@@ -7,6 +7,7 @@ use sabot_toxics::{Kind, Phase, When, kinds};
 use serde_json::{Map, Value, json};
 
 use super::{Page, cell};
+use crate::shape::Shape;
 use crate::{catalog, pairs};
 
 const GENERATED: &str =
@@ -97,7 +98,7 @@ fn examples(kind: &Kind, text: &mut String) {
     let flags: String = sample.iter().map(|(key, value)| format!(" -a {key}={value}")).collect();
     let parsed: Vec<_> =
         sample.iter().filter_map(|(key, value)| pairs::parse(&format!("{key}={value}")).ok()).collect();
-    let attributes: Map<String, Value> = pairs::map(&parsed);
+    let attributes: Map<String, Value> = pairs::map(&parsed, Shape::of(kind.schema()));
     let mut toxic = json!({"type": kind.name});
     if !attributes.is_empty() {
         toxic["attributes"] = Value::Object(attributes.clone());

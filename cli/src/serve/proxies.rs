@@ -123,12 +123,11 @@ fn located(config: &Config, error: &ControlError) -> ConfigError {
             let message = format!("failed to listen on {address}: {source}");
             config.refuse(index(&listens), Invalid::new("listen", message))
         }
-        ControlError::Invalid(invalid) if invalid.field.starts_with("tls") => {
+        ControlError::Invalid(invalid) => {
             let named = |proxy: &ProxySpec| invalid.message.ends_with(&format!("(proxy `{}`)", proxy.name));
             let only = config.proxies.len() == 1;
             config.refuse(index(&|proxy| only || named(proxy)), invalid.clone())
         }
-        ControlError::Invalid(invalid) => config.refuse(None, invalid.clone()),
         other => config.refuse(None, Invalid::new("", other.to_string())),
     }
 }

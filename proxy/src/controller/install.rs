@@ -94,8 +94,15 @@ impl Controller {
     fn plan(&self, specs: &[ProxySpec]) -> Result<Vec<Step>, ControlError> {
         let mut steps: Vec<Step> = Vec::with_capacity(specs.len());
         for spec in specs {
-            check(spec)?;
-            let onward = Onward::new(spec)?;
+            // Of several, which one it is.
+            let of_it = |Invalid { field, mut message }| {
+                if specs.len() > 1 && !spec.name.is_empty() {
+                    message += &format!(" (proxy `{}`)", spec.name);
+                }
+                Invalid { field, message }
+            };
+            check(spec).map_err(of_it)?;
+            let onward = Onward::new(spec).map_err(of_it)?;
             if steps.iter().any(|step| step.spec.name == spec.name) {
                 let message = format!("`{}` is given twice", spec.name);
                 return Err(Invalid::new("name", message).into());
@@ -113,14 +120,7 @@ impl Controller {
             });
             let store = &self.inner.shell.ca;
             let tls = spec.tls.as_ref().map(|tls| Tls::new(tls, spec.protocol, &spec.upstream, store));
-            let tls = tls.transpose().map_err(|error| {
-                let Invalid { field, mut message } = error.within("tls");
-                if specs.len() > 1 {
-                    message += &format!(" (proxy `{}`)", spec.name);
-                }
-                Invalid { field, message }
-            });
-            let tls = tls?.map(Arc::new);
+            let tls = tls.transpose().map_err(|error| of_it(error.within("tls")))?.map(Arc::new);
             steps.push(Step { spec: spec.clone(), entries, old, onward, tls, stays, bound: None });
         }
         Ok(steps)

@@ -239,9 +239,26 @@ fn fault(error: &hyper::Error) -> Fault {
         // The client's body broke off, or is none.
         error if error.is_user() => "request",
         error if error.is_parse() => "response",
+        // As when it refuses a client without a certificate, once TLS 1.3 is up.
+        error if is_tls(error) => "upstream_tls",
         _ => "reset",
     };
     Fault::Upstream { reason, message }
+}
+
+/// Whether TLS broke off: by an alert, or as its records were none.
+fn is_tls(error: &hyper::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        if let Some(inner) = inner
+            && inner.is::<rustls::Error>()
+        {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 /// What the client gets when the upstream was not reached: 502, or 504 after a time

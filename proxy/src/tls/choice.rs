@@ -75,9 +75,9 @@ impl Minter {
             Address::Tcp { host: Host::Name(name), .. } => canonical(name),
             _ => return,
         };
-        let mut names = vec![host];
-        names.extend(LOCAL.map(str::to_owned));
-        names.dedup();
+        let others =
+            LOCAL.iter().filter(|name| **name != host).map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let names = [vec![host], others].concat();
         *self.unnamed.lock().unwrap_or_else(PoisonError::into_inner) = names;
     }
 
@@ -108,5 +108,24 @@ pub(super) struct Only(pub(super) Arc<CertifiedKey>);
 impl ResolvesServerCert for Only {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_stands_twice_in_a_certificate() {
+        let minter = Minter::new(&Arc::new(Store::new(None, None)));
+        for (listen, names) in [
+            ("127.0.0.1:0", vec!["127.0.0.1", "localhost", "::1"]),
+            ("[::1]:0", vec!["::1", "localhost", "127.0.0.1"]),
+            ("localhost:0", vec!["localhost", "127.0.0.1", "::1"]),
+            ("10.0.0.1:0", vec!["10.0.0.1", "localhost", "127.0.0.1", "::1"]),
+        ] {
+            minter.listens_on(&listen.parse().unwrap());
+            assert_eq!(*minter.unnamed.lock().unwrap(), names, "{listen}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sabot_toxics::{Invalid, TlsVersion, suggestion};
+use sabot_toxics::{Invalid, TlsVersion, plain, suggestion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -222,7 +222,7 @@ fn refusal(path: &str, message: &str) -> Invalid {
             (unknown, format!("unknown field{}", suggestion(unknown, known)))
         }
         [missing, ..] if message.starts_with("missing field ") => (missing, "is missing".to_owned()),
-        _ => ("", message.to_owned()),
+        _ => ("", plain(message)),
     };
     let on_it = field.is_empty() || path == field || path.ends_with(&format!(".{field}"));
     match (path, on_it) {
@@ -293,6 +293,8 @@ mod tests {
                 "terminate.alpn[0]: `http2` is nothing",
             ),
             (json!({"terminate": {"alpn": []}}), tcp, "terminate.alpn: is empty"),
+            (json!({"terminate": {"alpn": "h2"}}), tcp, "terminate.alpn: must be a list, not \"h2\""),
+            (json!({"terminate": 1}), tcp, "terminate: must be an object, not 1"),
             (json!({"originate": {"cert": "c"}}), tcp, "originate.key: is missing"),
             (json!({"originate": {"key": "c"}}), tcp, "originate.cert: is missing"),
             (json!({"originate": {"ca": "c", "insecure": true}}), tcp, "originate.insecure: accepts any"),

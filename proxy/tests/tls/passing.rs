@@ -270,3 +270,21 @@ async fn an_answer_before_a_reset_arrives_and_a_client_is_told_what_it_broke() {
     // Whatever tickets came before, the last record is as long as a sealed alert.
     assert_eq!(said[said.len() - 24..][..5], [23, 3, 3, 0, 19], "{said:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_misses_a_client_certificate_fails_by_tls() {
+    let controller = controller();
+    let files = tempfile::tempdir().unwrap();
+    let ca = files.path().join("ca.pem");
+    let stranger = rcgen::generate_simple_self_signed(["stranger.example".to_owned()]).unwrap();
+    std::fs::write(&ca, stranger.cert.pem()).unwrap();
+    let asks = json!({"terminate": {"client_ca": ca}});
+    let far = proxy(&controller, echo().await, asks).await;
+    let near = http_proxy(&controller, far.listen, json!({"originate": {"insecure": true}})).await;
+    let mut client = crate::base::connect(&near).await;
+    client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await.unwrap();
+    let answer = String::from_utf8(crate::base::rest(&mut client).await.unwrap()).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    assert!(answer.contains("x-sabot-error: upstream_tls\r\n"), "{answer}");
+    assert!(answer.contains("CertificateRequired"), "{answer}");
+}

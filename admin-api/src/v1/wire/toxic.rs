@@ -68,7 +68,7 @@ pub(crate) struct PatchToxic {
     /// Attributes to change, the others stay; `null` brings back the default.
     #[schema(value_type = Option<Object>)]
     pub(in crate::v1) attributes: Option<Map<String, Value>>,
-    /// The new share of connections.
+    /// The new share of connections, or of requests for HTTP faults.
     #[schema(minimum = 0, maximum = 1)]
     pub(in crate::v1) toxicity: Option<f64>,
     /// Conditions to change, the others stay; `null` takes one away. Times and counts

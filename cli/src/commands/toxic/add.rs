@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Run, VALUES_HELP, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
+use crate::shape::Shape;
 use crate::{pairs, words};
 
 /// Add a toxic to a proxy
@@ -24,12 +25,12 @@ pub(crate) struct Add {
     /// Name of the toxic [default: type and stream, as in latency_downstream]
     #[arg(short, long, alias = "toxicName")]
     name: Option<String>,
-    /// Share of connections that it takes, 0 to 1
+    /// Share of connections, or of requests for kinds that act on HTTP, that it takes, 0 to 1
     #[arg(long, visible_alias = "tox", default_value_t = 1.0, value_name = "SHARE")]
     toxicity: f64,
     /// An attribute; may be given several times
     #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
-    attributes: Vec<(String, Value)>,
+    attributes: Vec<pairs::Pair>,
     /// A condition; may be given several times
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pairs::parse_when)]
     when: Vec<(String, Value)>,
@@ -50,19 +51,22 @@ fn kinds() -> PossibleValuesParser {
 impl Run for Add {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         let client = cx.client(&self.api)?;
+        let given = pairs::map(&self.attributes, Shape::of_kind(&self.kind));
         let toxic = NewToxic {
             name: self.name,
             stream: if self.upstream { Direction::Upstream } else { Direction::Downstream },
             toxicity: self.toxicity,
-            attributes: pairs::map(&self.attributes),
-            when: pairs::map(&self.when),
+            attributes: given.clone(),
+            when: self.when.into_iter().collect(),
             ..NewToxic::new(self.kind)
         };
         block_on(async {
             let toxic = client.add_toxic(&self.proxy, &toxic).await.map_err(Failure::from)?;
             cx.output.answer(&toxic, |out| {
-                let (stream, attributes) = (toxic.stream.as_str(), words::attributes(&toxic));
-                writeln!(out, "added {} ({stream}, {attributes}) to {}", toxic.name, self.proxy)
+                let given = words::given(&toxic, &given);
+                let comma = if given.is_empty() { "" } else { ", " };
+                let stream = toxic.stream.as_str();
+                writeln!(out, "added {} ({stream}{comma}{given}) to {}", toxic.name, self.proxy)
             })
         })
     }

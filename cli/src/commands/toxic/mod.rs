@@ -37,7 +37,12 @@ impl Run for Toxic {
 /// What `-a` and `--when` take.
 const VALUES_HELP: &str = "\
 Attributes (-a) are key=value: a number in the attribute's own unit (latency=50), a quantity that \
-names its unit (latency=250us, rate=8Mbit/s), true or false, or JSON. `sabot kinds KIND` shows those of a kind.
+names its unit (latency=250us, rate=8Mbit/s), true or false, text as it is (set.x-version=1.10), or JSON. \
+`sabot kinds KIND` shows those of a kind.
+
+A dot leads into an object: match.path=/charge, match.headers.x-user=7. The name of a header or a parameter may have \
+dots itself (match.query.a.b=1); elsewhere, and where it ends in .exact, .prefix, .glob or .regex, put it in double \
+quotes ('match.query.\"a.prefix\"=1') or give the object as JSON ('match.query={\"a.prefix\":\"1\"}').
 
 Conditions (--when) are key=value too, and all that are given must hold:
   start_after=5s       acts only after this long

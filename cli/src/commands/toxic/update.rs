@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{Run, VALUES_HELP, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
+use crate::shape::Shape;
 use crate::{pairs, words};
 
 /// Change a toxic; what is not named stays
@@ -20,12 +21,12 @@ pub(crate) struct Update {
     /// The toxic
     #[arg(short, long, alias = "toxicName")]
     name: String,
-    /// The new share of connections, 0 to 1
+    /// The new share of connections, or of requests for kinds that act on HTTP, 0 to 1
     #[arg(long, visible_alias = "tox", value_name = "SHARE")]
     toxicity: Option<f64>,
-    /// An attribute; may be given several times
+    /// An attribute; may be given several times, null brings back its default
     #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
-    attributes: Vec<(String, Value)>,
+    attributes: Vec<pairs::Pair>,
     /// A condition; may be given several times, null takes it away
     #[arg(short, long, value_name = "KEY=VALUE", value_parser = pairs::parse_when)]
     when: Vec<(String, Value)>,
@@ -41,30 +42,36 @@ impl Run for Update {
             return Err(Failure::new("nothing to change", help).into());
         }
         block_on(async {
-            let patch = self.patch();
+            let shape = match self.attributes.is_empty() {
+                true => Shape::UNKNOWN,
+                // What a text stands for hangs on the kind.
+                false => {
+                    let toxic = client.toxic(&self.proxy, &self.name).await.map_err(Failure::from)?;
+                    Shape::of_kind(&toxic.kind)
+                }
+            };
+            let patch = self.patch(shape.of_change());
+            let given = patch.attributes.clone().unwrap_or_default();
             let updated = client.update_toxic(&self.proxy, &self.name, &patch).await;
             let toxic = updated.map_err(Failure::from)?;
             cx.output.answer(&toxic, |out| {
-                let (share, attributes) = (words::share(toxic.toxicity), words::attributes(&toxic));
-                writeln!(
-                    out,
-                    "updated {} on {}: {attributes}, {share} of connections",
-                    toxic.name, self.proxy
-                )
+                let (share, attributes) = (words::share(toxic.toxicity), words::changed(&toxic, &given));
+                let taken = words::taken(&toxic);
+                writeln!(out, "updated {} on {}: {attributes}, {share} of {taken}", toxic.name, self.proxy)
             })
         })
     }
 }
 
 impl Update {
-    fn patch(&self) -> ToxicPatch {
-        let attributes = pairs::map(&self.attributes);
+    fn patch(&self, shape: Shape) -> ToxicPatch {
+        let attributes = pairs::map(&self.attributes, shape);
         let mut patch = ToxicPatch { toxicity: self.toxicity, ..ToxicPatch::default() };
         if !attributes.is_empty() {
             patch.attributes = Some(attributes);
         }
         if !self.when.is_empty() {
-            patch.when = Some(pairs::map(&self.when));
+            patch.when = Some(self.when.iter().cloned().collect());
         }
         patch
     }

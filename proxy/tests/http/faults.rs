@@ -89,7 +89,12 @@ async fn what_hangs_goes_on_when_the_fault_is_taken_back() {
             let upstream = Upstream::echo().await;
             let (controller, proxy) = http_proxy(upstream.addr).await;
             let mut events = controller.events("p").unwrap();
-            controller.add_toxic("p", simple("http_hang", json!({"at": at, "after": 2}))).unwrap();
+            controller
+                .add_toxic(
+                    "p",
+                    simple("http_hang", json!({"at": at, "after": if at == "body" { 2 } else { 0 }})),
+                )
+                .unwrap();
             let mut client = Client::new(&proxy, version).await;
             let request = client.request(Method::POST, "/").body(full("hello")).unwrap();
             let asking = tokio::spawn(async move { whole(client.send(request).await.unwrap()).await.1 });

@@ -33,7 +33,7 @@ async fn over_http2_the_stream_is_reset_with_the_code() {
     let mut client = Client::new(&proxy, Version::HTTP_2).await;
     for (at, status, bytes) in [("request", None, 0), ("head", Some(200), 0), ("body", Some(200), 20_000)] {
         let reset =
-            json!({"at": at, "after": 20_000, "code": "ENHANCE_YOUR_CALM", "match": {"method": "POST"}});
+            json!({"at": at, "after": bytes, "code": "ENHANCE_YOUR_CALM", "match": {"method": "POST"}});
         controller.add_toxic("p", simple("http_reset", reset)).unwrap();
         let (head, got, code) = broken(&mut client).await;
         assert_eq!((head, got.len(), code), (status, bytes, Some(11)), "{at}");
@@ -54,7 +54,7 @@ async fn over_http1_the_socket_is_reset() {
             controller.add_toxic("p", simple("noop", json!({}))).unwrap();
         }
         for (at, bytes) in [("request", 0), ("head", 0), ("body", 20_000)] {
-            controller.add_toxic("p", simple("http_reset", json!({"at": at, "after": 20_000}))).unwrap();
+            controller.add_toxic("p", simple("http_reset", json!({"at": at, "after": bytes}))).unwrap();
             let mut events = controller.events("p").unwrap();
             let mut client = raw(&proxy, "GET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
             if at != "request" && !beneath {

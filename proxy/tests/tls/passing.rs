@@ -278,7 +278,7 @@ async fn an_upstream_that_misses_a_client_certificate_fails_by_tls() {
     let ca = files.path().join("ca.pem");
     let stranger = rcgen::generate_simple_self_signed(["stranger.example".to_owned()]).unwrap();
     std::fs::write(&ca, stranger.cert.pem()).unwrap();
-    let asks = json!({"terminate": {"client_ca": ca}});
+    let asks = json!({"terminate": {"client_ca": ca, "alpn": ["h2", "http/1.1"]}});
     let far = proxy(&controller, echo().await, asks).await;
     let near = http_proxy(&controller, far.listen, json!({"originate": {"insecure": true}})).await;
     let mut client = crate::base::connect(&near).await;
@@ -287,4 +287,15 @@ async fn an_upstream_that_misses_a_client_certificate_fails_by_tls() {
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
     assert!(answer.contains("x-sabot-error: upstream_tls\r\n"), "{answer}");
     assert!(answer.contains("CertificateRequired"), "{answer}");
+
+    let client = crate::base::connect(&near).await;
+    let (mut sender, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(client)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://localhost/").body(Empty::<Bytes>::new()).unwrap();
+    let answer = within(sender.send_request(request)).await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["x-sabot-error"]),
+        (502, &"upstream_tls".parse().unwrap())
+    );
 }

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::HOST;
 use sabot_toxics::http::{Body, BoxFuture, Chain, Connection, Permit, Request, RequestKey, Response, Shell};
 use sabot_toxics::{Direction, Entry, Plan, Seed, Time, ToxicSpec, kind};
 use serde_json::Value;
@@ -64,14 +66,6 @@ impl Shell for Virtual {
         Some(Arc::clone(toxic))
     }
 
-    fn admit(&self) -> Option<Permit> {
-        Some(Permit::unlimited())
-    }
-
-    fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     fn acted(&self, _: &Arc<Entry>) {
         self.acted.store(true, Ordering::Relaxed);
     }
@@ -100,7 +94,11 @@ pub fn run(data: &[u8]) {
         Box::pin(async { Ok(Response::new(Body::full(ANSWER))) })
     };
     let Some(chain) = Chain::new(&plan, &key, &parts, &shell, upstream) else { return };
-    let asked = parts.headers.clone();
+    let mut asked = parts.headers.clone();
+    // The host of a target stands in `Host` too, as for an upstream it would.
+    if let Some(host) = parts.uri.authority() {
+        asked.insert(HOST, HeaderValue::from_str(host.as_str()).expect("a host is a value"));
+    }
     let answer =
         at_once(chain.run(Request::from_parts(parts, Body::empty()))).expect("no fault breaks it off");
     let waited = Duration::from_nanos(clock.now_ns.load(Ordering::Relaxed));

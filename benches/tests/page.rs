@@ -29,5 +29,8 @@ fn result(name: &str) -> String {
 #[test]
 fn generated_tables_are_current() {
     holds("compare", &serde_json::from_str::<Comparison>(&result("compare.json")).unwrap().text());
+    holds("http", &serde_json::from_str::<Comparison>(&result("http.json")).unwrap().text());
     holds("fidelity", &serde_json::from_str::<Fidelity>(&result("fidelity.json")).unwrap().text());
+    let http = result("http-fidelity.json");
+    holds("http fidelity", &serde_json::from_str::<Fidelity>(&http).unwrap().text());
 }

@@ -1,8 +1,11 @@
 """HTTP under TLS as real clients speak it: gRPC, WebSocket, and a goodbye over HTTP/2."""
 
 import asyncio
+import os
 import re
+import socket
 import ssl
+import struct
 import subprocess
 
 import grpc
@@ -136,6 +139,30 @@ def test_websockets(sabot, roots, compression):
                 assert proxy.applied(toxic) == 1
 
     asyncio.run(asyncio.wait_for(body(), 60))
+
+
+@pytest.mark.parametrize("by_client", [True, False])
+def test_a_reset_passes_through_an_upgrade(sabot, roots, by_client):
+    asks = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    agrees = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        upstream = f"127.0.0.1:{listener.getsockname()[1]}"
+        proxy = sabot.proxy(upstream, name=f"resets {by_client}", protocol="http", tls={"terminate": {}})
+        with context(roots).wrap_socket(connect_tcp(proxy.address), server_hostname="localhost") as client:
+            client.sendall(asks)
+            server, _ = listener.accept()
+            with server:
+                assert server.recv(4096).startswith(b"GET / ")
+                server.sendall(agrees)
+                assert client.recv(4096).startswith(b"HTTP/1.1 101")
+                breaks, hears = (client, server) if by_client else (server, client)
+                breaks.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                breaks.close()
+                # Beneath TLS: Python takes a reset there for an end.
+                with socket.socket(fileno=os.dup(hears.fileno())) as beneath, pytest.raises(ConnectionResetError):
+                    beneath.settimeout(PATIENCE_S)
+                    while beneath.recv(4096):
+                        pass
 
 
 @pytest.mark.parametrize("code, number", [("ENHANCE_YOUR_CALM", 11), ("NO_ERROR", 0)])

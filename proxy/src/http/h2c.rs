@@ -5,21 +5,20 @@
 //! faults as one of HTTP/2, and nothing else has to know of the change.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{CONNECTION, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use http_body::Body;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::headers::{strip, tokens};
+use super::unread::Unread;
 
 const SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 
 /// What a client begins with (RFC 9113, section 3.4): these bytes, and a SETTINGS frame.
-const PREFACE: usize = 24;
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The head of a frame (RFC 9113, section 4.1).
 const FRAME: usize = 9;
@@ -108,88 +107,33 @@ fn length(block: &mut BytesMut, length: usize) {
     block.put_u8(rest as u8);
 }
 
-/// A connection into which a frame is put behind what the client begins with.
-pub(super) struct Joined<I> {
-    io: I,
-    /// The preface and the head of the first frame, as far as they have come.
-    begun: BytesMut,
-    /// Bytes of that frame that are still to come.
-    settings: usize,
-    first: Bytes,
-}
-
-impl<I> Joined<I> {
-    pub(super) fn new(io: I, first: Bytes) -> Self {
-        Self { io, begun: BytesMut::with_capacity(PREFACE + FRAME), settings: 0, first }
+/// Reads what a client begins HTTP/2 with, its preface and its SETTINGS; the connection
+/// as it goes on, with `first` behind them.
+///
+/// # Errors
+/// The client breaks off; `InvalidData` if it speaks something else.
+pub(super) async fn join<I: AsyncRead + Unpin>(mut io: I, first: &[u8]) -> io::Result<Unread<I>> {
+    let mut begun = vec![0; PREFACE.len() + FRAME];
+    // Not a byte beyond the frame: what follows it comes behind ours.
+    io.read_exact(&mut begun).await?;
+    let settings = match begun.strip_prefix(PREFACE) {
+        Some([high, middle, low, ..]) => u32::from_be_bytes([0, *high, *middle, *low]) as usize,
+        _ => return Err(io::ErrorKind::InvalidData.into()),
+    };
+    if settings > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
     }
-}
-
-impl<I: AsyncRead + Unpin> AsyncRead for Joined<I> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.first.is_empty() {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
-        }
-        let missing = PREFACE + FRAME - this.begun.len();
-        if missing == 0 && this.settings == 0 {
-            let part = this.first.split_to(this.first.len().min(buf.remaining()));
-            buf.put_slice(&part);
-            return Poll::Ready(Ok(()));
-        }
-        // Not a byte beyond the frame: what follows it comes behind ours.
-        let most = if missing > 0 { missing } else { this.settings };
-        let mut room = [0; 256];
-        let most = most.min(room.len()).min(buf.remaining());
-        let mut part = ReadBuf::new(&mut room[..most]);
-        ready!(Pin::new(&mut this.io).poll_read(cx, &mut part))?;
-        let read = part.filled();
-        buf.put_slice(read);
-        if missing == 0 {
-            this.settings -= read.len();
-        } else {
-            this.begun.put(read);
-            if let Some([high, middle, low, ..]) = this.begun.get(PREFACE..PREFACE + FRAME) {
-                this.settings = u32::from_be_bytes([0, *high, *middle, *low]) as usize;
-            }
-        }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<I: AsyncWrite + Unpin> AsyncWrite for Joined<I> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, data)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
+    let read = begun.len();
+    begun.resize(read + settings, 0);
+    io.read_exact(&mut begun[read..]).await?;
+    begun.extend_from_slice(first);
+    Ok(Unread::new(begun, io))
 }
 
 #[cfg(test)]
 mod tests {
     use http_body_util::{Empty, Full};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 
@@ -240,15 +184,25 @@ mod tests {
 
     #[tokio::test]
     async fn the_frame_comes_behind_the_settings_wherever_reads_end() {
-        let begun = [&[b'p'; PREFACE][..], &[0, 1, 44], &[9; 6], &[b's'; 300]].concat();
+        let begun = [PREFACE, &[0, 1, 44], &[9; 6], &[b's'; 300]].concat();
         let sent = [&begun[..], b"rest"].concat();
         for step in [1, 7, 33, 1000] {
             let (mut client, server) = tokio::io::duplex(step);
             let sent = sent.clone();
             tokio::spawn(async move { client.write_all(&sent).await });
             let mut heard = Vec::new();
-            Joined::new(server, Bytes::from("FIRST")).read_to_end(&mut heard).await.unwrap();
+            join(server, b"FIRST").await.unwrap().read_to_end(&mut heard).await.unwrap();
             assert_eq!(heard, [&begun[..], b"FIRST", b"rest"].concat(), "{step}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http_2_is_refused() {
+        let endless = [PREFACE, &[1, 0, 0], &[0; 6]].concat();
+        for sent in [&b"GET / HTTP/1.1\r\nHost: a-long-name.example\r\n\r\n"[..], &endless] {
+            let refused = join(sent, b"FIRST").await.err().unwrap();
+            assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+        }
+        assert!(join(&b"PRI * HT"[..], b"FIRST").await.is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! One client connection, request by request.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::body::{Down, FromClient, Up, break_off};
 use super::forward::{self, Upgrades};
 use super::goaway::{Goodbye, Streams};
-use super::h2c::{self, Joined};
+use super::h2c;
 use super::leg::{Below, Leg};
 use super::onward::Changes;
 use super::plain::{self, After};
@@ -35,6 +36,7 @@ use super::tunnel;
 use super::unread::Unread;
 use super::{Error, headers};
 use crate::connection::{Context, Failure};
+use crate::net::timers::{monotonic_now, within};
 use crate::net::{Address, Clock, Monotonic, Stream};
 use crate::proxy::Proxy;
 use crate::relay::{ConnShared, Reason, State};
@@ -233,7 +235,15 @@ fn to_http2(
     let serving = async move {
         // A session that held itself would never end.
         let (Some(session), Ok(client)) = (asked.upgrade(), client.await) else { return };
-        let io = Goodbye::new(Joined::new(TokioIo::new(client), first), Arc::clone(&session.streams));
+        let give_up = monotonic_now() + session.head_timeout;
+        let joining = h2c::join(TokioIo::new(client), &first);
+        let io = match within(&mut Monotonic::default(), give_up, joining).await {
+            Some(Ok(io)) => Goodbye::new(io, Arc::clone(&session.streams)),
+            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                return session.proxy.count_malformed();
+            }
+            _ => return,
+        };
         let service = service_fn(|request| take(&session, request));
         let builder = builder(session.head_timeout).http2_only();
         // With upgrades hyper-util looks for either version, whatever it was told.

@@ -4,7 +4,8 @@
 //! is here. The rooms:
 //!
 //! - [`leg`]: the client's socket as hyper wants it, with the stream toxics beneath
-//! - [`session`]: one client connection, request by request
+//! - [`session`]: one client connection, and how it is driven
+//! - [`request`]: what is done with a request
 //! - [`forward`]: a request to the upstream and its answer back
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
@@ -35,6 +36,7 @@ pub(crate) mod leg;
 mod onward;
 mod plain;
 mod pool;
+mod request;
 mod room;
 mod session;
 mod shell;

@@ -1,4 +1,5 @@
-//! One client connection, request by request.
+//! One client connection: how it is driven, and what it may become. What is done with a
+//! request stands in [`request`](super::request).
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -9,32 +10,28 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST, UPGRADE};
+use http::header::{CONNECTION, UPGRADE};
 use http::uri::Scheme;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sabot_toxics::http::{
-    Answer, Body, BoxFuture, Chain, Connection, Fault, GoAway, Request, RequestKey, Shell,
-};
+use sabot_toxics::http::{Body, BoxFuture, Connection};
 use sabot_toxics::{Direction, Time};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::body::{Down, FromClient, Up, break_off};
-use super::forward::{self, Upgrades};
+use super::Error;
+use super::body::Down;
 use super::goaway::{Goodbye, Streams};
 use super::h2c;
 use super::leg::{Below, Leg};
 use super::onward::Changes;
 use super::plain::{self, After};
 use super::pool::Pool;
-use super::shell::FaultShell;
-use super::stats::Seen;
+use super::request::take;
 use super::timer::WorkerTimer;
 use super::tunnel;
 use super::unread::Unread;
-use super::{Error, headers};
 use crate::connection::{Context, Failure};
 use crate::net::timers::{monotonic_now, within};
 use crate::net::{Address, Clock, Monotonic, Stream};
@@ -67,9 +64,9 @@ pub(super) struct Session {
     below: Arc<Below>,
     /// What the faults remember of the connection.
     pub(super) connection: Arc<Connection>,
-    streams: Arc<Streams>,
+    pub(super) streams: Arc<Streams>,
     /// The connection is to end when the requests in flight are done.
-    leaving: AtomicBool,
+    pub(super) leaving: AtomicBool,
     /// Whether a request has come.
     begun: AtomicBool,
     /// The tunnel that the connection became, if it changed its protocol.
@@ -226,7 +223,7 @@ where
 }
 
 /// Goes on over HTTP/2, with `first` as the frame of the first request.
-fn to_http2(
+pub(super) fn to_http2(
     session: &Arc<Session>,
     request: &mut http::Request<Incoming>,
     first: Bytes,
@@ -322,168 +319,5 @@ impl Session {
     pub(super) fn tunnel(&self, passing: impl Future<Output = ()> + Send + 'static) {
         self.below.tunnel.store(true, Ordering::Relaxed);
         *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(passing));
-    }
-}
-
-fn take(
-    session: &Arc<Session>,
-    request: http::Request<Incoming>,
-) -> impl Future<Output = Result<http::Response<Down>, Error>> + use<> {
-    let two = request.version() == http::Version::HTTP_2;
-    let stream = if two { session.streams.next() } else { None };
-    let session = Arc::clone(session);
-    async move {
-        let mut answer = handle(Arc::clone(&session), request, stream).await;
-        // hyper is told too, but the answer may be there before it has a turn.
-        if let Ok(response) = &mut answer
-            && !two
-            && session.shared.is_leaving()
-            && response.status() != http::StatusCode::SWITCHING_PROTOCOLS
-        {
-            response.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-        }
-        answer
-    }
-}
-
-async fn handle(
-    session: Arc<Session>,
-    mut request: http::Request<Incoming>,
-    stream: Option<u32>,
-) -> Result<http::Response<Down>, Error> {
-    session.begin();
-    if stream.is_some_and(|stream| !session.streams.take_up(stream)) {
-        // The client was told so, and the connection is about to end.
-        return std::future::pending().await;
-    }
-    if let Some(first) = h2c::first_frame(&request) {
-        return Ok(to_http2(&session, &mut request, first));
-    }
-    let number = session.proxy.next_request();
-    let version = request.version();
-    let seen = Arc::new(Seen::new(&session, number, request.method().as_str(), || {
-        let uri = request.uri();
-        let host = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
-        let host = uri.authority().map(http::uri::Authority::as_str).or_else(host);
-        let protocol = if version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
-        (protocol, request.method().as_str(), host, uri.path_and_query().map_or("/", |path| path.as_str()))
-    }));
-    if let Some((status, text)) = headers::fault(request.headers()) {
-        session.proxy.count_malformed();
-        let mut refused = forward::plain(status, &format!("{text}\n"));
-        refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-        return Ok(session.toxic(refused, version, seen));
-    }
-    if request.method() == http::Method::CONNECT {
-        return Ok(session.toxic(
-            forward::plain(http::StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not supported\n"),
-            version,
-            seen,
-        ));
-    }
-    let upgrades = headers::upgrade(request.headers())
-        .filter(|_| version == http::Version::HTTP_11)
-        .map(|protocol| Upgrades { protocol, client: hyper::upgrade::on(&mut request) });
-    let (head, body) = request.into_parts();
-    let body = FromClient { body, proxy: Arc::clone(&session.proxy) };
-    let (_, plan) = session.shared.policy.plan();
-    let chain = plan.has_http().then(|| {
-        let key =
-            RequestKey { number, client: session.shared.key.client, seed: session.shared.key.seed.clone() };
-        let (session, upgrades) = (Arc::clone(&session), Mutex::new(upgrades.clone()));
-        let shell = FaultShell::new(&session, Arc::clone(&seen));
-        let (shell, seen): (Arc<dyn Shell>, _) = (Arc::new(shell), Arc::clone(&seen));
-        Chain::new(&plan, &key, &head, &shell, move |request| {
-            let upgrades = upgrades.lock().unwrap_or_else(PoisonError::into_inner).take();
-            through(Arc::clone(&session), Arc::clone(&seen), request, upgrades)
-        })
-    });
-    let Some(chain) = chain.flatten() else {
-        let request = http::Request::from_parts(head, Up::new_client(body));
-        return match forward::forward(&session, &seen, request, upgrades, false).await {
-            Ok(response) => {
-                seen.answered(response.status().as_u16());
-                Ok(response.map(|body| Down::upstream(body, &session.shared, version, Some(seen))))
-            }
-            Err(fault) => session.answer(Err(fault), version, stream, seen),
-        };
-    };
-    let request = Request::from_parts(head, Body::new(body));
-    let answer = chain.run(request).await;
-    if let Err(Fault::GoAway(code)) = answer
-        && let Some(stream) = stream
-    {
-        session.streams.leave_before(stream, code);
-        session.shared.wake();
-        return std::future::pending().await;
-    }
-    session.answer(answer, version, stream, seen)
-}
-
-/// The way of a request that a fault has touched.
-fn through(
-    session: Arc<Session>,
-    seen: Arc<Seen>,
-    request: Request,
-    upgrades: Option<Upgrades>,
-) -> BoxFuture<Answer> {
-    Box::pin(async move {
-        let request = request.map(Up::new_toxic);
-        let response = forward::forward(&session, &seen, request, upgrades, true).await?;
-        Ok(response.map(Body::new))
-    })
-}
-
-impl Session {
-    fn answer(
-        &self,
-        answer: Answer,
-        version: http::Version,
-        stream: Option<u32>,
-        seen: Arc<Seen>,
-    ) -> Result<http::Response<Down>, Error> {
-        match answer {
-            Ok(mut response) => {
-                if let Some(GoAway(code)) = response.extensions_mut().remove() {
-                    self.leave(&mut response, code, version, stream);
-                }
-                Ok(self.toxic(response, version, seen))
-            }
-            Err(Fault::Upstream { reason, message }) => {
-                self.proxy.failed.count(reason);
-                Ok(self.toxic(forward::failed(reason, &message), version, seen))
-            }
-            Err(fault) => Err(break_off(fault, &self.shared, version)),
-        }
-    }
-
-    /// Has the connection end with that answer.
-    fn leave(
-        &self,
-        answer: &mut http::Response<Body>,
-        code: u32,
-        version: http::Version,
-        stream: Option<u32>,
-    ) {
-        if version != http::Version::HTTP_2 {
-            answer.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
-            return;
-        }
-        match stream.filter(|_| code != 0) {
-            Some(stream) => self.streams.leave_after(stream, code),
-            None => self.leaving.store(true, Ordering::Relaxed),
-        }
-        self.shared.wake();
-    }
-
-    fn toxic(
-        &self,
-        response: http::Response<Body>,
-        version: http::Version,
-        seen: Arc<Seen>,
-    ) -> http::Response<Down> {
-        seen.answered(response.status().as_u16());
-        let response = headers::bodiless(response, seen.is_head());
-        response.map(|body| Down::toxic(body, &self.shared, version, Some(seen)))
     }
 }

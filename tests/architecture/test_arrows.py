@@ -16,7 +16,11 @@ MAY_KNOW = {
     "sabot-proxy": {"sabot-toxics"},
     "sabot-admin-api": {"sabot-toxics", "sabot-proxy"},
     "sabot-client": set(),
-    "sabot": {"sabot-toxics", "sabot-proxy", "sabot-admin-api", "sabot-client"},
+    # The core for its seed tree and its distributions: one of each for faults and load alike.
+    "sabot-runner": {"sabot-toxics", "sabot-client"},
+    # The system under test must not know that it is tested.
+    "sabot-lab": set(),
+    "sabot": {"sabot-toxics", "sabot-proxy", "sabot-admin-api", "sabot-client", "sabot-runner", "sabot-lab"},
     # What measures the others may use them all; nobody may use it.
     "sabot-benches": {"sabot-toxics", "sabot-proxy", "sabot-admin-api", "sabot-client"},
 }

@@ -6,22 +6,12 @@
 //!
 //! Not here: applying it (that is the controller's), and watching the file.
 
-mod error;
-mod json;
-mod spanned;
-mod tree;
-
 use std::path::Path;
 
+use sabot_document::{Document, DocumentError};
 use sabot_proxy::{ProxySpec, TlsSpec, check_upstream};
 use sabot_toxics::{Invalid, ToxicSpec};
 use serde_json::Value;
-
-pub(crate) use error::ConfigError;
-use tree::{Node, Position};
-
-/// Proxies are a few hundred bytes each; 16 MiB is no config.
-const MAX_FILE: u64 = 16 << 20;
 
 /// A config file that was read and is right in itself.
 pub(crate) struct Config {
@@ -33,46 +23,25 @@ pub(crate) struct Config {
 }
 
 /// Where a config came from, to point into it.
-struct Source {
-    file: String,
-    text: String,
-    tree: Node,
-}
+struct Source(Document);
 
 impl Config {
-    /// Reads a file; its name's ending says the format, else its first character.
-    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let refuse = |reason: &str| ConfigError::unreadable(&file, reason);
-        let length = std::fs::metadata(path).map_err(|error| refuse(&error.to_string()))?.len();
-        if length > MAX_FILE {
-            return Err(refuse(&format!("it is larger than {} MiB", MAX_FILE >> 20)));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(&error.to_string()))?;
-        Self::parse(file, text)
+    /// Reads a file.
+    pub(crate) fn read(path: &Path) -> Result<Self, DocumentError> {
+        Self::of(Document::read(path)?)
     }
 
-    pub(crate) fn parse(file: String, text: String) -> Result<Self, ConfigError> {
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let parse = match Format::of(&file, &text) {
-            Format::Json => json::parse,
-            Format::Yaml => spanned::yaml,
-            Format::Toml => spanned::toml,
-        };
-        match parse(&text) {
-            Ok(tree) => {
-                let source = Source { file, text, tree };
-                let proxies = source.proxies()?;
-                let fingerprint = blake3::hash(source.text.as_bytes()).to_hex().to_string();
-                Ok(Self { proxies, fingerprint, source })
-            }
-            Err((position, message)) => Err(ConfigError::new(file, &text, position, String::new(), message)),
-        }
+    /// What a document says.
+    pub(crate) fn of(document: Document) -> Result<Self, DocumentError> {
+        let source = Source(document);
+        let proxies = source.proxies()?;
+        let fingerprint = blake3::hash(source.0.text().as_bytes()).to_hex().to_string();
+        Ok(Self { proxies, fingerprint, source })
     }
 
     /// An error about a field that only showed later; `proxy` is the number of
     /// the proxy that has it.
-    pub(crate) fn refuse(&self, proxy: Option<usize>, error: Invalid) -> ConfigError {
+    pub(crate) fn refuse(&self, proxy: Option<usize>, error: Invalid) -> DocumentError {
         self.source.refuse(match proxy {
             Some(index) => error.within(&format!("proxies[{index}]")),
             None => error,
@@ -81,8 +50,8 @@ impl Config {
 }
 
 impl Source {
-    fn proxies(&self) -> Result<Vec<ProxySpec>, ConfigError> {
-        let list = match self.tree.to_value() {
+    fn proxies(&self) -> Result<Vec<ProxySpec>, DocumentError> {
+        let list = match self.0.to_value() {
             Value::Array(list) => list,
             Value::Null => return Err(self.empty()),
             Value::Object(mut map) => {
@@ -112,16 +81,17 @@ impl Source {
         Ok(proxies)
     }
 
-    fn empty(&self) -> ConfigError {
+    fn empty(&self) -> DocumentError {
         self.refuse(Invalid::new("proxies", "is missing; an empty list says that there are none"))
     }
 
-    fn refuse(&self, error: Invalid) -> ConfigError {
-        // A name that does not exist is itself wrong; elsewhere the value is.
-        let of_key =
-            ["unknown field", "unknown attribute"].iter().any(|what| error.message.starts_with(what));
-        let position = self.tree.locate(&error.field, of_key);
-        ConfigError::new(self.file.clone(), &self.text, position, error.field, error.message)
+    fn refuse(&self, error: Invalid) -> DocumentError {
+        // A file that is a list has no `proxies` to step into.
+        let path = match self.0.to_value() {
+            Value::Array(_) => error.field.strip_prefix("proxies").unwrap_or(&error.field),
+            _ => error.field.as_str(),
+        };
+        self.0.refuse_at(path, &error.field, error.message)
     }
 }
 
@@ -203,31 +173,6 @@ fn from_serde(path: &str, message: &str) -> Invalid {
             Invalid::new(field, rest)
         }
         _ => Invalid::new(path.trim_start_matches('.'), sabot_toxics::plain(message)),
-    }
-}
-
-enum Format {
-    Json,
-    Yaml,
-    Toml,
-}
-
-impl Format {
-    fn of(file: &str, text: &str) -> Self {
-        let ending = Path::new(file).extension().and_then(|ending| ending.to_str());
-        match ending.map(str::to_ascii_lowercase).as_deref() {
-            Some("json") => Self::Json,
-            Some("yaml" | "yml") => Self::Yaml,
-            Some("toml") => Self::Toml,
-            // Mounted secrets and the like have no ending.
-            _ => match text.trim_start() {
-                text if text.starts_with("[[") && !text[2..].trim_start().starts_with(['{', '[']) => {
-                    Self::Toml
-                }
-                text if text.starts_with(['[', '{']) => Self::Json,
-                _ => Self::Yaml,
-            },
-        }
     }
 }
 

@@ -1,4 +1,6 @@
-use super::{Config, ConfigError};
+use sabot_document::{Document, DocumentError};
+
+use super::Config;
 
 const JSON: &str = r#"[
   {"name": "web", "listen": "127.0.0.1:0", "upstream": "localhost:80", "enabled": true},
@@ -44,8 +46,8 @@ attributes = { latency = "250us", jitter = 1.5 }
 when = { first = 2 }
 "#;
 
-fn read(file: &str, text: &str) -> Result<Config, ConfigError> {
-    Config::parse(file.to_owned(), text.to_owned())
+fn read(file: &str, text: &str) -> Result<Config, DocumentError> {
+    Config::of(Document::parse(file.to_owned(), text.to_owned())?)
 }
 
 #[test]

@@ -189,7 +189,7 @@ fn allowed_hosts(options: &Serve, host: String) -> Vec<String> {
 }
 
 /// An error about a config, with the lines that are meant.
-fn refused(error: &crate::config::ConfigError) -> Failure {
+fn refused(error: &sabot_document::DocumentError) -> Failure {
     let excerpt = error.excerpt().map(|lines| format!("\n{lines}")).unwrap_or_default();
     Failure::new(format!("{error}{excerpt}"), "nothing was started; correct the file and start again")
 }

@@ -10,7 +10,9 @@ use sabot_toxics::Invalid;
 
 use super::refused;
 use super::state::{Origin, StateDir};
-use crate::config::{Config, ConfigError};
+use sabot_document::DocumentError;
+
+use crate::config::Config;
 use crate::failure::Failure;
 
 pub(super) struct Proxies {
@@ -87,7 +89,7 @@ impl Proxies {
         };
         if let Err(error) = outcome {
             let (line, column) = error.position.map(|at| (at.line, at.column)).unzip();
-            let ConfigError { file, field, message, .. } = error;
+            let DocumentError { file, field, message, .. } = error;
             tracing::error!(file, line, column, field, "config not reloaded, nothing changed: {message}");
         }
     }
@@ -115,7 +117,7 @@ async fn remove_gone(controller: &Controller, old: Option<&Config>, new: &Config
 }
 
 /// What the controller refused, where it stands in the file.
-fn located(config: &Config, error: &ControlError) -> ConfigError {
+fn located(config: &Config, error: &ControlError) -> DocumentError {
     let index = |fits: &dyn Fn(&ProxySpec) -> bool| config.proxies.iter().rposition(fits);
     match error {
         ControlError::Bind { address, source } => {

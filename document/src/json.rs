@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::tree::{Data, Member, Node, Position};
+use crate::tree::{Data, Member, Node, Position};
 
-pub(super) fn parse(text: &str) -> Result<Node, (Option<Position>, String)> {
+pub(crate) fn parse(text: &str) -> Result<Node, (Option<Position>, String)> {
     match serde_json::from_str::<Value>(text) {
         Ok(_) => Ok(Walk { text, at: 0 }.node()),
         Err(error) => {

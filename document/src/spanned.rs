@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::tree::{Data, Member, Node, Position};
+use crate::tree::{Data, Member, Node, Position};
 
 type Refused = (Option<Position>, String);
 
-pub(super) fn yaml(text: &str) -> Result<Node, Refused> {
+pub(crate) fn yaml(text: &str) -> Result<Node, Refused> {
     match serde_saphyr::from_str::<serde_saphyr::Spanned<Tree<Yaml>>>(text) {
         Ok(tree) => {
             let (Tree { data, .. }, mark) = Yaml::split(tree);
@@ -25,7 +25,7 @@ pub(super) fn yaml(text: &str) -> Result<Node, Refused> {
     }
 }
 
-pub(super) fn toml(text: &str) -> Result<Node, Refused> {
+pub(crate) fn toml(text: &str) -> Result<Node, Refused> {
     let at = |offset: &usize| Some(Position::of(text, *offset));
     match toml::from_str::<toml::Spanned<Tree<Toml>>>(text) {
         Ok(tree) => {

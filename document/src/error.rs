@@ -1,12 +1,12 @@
-//! Why a config file was refused, and where in it.
+//! Why a file was refused, and where in it.
 
 use std::fmt;
 
-use super::Position;
+use crate::Position;
 
-/// A config file that cannot be used.
+/// A file that cannot be used.
 #[derive(Debug)]
-pub(crate) struct ConfigError {
+pub struct DocumentError {
     /// The file's name as it was given.
     pub file: String,
     /// Where in the file, counted from 1; none if it could not be read at all.
@@ -19,8 +19,8 @@ pub(crate) struct ConfigError {
     line: String,
 }
 
-impl ConfigError {
-    pub(super) fn new(
+impl DocumentError {
+    pub(crate) fn new(
         file: String,
         text: &str,
         position: Option<Position>,
@@ -32,13 +32,14 @@ impl ConfigError {
         Self { file, position, field, message, line }
     }
 
-    pub(super) fn unreadable(file: &str, reason: &str) -> Self {
+    pub(crate) fn unreadable(file: &str, reason: &str) -> Self {
         let message = format!("failed to read it: {reason}");
         Self { file: file.to_owned(), position: None, field: String::new(), message, line: String::new() }
     }
 
     /// The line and a mark under the place, for people.
-    pub(crate) fn excerpt(&self) -> Option<String> {
+    #[must_use]
+    pub fn excerpt(&self) -> Option<String> {
         let at = self.position?;
         let number = at.line.to_string();
         let gutter = " ".repeat(number.len());
@@ -50,7 +51,7 @@ impl ConfigError {
 }
 
 /// `file:line:column: field: message`, which editors and CI understand.
-impl fmt::Display for ConfigError {
+impl fmt::Display for DocumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;
         if let Some(at) = self.position {
@@ -63,4 +64,4 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl std::error::Error for DocumentError {}

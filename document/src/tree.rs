@@ -4,14 +4,16 @@ use serde_json::Value;
 
 /// Line and column, both from 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
+pub struct Position {
+    /// From 1.
     pub line: usize,
+    /// From 1, in characters.
     pub column: usize,
 }
 
 impl Position {
     /// The place of a byte offset.
-    pub(super) fn of(text: &str, offset: usize) -> Self {
+    pub(crate) fn of(text: &str, offset: usize) -> Self {
         let before = text.get(..offset).unwrap_or(text);
         let start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Self { line: before.matches('\n').count() + 1, column: before[start..].chars().count() + 1 }
@@ -20,27 +22,27 @@ impl Position {
 
 /// A value and where it stands.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub at: Option<Position>,
-    pub data: Data,
+pub(crate) struct Node {
+    pub(crate) at: Option<Position>,
+    pub(crate) data: Data,
 }
 
 #[derive(Debug)]
-pub(super) enum Data {
+pub(crate) enum Data {
     Scalar(Value),
     List(Vec<Node>),
     Map(Vec<Member>),
 }
 
 #[derive(Debug)]
-pub(super) struct Member {
-    pub key: String,
-    pub key_at: Option<Position>,
-    pub node: Node,
+pub(crate) struct Member {
+    pub(crate) key: String,
+    pub(crate) key_at: Option<Position>,
+    pub(crate) node: Node,
 }
 
 impl Node {
-    pub(super) fn to_value(&self) -> Value {
+    pub(crate) fn to_value(&self) -> Value {
         match &self.data {
             Data::Scalar(value) => value.clone(),
             Data::List(list) => list.iter().map(Self::to_value).collect(),
@@ -52,12 +54,7 @@ impl Node {
 
     /// The place of a path such as `proxies[0].toxics[1].type`, or of what of
     /// it there is; with `of_key` that of the last key instead of its value.
-    pub(super) fn locate(&self, path: &str, of_key: bool) -> Option<Position> {
-        // A file that is a list has no `proxies` to step into.
-        let path = match &self.data {
-            Data::List(_) => path.strip_prefix("proxies").unwrap_or(path),
-            _ => path,
-        };
+    pub(crate) fn locate(&self, path: &str, of_key: bool) -> Option<Position> {
         let mut place = Place { node: self, key_at: None };
         let mut rest = path;
         while let Some((next, after)) = place.node.step(rest) {

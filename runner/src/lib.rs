@@ -2,6 +2,10 @@
 //!
 //! Map, in the order in which a run passes through it:
 //!
-//! - [`outcome`]: what became of one request of the load; everything else is made of these.
+//! - [`load`]: an open-model load, from its plan to its numbers;
+//! - [`outcome`]: what became of one request of the load; everything else is made of these;
+//! - [`series`]: outcomes by second, endpoint and tenant.
 
+pub mod load;
 pub mod outcome;
+pub mod series;

@@ -4,8 +4,12 @@
 //!
 //! - [`load`]: an open-model load, from its plan to its numbers;
 //! - [`outcome`]: what became of one request of the load; everything else is made of these;
-//! - [`series`]: outcomes by second, endpoint and tenant.
+//! - [`series`]: outcomes by second, endpoint and tenant;
+//! - [`slo`]: objectives as people write them, and what a series says of them;
+//! - [`judge`]: whether the system held.
 
+pub mod judge;
 pub mod load;
 pub mod outcome;
 pub mod series;
+pub mod slo;

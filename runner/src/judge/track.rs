@@ -1,0 +1,107 @@
+//! When an objective was left, and when it was met again.
+
+use std::ops::Range;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Observed;
+use crate::slo::{Slo, Subject};
+
+/// The width of the windows of an objective that names none, in seconds.
+pub const WINDOW_S: u64 = 5;
+/// Windows are wider where few requests come, so that they can tell something; but not wider than
+/// this, or they could not tell when.
+const WIDEST_S: u64 = 30;
+
+/// A time for which an objective was not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Excursion {
+    /// The first second that ended a window in which it was not met.
+    pub left_s: u64,
+    /// The first second from which on it was met for a window; none: not before the end.
+    pub back_s: Option<u64>,
+}
+
+/// Follows one objective, for one subject, through a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Tracker<'a> {
+    observed: &'a Observed<'a>,
+    slo: &'a Slo,
+    subject: Subject,
+    window_s: u64,
+}
+
+impl<'a> Tracker<'a> {
+    /// Of that objective and subject.
+    #[must_use]
+    pub fn new(observed: &'a Observed<'a>, slo: &'a Slo, subject: Subject) -> Self {
+        let window_s = slo.over.map_or_else(|| width(observed, slo, subject), |over| over.as_secs().max(1));
+        Self { observed, slo, subject, window_s }
+    }
+
+    /// Whether it is met in these seconds; none if they tell too little.
+    #[must_use]
+    pub fn holds(&self, seconds: Range<u64>) -> Option<bool> {
+        self.observed.value(self.slo, self.subject, seconds).map(|value| self.slo.holds(value))
+    }
+
+    /// The window that ends with `second`. In the first seconds of a fault it reaches back into the
+    /// baseline: a window that were cut there would hold so little that chance broke it.
+    fn trailing(&self, second: u64) -> Option<bool> {
+        self.holds((second + 1).saturating_sub(self.window_s)..second + 1)
+    }
+
+    /// The window that begins with `second`.
+    fn leading(&self, second: u64) -> Option<bool> {
+        self.holds(second..second + self.window_s)
+    }
+
+    /// Its excursions within these seconds. One that lasted no longer than the objective's grace
+    /// is none. It begins with the window that shows it and ends where a whole window is good again,
+    /// so that neither end is smeared over the width of a window.
+    #[must_use]
+    pub fn excursions(&self, seconds: Range<u64>) -> Vec<Excursion> {
+        let grace_s = self.slo.grace.map_or(0, |grace| grace.as_secs());
+        // The last second that begins a whole window, and one more.
+        let whole = (seconds.end + 1).saturating_sub(self.window_s);
+        let mut found = Vec::new();
+        let mut from = seconds.start;
+        while let Some(left_s) = (from..seconds.end).find(|second| self.trailing(*second) == Some(false)) {
+            let back_s = (left_s + 1..whole).find(|second| self.leading(*second) == Some(true));
+            if back_s.unwrap_or(seconds.end) - left_s > grace_s {
+                found.push(Excursion { left_s, back_s });
+            }
+            let Some(back_s) = back_s else { break };
+            // Windows that still hold seconds of this excursion begin no other.
+            from = back_s + self.window_s - 1;
+        }
+        found
+    }
+
+    /// The first second from which on every window is good until the end of these seconds; none if
+    /// the last one is not, or nothing can be told of any.
+    #[must_use]
+    pub fn settled(&self, seconds: Range<u64>) -> Option<u64> {
+        let whole = (seconds.end + 1).saturating_sub(self.window_s);
+        let mut settled = None;
+        for second in (seconds.start..whole).rev() {
+            match self.leading(second) {
+                Some(false) => break,
+                Some(true) => settled = Some(second),
+                // Too little to tell: as the seconds behind it.
+                None => {}
+            }
+        }
+        settled
+    }
+}
+
+/// So wide that an ordinary window holds half as much again as its indicator needs.
+fn width(observed: &Observed<'_>, slo: &Slo, subject: Subject) -> u64 {
+    let seconds = observed.phases.baseline_s..observed.phases.end_s;
+    let length = seconds.end.saturating_sub(seconds.start);
+    let offered = observed.offered(slo, subject, seconds);
+    let wanted = slo.indicator.least() * 3 / 2 * length;
+    wanted.checked_div(offered).map_or(WINDOW_S, |width| (width + 1).clamp(WINDOW_S, WIDEST_S))
+}

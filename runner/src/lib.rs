@@ -6,10 +6,12 @@
 //! - [`outcome`]: what became of one request of the load; everything else is made of these;
 //! - [`series`]: outcomes by second, endpoint and tenant;
 //! - [`slo`]: objectives as people write them, and what a series says of them;
-//! - [`judge`]: whether the system held.
+//! - [`judge`]: whether the system held;
+//! - [`record`]: what a run leaves behind, the source of every report.
 
 pub mod judge;
 pub mod load;
 pub mod outcome;
+pub mod record;
 pub mod series;
 pub mod slo;

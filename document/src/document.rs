@@ -78,7 +78,30 @@ impl Document {
     /// A field is unknown, missing or of another type; the error points at it, and an unknown
     /// field's names the nearest known one.
     pub fn to<T: DeserializeOwned>(&self) -> Result<T, DocumentError> {
-        typed::read(self.to_value()).map_err(|(field, message)| self.refuse(&field, message))
+        self.read_value(self.to_value())
+    }
+
+    /// `value`, a part of this document that was taken out by hand, as a `T`; paths in errors count
+    /// from the document's root.
+    ///
+    /// # Errors
+    /// As [`to`](Self::to).
+    pub fn read_value<T: DeserializeOwned>(&self, value: Value) -> Result<T, DocumentError> {
+        typed::read(value).map_err(|(field, message)| self.refuse(&field, message))
+    }
+
+    /// The same document with every text – keys apart – put through `change`.
+    ///
+    /// # Errors
+    /// `change` refused a text; the error points at it.
+    pub fn map_texts(
+        &self,
+        mut change: impl FnMut(&str) -> Result<String, String>,
+    ) -> Result<Self, DocumentError> {
+        let tree = self.tree.map_texts(&mut change).map_err(|(position, message)| {
+            DocumentError::new(self.file.clone(), &self.text, position, String::new(), message)
+        })?;
+        Ok(Self { file: self.file.clone(), text: self.text.clone(), tree })
     }
 
     /// An error about `field`, a path such as `proxies[0].toxics[1].type`, pointing at its place

@@ -52,6 +52,30 @@ impl Node {
         }
     }
 
+    /// The same tree with every text put through `change`; what it refuses, with its place.
+    pub(crate) fn map_texts(
+        &self,
+        change: &mut dyn FnMut(&str) -> Result<String, String>,
+    ) -> Result<Self, (Option<Position>, String)> {
+        let data = match &self.data {
+            Data::Scalar(Value::String(text)) => {
+                Data::Scalar(Value::String(change(text).map_err(|message| (self.at, message))?))
+            }
+            Data::Scalar(value) => Data::Scalar(value.clone()),
+            Data::List(list) => {
+                Data::List(list.iter().map(|node| node.map_texts(change)).collect::<Result<_, _>>()?)
+            }
+            Data::Map(members) => {
+                let member = |member: &Member| {
+                    let node = member.node.map_texts(change)?;
+                    Ok(Member { key: member.key.clone(), key_at: member.key_at, node })
+                };
+                Data::Map(members.iter().map(member).collect::<Result<_, _>>()?)
+            }
+        };
+        Ok(Self { at: self.at, data })
+    }
+
     /// The place of a path such as `proxies[0].toxics[1].type`, or of what of
     /// it there is; with `of_key` that of the last key instead of its value.
     pub(crate) fn locate(&self, path: &str, of_key: bool) -> Option<Position> {

@@ -2,16 +2,21 @@
 //!
 //! Map, in the order in which a run passes through it:
 //!
+//! - [`experiment`]: what people write down, and schedules of it;
 //! - [`load`]: an open-model load, from its plan to its numbers;
 //! - [`outcome`]: what became of one request of the load; everything else is made of these;
 //! - [`series`]: outcomes by second, endpoint and tenant;
+//! - [`sli`]: numbers that the load does not know;
 //! - [`slo`]: objectives as people write them, and what a series says of them;
 //! - [`judge`]: whether the system held;
 //! - [`record`]: what a run leaves behind, the source of every report.
 
+pub mod experiment;
+mod fetch;
 pub mod judge;
 pub mod load;
 pub mod outcome;
 pub mod record;
 pub mod series;
+pub mod sli;
 pub mod slo;

@@ -1,0 +1,30 @@
+//! From a document to an experiment.
+
+use sabot_document::{Document, DocumentError};
+use sabot_toxics::Invalid;
+use serde_json::Value;
+
+use super::vars::Vars;
+use super::{Experiment, check};
+use crate::load::Plan;
+
+impl Experiment {
+    /// Reads an experiment, its variables filled in.
+    ///
+    /// # Errors
+    /// The field that is missing, unknown, of another type, out of range or at odds with another;
+    /// with its place in the file.
+    pub fn read(document: &Document, vars: &Vars) -> Result<Self, DocumentError> {
+        let document = document.map_texts(|text| vars.fill(text))?;
+        let refuse = |error: Invalid| document.refuse(&error.field, error.message);
+        let Value::Object(mut map) = document.to_value() else {
+            return Err(document.refuse("", "must be an object with `title`, `load` and `slos`"));
+        };
+        let load = map.remove("load").ok_or_else(|| document.refuse("load", "is missing"))?;
+        let load = Plan::read(load).map_err(|error| refuse(error.within("load")))?;
+        let mut experiment: Self = document.read_value(Value::Object(map))?;
+        experiment.load = Some(load);
+        check::check(&experiment).map_err(refuse)?;
+        Ok(experiment)
+    }
+}

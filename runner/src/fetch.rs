@@ -1,0 +1,144 @@
+//! One request and its whole answer, for what is asked now and then: actions, probes, queries.
+//!
+//! Not for the load, which has a client of its own.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use sabot_toxics::Invalid;
+use serde_json::Value;
+
+/// A query's answer or a page of metrics; larger ones are given up.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// A request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fetch<'a> {
+    /// The method.
+    pub(crate) method: &'a str,
+    /// The whole URL, http or https.
+    pub(crate) url: &'a str,
+    /// Headers.
+    pub(crate) headers: &'a BTreeMap<String, String>,
+    /// Text, or anything else as JSON.
+    pub(crate) body: Option<&'a Value>,
+    /// For all of it, until the last byte of the answer.
+    pub(crate) limit: Duration,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// Its status.
+    pub(crate) status: u16,
+    /// Its body.
+    pub(crate) body: Bytes,
+    /// How long it took.
+    pub(crate) took: Duration,
+}
+
+impl Answer {
+    /// Its body as text.
+    #[must_use]
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Sends it. Cancel safe in that nothing is left behind; the request may have been carried out.
+///
+/// # Errors
+/// No whole answer came in time; what kept it, as the end of a sentence.
+pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
+    let request = request(fetch)?;
+    let since = tokio::time::Instant::now();
+    let whole = async {
+        let response = client()?.request(request).await.map_err(|error| chain(&error))?;
+        let status = response.status().as_u16();
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| format!("its answer broke off: {error}"))?.to_bytes();
+        Ok(Answer { status, body, took: since.elapsed() })
+    };
+    match tokio::time::timeout(fetch.limit, whole).await {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no answer within {} s", fetch.limit.as_secs_f64())),
+    }
+}
+
+fn request(fetch: &Fetch<'_>) -> Result<Request<Full<Bytes>>, String> {
+    let (body, json) = match fetch.body {
+        None => (Bytes::new(), false),
+        Some(Value::String(text)) => (Bytes::from(text.clone()), false),
+        Some(value) => (Bytes::from(value.to_string()), true),
+    };
+    let mut builder = Request::builder().method(fetch.method).uri(fetch.url);
+    if json {
+        builder = builder.header(header::CONTENT_TYPE, "application/json");
+    }
+    for (name, value) in fetch.headers {
+        builder = builder.header(name, value);
+    }
+    builder.body(Full::new(body)).map_err(|error| format!("it is no request: {error}"))
+}
+
+type Pooled = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
+
+/// One for the process: reading the system's roots takes longer than a request.
+fn client() -> Result<&'static Pooled, String> {
+    static CLIENT: OnceLock<Pooled> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client);
+    }
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    connector.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(connector);
+    // A kept connection belongs to the runtime that made it, which in tests is another each time.
+    let client = Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_max_idle_per_host(0)
+        .build(connector);
+    Ok(CLIENT.get_or_init(|| client))
+}
+
+/// Refuses what is no URL of HTTP.
+pub(crate) fn http_url(field: &str, url: &str) -> Result<(), Invalid> {
+    let fine = url
+        .parse::<http::Uri>()
+        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());
+    if fine {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("`{url}` is no http:// or https:// URL")))
+}
+
+/// The error and what caused it, in one line: "client error (Connect)" alone tells nobody anything.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

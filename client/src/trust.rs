@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustls::client::WantsClientCert;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ConfigBuilder, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use crate::Error;
 
@@ -24,13 +25,22 @@ pub struct Trust {
 
 impl Trust {
     pub(crate) fn config(&self) -> Result<ClientConfig, Error> {
+        Ok(self.builder()?.with_no_client_auth())
+    }
+
+    /// The beginning of a client's TLS configuration that believes so; who the client itself is
+    /// remains to be said.
+    ///
+    /// # Errors
+    /// A file of CAs cannot be read, or holds none.
+    pub fn builder(&self) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Trust { file: "TLS".to_owned(), reason: error.to_string() })?;
         if self.insecure {
             let anybody = Arc::new(Anybody(provider));
-            return Ok(builder.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth());
+            return Ok(builder.dangerous().with_custom_certificate_verifier(anybody));
         }
         let mut roots = RootCertStore::empty();
         match &self.ca {
@@ -53,7 +63,7 @@ impl Trust {
                 }
             }
         }
-        Ok(builder.with_root_certificates(roots).with_no_client_auth())
+        Ok(builder.with_root_certificates(roots))
     }
 
     /// For a client that speaks no TLS.

@@ -63,6 +63,20 @@ impl Fate {
     /// Every fate, in the order of their declaration.
     pub const ALL: [Self; 7] =
         [Self::Ok, Self::Refused, Self::Connect, Self::Timeout, Self::Reset, Self::Protocol, Self::Dropped];
+
+    /// Its name, as files and tables have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Connect => "connect",
+            Self::Timeout => "timeout",
+            Self::Reset => "reset",
+            Self::Protocol => "protocol",
+            Self::Dropped => "dropped",
+        }
+    }
 }
 
 impl Outcome {

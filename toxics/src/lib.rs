@@ -43,7 +43,7 @@ pub use invalid::{Invalid, suggestion};
 pub use pipeline::{Pipeline, Ready};
 pub use plan::{ConnKey, Entry, Plan};
 pub use said::plain;
-pub use seed::Seed;
+pub use seed::{Draws, Seed};
 pub use spec::{ToxicSpec, read_when};
 pub use time::Time;
 pub use tls::{TlsCx, TlsFate, TlsPlan, TlsStep, TlsToxic, TlsVersion};

@@ -3,13 +3,17 @@
 //! Plan, schema, validation and engine derive from the list. A kind says how its fields are read
 //! ([`Kind`]), and what one request of it does on a connection.
 
+use std::sync::Arc;
+
 use sabot_toxics::{Invalid, suggestion};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::engine::lane::AnyCall;
 use super::plan::Class;
+use super::ready::Compile;
 
 /// The fields of an endpoint that belong to one kind of request.
 pub(crate) trait Kind: Serialize + DeserializeOwned + JsonSchema {
@@ -21,6 +25,12 @@ pub(crate) trait Kind: Serialize + DeserializeOwned + JsonSchema {
 
     /// Whether it reads or writes, unless the plan says.
     fn class(&self) -> Class;
+
+    /// Makes it ready: templates read, target and connections known.
+    ///
+    /// # Errors
+    /// The first field that cannot be what it is.
+    fn compile(&self, cx: &Compile<'_>) -> Result<Arc<dyn AnyCall>, Invalid>;
 }
 
 macro_rules! kinds {
@@ -51,7 +61,19 @@ macro_rules! kinds {
                     $(Self::$kind(spec) => Kind::class(spec),)*
                 }
             }
+
+            pub(crate) fn compile(&self, cx: &Compile<'_>) -> Result<Arc<dyn AnyCall>, Invalid> {
+                match self {
+                    $(Self::$kind(spec) => spec.compile(cx),)*
+                }
+            }
         }
+
+        $(impl From<$kind> for RequestSpec {
+            fn from(spec: $kind) -> Self {
+                Self::$kind(spec)
+            }
+        })*
 
         /// Reads what of an endpoint belongs to its kind; `common` are the fields it has besides.
         pub(crate) fn read(
@@ -78,6 +100,8 @@ kinds! {
     redis::Redis,
     sql::Sql,
 }
+
+pub(crate) use self::http::HttpCall;
 
 fn read_fields<K: Kind>(mut fields: Map<String, Value>, common: &[&str]) -> Result<K, Invalid> {
     fields.retain(|_, value| !value.is_null());

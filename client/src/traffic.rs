@@ -1,6 +1,6 @@
-//! Byte counters per proxy, from the Prometheus page.
+//! Counters per proxy, from the Prometheus page.
 //!
-//! Reads the one counter that it needs, not Prometheus' text format at large.
+//! Reads the counters that it needs, not Prometheus' text format at large.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +8,17 @@ use crate::Direction;
 
 /// Kept by Toxiproxy's dashboards, so the name will not change.
 const SENT: &str = "toxiproxy_proxy_sent_bytes_total{";
+const REQUESTS: &str = "sabot_http_requests_total{";
 
-/// Bytes that a proxy wrote since the server started.
+/// What passed through a proxy since the server started: bytes that it wrote, and requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Traffic {
     /// To servers.
     pub upstream: f64,
     /// To clients.
     pub downstream: f64,
+    /// HTTP requests answered or given up; 0 on a proxy that speaks no HTTP.
+    pub requests: f64,
 }
 
 impl Traffic {
@@ -32,7 +35,8 @@ impl Traffic {
 pub(crate) fn parse(page: &str) -> BTreeMap<String, Traffic> {
     let mut all: BTreeMap<String, Traffic> = BTreeMap::new();
     for line in page.lines() {
-        let Some((labels, value)) = line.strip_prefix(SENT).and_then(|rest| rest.rsplit_once("} ")) else {
+        let (sent, requests) = (line.strip_prefix(SENT), line.strip_prefix(REQUESTS));
+        let Some((labels, value)) = sent.or(requests).and_then(|rest| rest.rsplit_once("} ")) else {
             continue;
         };
         let (labels, value) = (parse_labels(labels), value.trim().parse::<f64>());
@@ -42,6 +46,7 @@ pub(crate) fn parse(page: &str) -> BTreeMap<String, Traffic> {
         // A proxy that moved has one line for each of its addresses.
         let traffic = all.entry(proxy.clone()).or_default();
         match labels.get("direction").map(String::as_str) {
+            _ if requests.is_some() => traffic.requests += value,
             Some("upstream") => traffic.upstream += value,
             Some("downstream") => traffic.downstream += value,
             _ => {}
@@ -88,9 +93,11 @@ mod tests {
             toxiproxy_proxy_sent_bytes_total{direction=\"upstream\",listener=\"a:1\",proxy=\"x \\\"}\",upstream=\"b\"} 10\n\
             toxiproxy_proxy_sent_bytes_total{direction=\"upstream\",listener=\"a:2\",proxy=\"x \\\"}\",upstream=\"b\"} 5\n\
             toxiproxy_proxy_sent_bytes_total{direction=\"downstream\",listener=\"a:2\",proxy=\"y\",upstream=\"b\"} 1e3\n\
-            toxiproxy_proxy_received_bytes_total{direction=\"upstream\",proxy=\"y\"} 7\n";
+            toxiproxy_proxy_received_bytes_total{direction=\"upstream\",proxy=\"y\"} 7\n\
+            sabot_http_requests_total{class=\"2xx\",method=\"GET\",proxy=\"y\"} 3\n\
+            sabot_http_requests_total{class=\"5xx\",method=\"GET\",proxy=\"y\"} 1\n";
         let all = parse(page);
-        assert_eq!(all["x \"}"], Traffic { upstream: 15.0, downstream: 0.0 });
-        assert_eq!(all["y"], Traffic { upstream: 0.0, downstream: 1000.0 });
+        assert_eq!(all["x \"}"], Traffic { upstream: 15.0, ..Traffic::default() });
+        assert_eq!(all["y"], Traffic { downstream: 1000.0, requests: 4.0, ..Traffic::default() });
     }
 }

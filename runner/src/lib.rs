@@ -4,6 +4,7 @@
 //!
 //! - [`experiment`]: what people write down, and schedules of it;
 //! - [`load`]: an open-model load, from its plan to its numbers;
+//! - [`run`](run::run): carries an experiment out;
 //! - [`outcome`]: what became of one request of the load; everything else is made of these;
 //! - [`series`]: outcomes by second, endpoint and tenant;
 //! - [`sli`]: numbers that the load does not know;
@@ -17,6 +18,7 @@ pub mod judge;
 pub mod load;
 pub mod outcome;
 pub mod record;
+pub mod run;
 pub mod series;
 pub mod sli;
 pub mod slo;

@@ -46,20 +46,6 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// As it is written.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Connect => "connect",
-            Self::Timeout => "timeout",
-            Self::Reset => "reset",
-            Self::Protocol => "protocol",
-            Self::Dropped => "dropped",
-        }
-    }
-
     /// Every fate, in the order of their declaration.
     pub const ALL: [Self; 7] =
         [Self::Ok, Self::Refused, Self::Connect, Self::Timeout, Self::Reset, Self::Protocol, Self::Dropped];

@@ -3,7 +3,6 @@
 use sabot_toxics::{Invalid, suggestion};
 
 use super::{Action, Experiment, SlosSpec};
-use crate::load::Plan;
 use crate::series::LONGEST_S;
 use crate::slo::{Indicator, Names, Slo};
 
@@ -26,7 +25,7 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), Invalid> {
         }
         sli.source.check().map_err(|error| error.within(&field))?;
     }
-    let names = names(experiment.load.as_ref());
+    let names = Names::of(&experiment.load()?);
     objectives(experiment, &names)?;
     for (at, fault) in experiment.faults.iter().enumerate() {
         Invalid::unless_share("toxicity", fault.toxicity)
@@ -101,18 +100,4 @@ fn objectives(experiment: &Experiment, names: &Names) -> Result<(), Invalid> {
         }
     }
     Ok(())
-}
-
-/// The names of what a load asks, and on whose behalf.
-pub(crate) fn names(load: Option<&Plan>) -> Names {
-    let Some(load) = load else { return Names::default() };
-    let endpoints = load.endpoints.iter().map(|endpoint| (endpoint.name.clone(), endpoint.class)).collect();
-    let tenants = load.tenants.as_ref().map_or_else(
-        || vec![String::new()],
-        |tenants| match tenants.count {
-            Some(count) => (1..=count).map(|n| format!("tenant-{n}")).collect(),
-            None => tenants.names.clone(),
-        },
-    );
-    Names { endpoints, tenants }
 }

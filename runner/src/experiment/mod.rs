@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use sabot_toxics::Invalid;
 use sabot_toxics::units::Millis;
 use schemars::JsonSchema;
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
@@ -25,7 +26,7 @@ use serde_json::{Map, Value};
 pub use action::Action;
 
 use crate::judge::Verdict;
-use crate::load::Plan;
+use crate::load::{Load, Plan};
 use crate::sli::SliSpec;
 use crate::slo::Slo;
 
@@ -225,6 +226,16 @@ impl Experiment {
         self.prepare.extend(variant.prepare);
         self.expect = variant.expect.or(self.expect);
         Ok(self)
+    }
+
+    /// Its load, ready for as long as its windows last.
+    ///
+    /// # Errors
+    /// The field of the load that is missing or cannot be what it is.
+    pub fn load(&self) -> Result<Load, Invalid> {
+        let mut plan = self.load.clone().ok_or_else(|| Invalid::new("load", "is missing"))?;
+        plan.duration = Some(Millis::new(self.windows.seconds().iter().sum::<u64>() * 1000));
+        Load::new(plan).map_err(|error| error.within("load"))
     }
 
     /// The objectives by phase.

@@ -38,6 +38,18 @@ pub struct Observed<'a> {
 pub struct Samples(pub Vec<(u64, Option<f64>)>);
 
 impl Samples {
+    /// The value of each second from the start of the load on; the last, where there were several.
+    #[must_use]
+    pub fn by_second(&self, seconds: u64) -> Vec<Option<f64>> {
+        let mut values = vec![None; usize::try_from(seconds).unwrap_or(0)];
+        for (second, value) in &self.0 {
+            if let Some(place) = usize::try_from(*second).ok().and_then(|at| values.get_mut(at)) {
+                *place = value.or(*place);
+            }
+        }
+        values
+    }
+
     /// The mean of the samples of these seconds; none if there was none.
     #[must_use]
     pub fn mean(&self, seconds: std::ops::Range<u64>) -> Option<f64> {

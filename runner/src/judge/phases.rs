@@ -47,6 +47,13 @@ pub struct Phases {
 }
 
 impl Phases {
+    /// The phase that a second belongs to; past the end, the last.
+    #[must_use]
+    pub fn at(&self, second: u64) -> Phase {
+        let phases = [Phase::WarmUp, Phase::Baseline, Phase::Fault];
+        phases.into_iter().find(|phase| self.of(*phase).contains(&second)).unwrap_or(Phase::Recovery)
+    }
+
     /// The seconds of a phase.
     #[must_use]
     pub fn of(&self, phase: Phase) -> Range<u64> {

@@ -46,6 +46,12 @@ impl<'a> Tracker<'a> {
         self.observed.value(self.slo, self.subject, seconds).map(|value| self.slo.holds(value))
     }
 
+    /// Whether it is met in the window that ends with `second`.
+    #[must_use]
+    pub fn now(&self, second: u64) -> Option<bool> {
+        self.trailing(second)
+    }
+
     /// The window that ends with `second`. In the first seconds of a fault it reaches back into the
     /// baseline: a window that were cut there would hold so little that chance broke it.
     fn trailing(&self, second: u64) -> Option<bool> {

@@ -124,7 +124,12 @@ impl Second {
 impl Series {
     /// Counts an outcome in the second in which it was meant to start.
     pub fn record(&mut self, outcome: &Outcome) {
-        let second = outcome.intended.as_secs().min(LONGEST_S) as usize;
+        self.record_in(outcome.intended.as_secs(), outcome);
+    }
+
+    /// Counts an outcome in that second: for who wants them by when they ended, say.
+    pub fn record_in(&mut self, second: u64, outcome: &Outcome) {
+        let second = second.min(LONGEST_S) as usize;
         if second >= self.seconds.len() {
             self.seconds.resize_with(second + 1, Second::default);
         }

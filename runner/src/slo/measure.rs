@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Endpoints, Indicator, Scope, Slo, Tenants};
-use crate::load::Class;
+use crate::load::{Class, Load};
 use crate::outcome::Fate;
 use crate::series::Tally;
 
@@ -14,6 +14,19 @@ pub struct Names {
     pub endpoints: Vec<(String, Class)>,
     /// Tenants, in the load's order; a load without tenants has one of no name.
     pub tenants: Vec<String>,
+}
+
+impl Names {
+    /// Those of a load.
+    #[must_use]
+    pub fn of(load: &Load) -> Self {
+        let endpoints = load.endpoints().map(|(name, class)| (name.to_owned(), class)).collect();
+        let mut tenants = load.tenants().to_vec();
+        if tenants.is_empty() {
+            tenants.push(String::new());
+        }
+        Self { endpoints, tenants }
+    }
 }
 
 /// A choice of a load's cells.

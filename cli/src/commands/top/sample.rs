@@ -74,6 +74,7 @@ impl Sampler {
         Traffic {
             upstream: rate(new.upstream, old.upstream),
             downstream: rate(new.downstream, old.downstream),
+            requests: rate(new.requests, old.requests),
         }
     }
 }

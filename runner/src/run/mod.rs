@@ -1,0 +1,176 @@
+//! Carries an experiment out: load, fault, revert, verdict.
+//!
+//! - [`run`] is the whole; `course` drives the load through its phases, second by second;
+//! - `faults`: puts toxics on and takes them off, on every way out;
+//! - `stop`: the conditions that end a run at once;
+//! - `sampling`: asks the SLIs; `far_side`: counts what reached the proxies;
+//! - [`Observer`]: who wants to see it happen.
+
+mod course;
+mod far_side;
+mod faults;
+mod observer;
+mod sampling;
+mod stop;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use sabot_client::Client;
+use tokio::sync::watch;
+
+pub use observer::{Observer, Progress};
+
+use crate::experiment::{Action, Experiment};
+use crate::judge::{Observed, Phases, judge};
+use crate::load::LoadError;
+use crate::record::{FORMAT, Record, Versions, numbers};
+use crate::slo::Names;
+use course::Course;
+use faults::Faults;
+
+/// What a run needs beside its experiment.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The API of the server that has the proxies.
+    pub client: Client,
+    /// The variant that the experiment was made with.
+    pub variant: Option<String>,
+    /// The command that runs it again.
+    pub command: String,
+    /// Becomes a reason when the run is to end at once, such as at Ctrl-C.
+    pub interrupt: watch::Receiver<Option<String>>,
+}
+
+/// Why a run did not take place. Nothing is broken then, and nothing was recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The load cannot be what the plan says.
+    #[error("{0}")]
+    Load(sabot_toxics::Invalid),
+    /// The load could not start.
+    #[error(transparent)]
+    Start(#[from] LoadError),
+    /// A proxy or a toxic is not to be had.
+    #[error("{field}: {message}")]
+    Fault {
+        /// Which, such as `faults[0]`.
+        field: String,
+        /// What the server said, and what to do.
+        message: String,
+    },
+    /// An action of `prepare` failed.
+    #[error("{field}: {message}")]
+    Prepare {
+        /// Which, such as `prepare[0]`.
+        field: String,
+        /// What failed.
+        message: String,
+    },
+    /// It was ended before it began.
+    #[error("{0}")]
+    Interrupted(String),
+}
+
+/// Runs an experiment to its record. Whatever happens – a stop condition, an interrupt, a panic – the
+/// faults are taken back and `cleanup` is done before this returns; if the process dies, the server's own
+/// expiry ends them.
+///
+/// Dropping the future leaves the faults to that expiry.
+///
+/// # Errors
+/// It did not take place.
+pub async fn run(
+    experiment: &Experiment,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Record, RunError> {
+    let id = identity();
+    let load = Arc::new(experiment.load().map_err(RunError::Load)?);
+    let mut faults = Faults::new(&experiment.faults, &options.client, &id.name);
+    let server = faults.rehearse().await?;
+    let whole = async {
+        prepare(&experiment.prepare, options, observer).await?;
+        let mut course = Course::new(experiment, &load, options, observer);
+        let ended = course.drive(&mut faults).await;
+        ended.map(|ended| (ended, course.finish()))
+    };
+    let outcome = AssertUnwindSafe(whole).catch_unwind().await;
+    faults.revert().await;
+    let mut warnings = faults.warnings();
+    for action in &experiment.cleanup {
+        if let Err(message) = action.run().await {
+            warnings.push(format!("Cleaning up: {message}."));
+        }
+    }
+    // A panic goes on, but only now that nothing is broken any more.
+    let (ended, seen) = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let (summary, series) = seen.recorder.finish(&load, ended.load);
+    let names = Names::of(&load);
+    let observed = Observed { names: &names, series: &series, slis: &seen.slis, phases: &ended.phases };
+    let stable_s = crate::experiment::whole_seconds(experiment.stable.get());
+    let doubts = faults.doubts();
+    let mut judgement =
+        judge(&observed, &experiment.objectives(), ended.aborted.as_deref(), &doubts, stable_s);
+    judgement.warnings.extend(seen.warnings);
+    judgement.warnings.extend(warnings);
+    let seconds = ended.phases.end_s;
+    Ok(Record {
+        format: FORMAT,
+        id: id.name,
+        title: experiment.title.clone(),
+        hypothesis: experiment.hypothesis.clone(),
+        variant: options.variant.clone(),
+        started_at: id.started_at,
+        command: options.command.clone(),
+        versions: Versions { runner: env!("CARGO_PKG_VERSION").to_owned(), server },
+        faults: faults.records(),
+        load: summary,
+        parts: numbers::parts(&series, &names, &ended.phases),
+        far_side: seen.far_side,
+        slis: seen.slis.iter().map(|(name, samples)| (name.clone(), samples.by_second(seconds))).collect(),
+        timeline: numbers::timeline(&series, seconds, |_| true),
+        endpoints: numbers::endpoints(&series, &names, seconds),
+        heat_map: numbers::heat_map(&series, seconds),
+        phases: ended.phases,
+        judgement,
+        expect: experiment.expect,
+    })
+}
+
+async fn prepare(actions: &[Action], options: &Options, observer: &mut dyn Observer) -> Result<(), RunError> {
+    for (at, action) in actions.iter().enumerate() {
+        observer.said(&format!("preparing: {}", action.label()));
+        action
+            .run()
+            .await
+            .map_err(|message| RunError::Prepare { field: format!("prepare[{at}]"), message })?;
+    }
+    match options.interrupt.borrow().as_ref() {
+        Some(reason) => Err(RunError::Interrupted(reason.clone())),
+        None => Ok(()),
+    }
+}
+
+struct Identity {
+    name: String,
+    started_at: String,
+}
+
+/// A run is named by the millisecond in which it began.
+fn identity() -> Identity {
+    let now = jiff::Timestamp::now();
+    Identity {
+        name: now.strftime("%Y%m%d-%H%M%S-%3f").to_string(),
+        started_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    }
+}
+
+/// How a run's course ended.
+#[derive(Debug)]
+struct CourseEnd {
+    phases: Phases,
+    aborted: Option<String>,
+    load: crate::load::Ended,
+}

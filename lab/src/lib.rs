@@ -12,6 +12,7 @@
 //! - `admission` is how a request gets in, `dependency`, `guard`, `http_pool`,
 //!   `slots` how a call gets out;
 //! - [`Mitigation`] lists what protects them, `control` switches it;
+//! - [`run()`] makes services a process, [`up`] makes processes a lab;
 //! - `metrics` has the name of everything that is counted.
 //!
 //! Not here: the faults, and the load.
@@ -29,15 +30,18 @@ mod mitigation;
 mod orders;
 mod payments;
 mod reply;
+mod run;
 mod service;
 mod slots;
 mod store;
 mod token;
+pub mod up;
 
 pub use api::{ApiOptions, api};
 pub use error::LabError;
 pub use mitigation::{Mitigation, Mitigations, Switches, Unknown};
 pub use orders::{OrdersOptions, orders};
 pub use payments::{Behaviour, payments};
+pub use run::{Listen, Sockets, run};
 pub use service::{Common, Listeners, Service};
-pub use store::{Memory, Store};
+pub use store::{Memory, RealOptions, StoreOptions};

@@ -47,7 +47,8 @@ names! {
     Gauge MITIGATION "lab_mitigation_enabled" "1 while a mitigation is on.",
     Gauge PENDING "lab_payments_pending" "Accepted orders whose payment is still to be made.",
     Counter CHARGES "lab_charges_total" "Charges: first, repeated (the same key again, nothing charged), failed.",
-    Counter CACHE "lab_cache_total" "Reads of the cache: hit, miss, bypassed, failed.",
+    Counter CACHE "lab_cache_total" "Reads of the cache: hit, miss, failed.",
+
 }
 
 /// Upper bounds of all histograms, in seconds. Without buckets the exporter makes

@@ -9,14 +9,15 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, ServiceExt};
 use tower_resilience_circuitbreaker::classifier::FailureClassifier;
 use tower_resilience_circuitbreaker::{
-    CircuitBreakerError, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState,
+    CircuitBreakerError, CircuitBreakerHandle, CircuitBreakerLayer, CircuitState, SlidingWindowType,
 };
 
 use super::Answer;
 use crate::metrics::{BREAKER_STATE, BREAKER_TRANSITIONS, Meter};
 
-/// Over so many calls the share of failures counts.
-const WINDOW_CALLS: usize = 20;
+/// Over so long the share of failures counts. (The crate's windows by count do not
+/// slide: they count from the last change of state on, and would grow ever duller.)
+const WINDOW: Duration = Duration::from_secs(2);
 /// Before so many nothing is concluded.
 const LEAST_CALLS: usize = 10;
 const FAILURE_SHARE: f64 = 0.5;
@@ -46,7 +47,8 @@ impl Breaker {
         let opened = Arc::clone(&opened_ms);
         let built = CircuitBreakerLayer::builder()
             .name(format!("{dependency} {class}"))
-            .sliding_window_size(WINDOW_CALLS)
+            .sliding_window_type(SlidingWindowType::TimeBased)
+            .sliding_window_duration(WINDOW)
             .minimum_number_of_calls(LEAST_CALLS)
             .failure_rate_threshold(FAILURE_SHARE)
             .wait_duration_in_open(OPEN)

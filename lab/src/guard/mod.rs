@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | timeout | the dependency's own limit, per try | [`NAIVE_TIMEOUT`], as clients have by default |
 //! | retry_budget | up to 2 retries, at most 10 % of calls, jittered back-off | [`retry::NAIVE_RETRIES`] at once |
-//! | circuit_breaker | opens at 50 % failures of the last 20 calls, for 2 s | – |
+//! | circuit_breaker | opens for 2 s when half of the calls of the last 2 s failed | – |
 //! | bulkhead | refuses what exceeds the dependency's share | – |
 
 mod breaker;

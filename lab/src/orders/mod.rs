@@ -29,7 +29,7 @@ use crate::metrics::Meter;
 use crate::mitigation::{Mitigations, Switches};
 use crate::reply::Problem;
 use crate::service::{Common, Service};
-use crate::store::{Order, Store, StoreError};
+use crate::store::{Order, Store, StoreError, StoreOptions};
 use crate::token::{Tokens, wall_clock_ms};
 use settle::Pending;
 
@@ -52,7 +52,7 @@ pub struct OrdersOptions {
     /// Where `payments` answers: `http://HOST:PORT`.
     pub payments: String,
     /// Where orders are kept; replicas in one process may share it.
-    pub store: Store,
+    pub store: StoreOptions,
 }
 
 pub(crate) struct Orders {
@@ -77,13 +77,20 @@ pub fn orders(common: &Common, options: &OrdersOptions) -> Result<Service, LabEr
         meter: meter.clone(),
         switches: switches.clone(),
         tokens: Tokens::new(&common.secret),
-        store: options.store.clone(),
+        store: Store::new(&meter, &options.store, common.seed)?,
         payments: Dependency::new(&meter, ("payments", "charge"), &pools, PAYMENTS, common.seed),
         pending: Pending::new(&meter),
     });
-    let published = Arc::clone(&orders);
+    let (published, asked) = (Arc::clone(&orders), Arc::clone(&orders));
     let control = Control {
-        publish: Arc::new(move |on| published.payments.publish(on)),
+        publish: Arc::new(move |on| {
+            published.payments.publish(on);
+            published.store.publish(on);
+        }),
+        ready: Arc::new(move || {
+            let store = asked.store.clone();
+            Box::pin(async move { store.ready().await })
+        }),
         ..Control::new(&common.name, &meter, &switches)
     };
     let admission = Admission::new(&meter, &switches, WORKERS);

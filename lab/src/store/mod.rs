@@ -3,20 +3,31 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `memory` | in this process, shared by the replicas that run in it |
+//! | `real` | in PostgreSQL, a primary and a replica |
+//! | `postgres`, `cache` | the pools and Redis that `real` is made of |
 
+mod cache;
 mod memory;
+mod postgres;
+mod real;
 
-use serde::Serialize;
+use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
+use crate::error::LabError;
 use crate::guard::CallError;
+use crate::metrics::Meter;
 use crate::mitigation::Mitigations;
 pub use memory::Memory;
+use real::Real;
+pub use real::RealOptions;
 
 /// Preloaded orders are numbered from 1; new ones from here on.
 pub(crate) const FIRST_NEW: u64 = 1_000_001;
 
 /// An order, as it is answered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// `TENANT-NUMBER`.
     pub id: String,
@@ -27,7 +38,7 @@ pub(crate) struct Order {
 }
 
 /// How far an order has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// Accepted; the payment is still to be made.
@@ -64,33 +75,66 @@ pub(crate) enum StoreError {
     Call(#[from] CallError),
 }
 
+/// Where orders are to be kept.
+#[derive(Clone)]
+pub enum StoreOptions {
+    /// In this process; clones are the same store.
+    Memory(Memory),
+    /// In PostgreSQL and Redis.
+    Real(RealOptions),
+}
+
 /// A store of either kind. Clones are the same store.
 #[derive(Clone)]
-pub enum Store {
-    /// In this process.
+pub(crate) enum Store {
     Memory(Memory),
+    Real(Arc<Real>),
 }
 
 impl Store {
+    pub(crate) fn new(meter: &Meter, options: &StoreOptions, seed: u64) -> Result<Self, LabError> {
+        Ok(match options {
+            StoreOptions::Memory(memory) => Self::Memory(memory.clone()),
+            StoreOptions::Real(options) => Self::Real(Arc::new(Real::new(meter, options, seed)?)),
+        })
+    }
+
     /// The order with that id, whoever it belongs to.
-    pub(crate) async fn find(&self, _on: Mitigations, id: &str) -> Result<Option<Order>, StoreError> {
+    pub(crate) async fn find(&self, on: Mitigations, id: &str) -> Result<Option<Order>, StoreError> {
         match self {
             Self::Memory(memory) => Ok(memory.find(id)),
+            Self::Real(real) => real.find(on, id).await,
         }
     }
 
     /// Places an order with its payment pending, once for each key of a tenant.
-    pub(crate) async fn place(&self, _on: Mitigations, new: &NewOrder) -> Result<Placed, StoreError> {
+    pub(crate) async fn place(&self, on: Mitigations, new: &NewOrder) -> Result<Placed, StoreError> {
         match self {
             Self::Memory(memory) => memory.place(new),
+            Self::Real(real) => real.place(on, new).await,
         }
     }
 
     /// Says that an order is paid.
-    pub(crate) async fn paid(&self, _on: Mitigations, id: &str) -> Result<(), StoreError> {
+    pub(crate) async fn paid(&self, on: Mitigations, id: &str) -> Result<(), StoreError> {
         match self {
             Self::Memory(memory) => memory.paid(id),
+            Self::Real(real) => real.paid(on, id).await?,
         }
         Ok(())
+    }
+
+    /// Whether orders can be placed; if not, why.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        match self {
+            Self::Memory(_) => Ok(()),
+            Self::Real(real) => real.ready().await,
+        }
+    }
+
+    pub(crate) fn publish(&self, on: Mitigations) {
+        if let Self::Real(real) = self {
+            real.publish(on);
+        }
     }
 }

@@ -42,6 +42,6 @@ pub use error::LabError;
 pub use mitigation::{Mitigation, Mitigations, Switches, Unknown};
 pub use orders::{OrdersOptions, orders};
 pub use payments::{Behaviour, payments};
-pub use run::{Listen, Sockets, run};
+pub use run::{Instance, Listen, Sockets, run};
 pub use service::{Common, Listeners, Service};
 pub use store::{Memory, RealOptions, StoreOptions};

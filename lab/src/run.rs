@@ -11,22 +11,32 @@ use tokio::sync::{Notify, watch};
 use crate::error::LabError;
 use crate::service::{Listeners, Service};
 
+/// A service instance of this process.
+pub struct Instance {
+    /// Its name.
+    pub name: String,
+    /// Makes it, on the runtime that it is served by.
+    pub make: Box<dyn FnOnce() -> Result<Service, LabError> + Send>,
+    /// Its sockets.
+    pub listeners: Listeners,
+}
+
 /// Serves each of them on a thread of its own until SIGTERM or SIGINT, or until one fails.
 ///
 /// # Errors
-/// When one cannot be served.
-pub fn run(instances: Vec<(String, Service, Listeners)>) -> Result<(), LabError> {
+/// When one cannot be made or served.
+pub fn run(instances: Vec<Instance>) -> Result<(), LabError> {
     let system = |what| move |source| LabError::System { what, source };
     let runtime = current_thread()?;
     let (stop, stopping) = watch::channel(false);
     let ended = std::sync::Arc::new(Notify::new());
     let (sender, results) = mpsc::channel();
     let mut threads = Vec::new();
-    for (name, service, listeners) in instances {
+    for Instance { name, make, listeners } in instances {
         let (stopping, ended, sender) = (stopping.clone(), std::sync::Arc::clone(&ended), sender.clone());
         let serve = move || {
-            let result =
-                current_thread().and_then(|runtime| runtime.block_on(service.serve(listeners, stopping)));
+            let result = current_thread()
+                .and_then(|runtime| runtime.block_on(async { make()?.serve(listeners, stopping).await }));
             // The main thread takes it, unless it is gone already.
             let _ = sender.send(result);
             ended.notify_one();

@@ -19,6 +19,9 @@ use crate::error::LabError;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How much of a log an error quotes.
 const QUOTED_LINES: usize = 12;
+/// What of the environment the processes get.
+const KEPT: [&str; 9] =
+    ["PATH", "HOME", "TMPDIR", "TZ", "LANG", "LOG_LEVEL", "RUST_BACKTRACE", "LD_LIBRARY_PATH", "LD_PRELOAD"];
 /// Inherited sockets begin after stdin, stdout and stderr.
 const FIRST_SOCKET: i32 = 3;
 
@@ -73,6 +76,9 @@ impl Command {
         let mut command = std::process::Command::new(&self.program);
         command
             .args(&self.arguments)
+            // What is set for the user's own Sabot must not reach the lab's.
+            .env_clear()
+            .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.directory)
             .stdin(Stdio::null())
@@ -112,6 +118,15 @@ pub(super) struct Child {
 }
 
 impl Child {
+    /// Waits for its end; fails unless it ended well. Cancel safe.
+    pub(super) async fn finish(&mut self) -> Result<(), LabError> {
+        match self.process.wait().await {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(self.failure(&words(status))),
+            Err(error) => Err(self.failure(&format!("is lost: {error}"))),
+        }
+    }
+
     /// How it ended, if it has.
     pub(super) fn end(&mut self) -> Option<String> {
         self.process.try_wait().ok().flatten().map(words)

@@ -3,6 +3,7 @@
 //! | module | what is in it |
 //! |---|---|
 //! | `plan` | which services there are and which links between them |
+//! | `servers` | PostgreSQL and Redis, where they are wanted |
 //! | `child`, `child_unsafe` | processes that do not outlive the supervisor |
 //! | `state` | what is written for who comes later |
 //! | `later` | status, down, switches: by what is written |
@@ -17,12 +18,14 @@ mod child;
 mod child_unsafe;
 mod later;
 mod plan;
+mod servers;
 mod state;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::Mode;
+use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::LabError;
@@ -31,7 +34,8 @@ use ask::Ask;
 use child::Child;
 pub use later::{Health, ServiceStatus, Status, change_mitigations, down, mitigations, status};
 use plan::Plan;
-use state::{Directory, PROXIES, SUPERVISOR_LOG};
+use servers::Servers;
+use state::{Directory, PROXIES};
 pub use state::{LabState, Link, ProcessState, ServiceState};
 
 /// Starting takes a second or two; a machine that is busy with other things gets this.
@@ -58,6 +62,8 @@ pub struct UpOptions {
     pub tenants: u32,
     /// Orders of each.
     pub orders_per_tenant: u32,
+    /// Orders in PostgreSQL (a primary and a streaming replica) and Redis.
+    pub real: bool,
 }
 
 /// A lab on its way up, up, or on its way down.
@@ -67,6 +73,8 @@ pub struct Lab {
     children: Vec<Child>,
     state: Option<LabState>,
     ask: Ask,
+    /// The servers' data; it goes when this does.
+    data: Option<TempDir>,
 }
 
 impl Lab {
@@ -78,7 +86,7 @@ impl Lab {
         // Logs and state are nobody else's business.
         rustix::process::umask(Mode::from_raw_mode(0o077));
         let directory = Directory::take(&options.directory)?;
-        Ok(Self { options, directory, children: Vec::new(), state: None, ask: Ask::new() })
+        Ok(Self { options, directory, children: Vec::new(), state: None, ask: Ask::new(), data: None })
     }
 
     /// Starts everything and waits until it is ready. To be called on the main
@@ -88,7 +96,14 @@ impl Lab {
     /// # Errors
     /// When something does not start, with the end of its log.
     pub async fn bring_up(&mut self) -> Result<&LabState, LabError> {
-        let mut plan = Plan::bind(&self.options, &self.directory.path)?;
+        let mut servers = None;
+        if self.options.real {
+            let (found, data) = Servers::new(&self.directory.path)?;
+            (servers, self.data) = (Some(found), Some(data));
+        }
+        let mut plan = Plan::bind(&self.options, &self.directory.path, servers.as_ref())?;
+        // Before anything is there that would have to be removed by somebody else.
+        self.note(&plan, String::new())?;
         plan.write_proxies(&self.directory.path.join(PROXIES))?;
         self.children.push(plan.sabot().start()?);
         let port_file = plan.port_file();
@@ -96,16 +111,37 @@ impl Lab {
         let sabot = format!("http://{}", read_line(&port_file).unwrap_or_default());
         let proxies = self.ask.get(&format!("{sabot}/v1/proxies")).await?;
         plan.learn_proxies(&proxies)?;
-        for service in plan.services()? {
+        if let Some(servers) = servers {
+            self.start_servers(&servers, plan.listen("replication")).await?;
+        }
+        for service in plan.services() {
             self.children.push(service.start()?);
         }
         for service in plan.states() {
             let (ask, url) = (self.ask.clone(), format!("{}/ready", service.control));
             self.until(&service.name, async |()| ask.get(&url).await.ok()).await?;
         }
-        let state = plan.state(sabot, &self.children);
+        self.note(&plan, sabot)
+    }
+
+    fn note(&mut self, plan: &Plan, sabot: String) -> Result<&LabState, LabError> {
+        let temporary = self.data.iter().map(|data| data.path().to_owned()).collect();
+        let state = plan.state(sabot, &self.children, temporary);
         self.directory.write(&state)?;
         Ok(self.state.insert(state))
+    }
+
+    async fn start_servers(&mut self, servers: &Servers, replication: &str) -> Result<(), LabError> {
+        let UpOptions { tenants, orders_per_tenant, .. } = self.options;
+        prepare(servers.initdb()).await?;
+        self.children.push(servers.primary().start()?);
+        self.until("primary", async |()| servers.primary_answers().await).await?;
+        servers.seed(tenants, orders_per_tenant).await?;
+        prepare(servers.base_backup(replication)).await?;
+        self.children.push(servers.replica().start()?);
+        self.until("replica", async |()| servers.replica_answers().await).await?;
+        self.children.push(servers.redis().start()?);
+        self.until("redis", async |()| servers.redis_answers().await).await
     }
 
     /// Waits until `look` finds something, or a child ends, or the patience does.
@@ -164,14 +200,23 @@ impl Lab {
 
     /// Ends the processes, last started first, and removes what the lab wrote.
     pub async fn take_down(mut self) {
-        let mut files: Vec<_> =
-            [PROXIES, SUPERVISOR_LOG, plan::PORT_FILE].map(|name| self.directory.path.join(name)).into();
+        let mut logs = Vec::new();
         while let Some(child) = self.children.pop() {
-            files.push(child.log.clone());
+            logs.push(child.log.clone());
             child.stop().await;
         }
-        self.directory.clear(&files);
+        drop(self.data.take());
+        self.directory.clear(&logs);
     }
+}
+
+/// Runs what comes to an end by itself.
+async fn prepare(command: child::Command) -> Result<(), LabError> {
+    let name = command.name.clone();
+    let mut child = command.start()?;
+    let slow =
+        |_| LabError::Process { process: name, reason: format!("did not end in {} s", READY.as_secs()) };
+    tokio::time::timeout(READY, child.finish()).await.map_err(slow)?
 }
 
 /// The signals that end a supervisor.
@@ -220,9 +265,4 @@ pub fn default_directory() -> PathBuf {
         Some(runtime) => Path::new(&runtime).join("sabot-lab"),
         None => std::env::temp_dir().join(format!("sabot-lab-{}", rustix::process::getuid().as_raw())),
     }
-}
-
-/// Where a detached supervisor in that directory writes what it has to say.
-pub fn supervisor_log(directory: &Path) -> PathBuf {
-    directory.join(SUPERVISOR_LOG)
 }

@@ -4,7 +4,9 @@
 //! client → [api] → api → [orders-1] → orders-1 → [payments] → payments
 //!                      → [orders-2] → orders-2 → [payments] →
 //! ```
-//! What stands in brackets is a proxy.
+//! What stands in brackets is a proxy. With real servers also `orders` → \[primary\],
+//! \[replica\], \[redis\], and the replica → \[replication\] → the primary; each of the
+//! replicas of `orders` is a process of its own then.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -13,16 +15,13 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::child::{Child, Command};
-use super::state::{LabState, Link, PROXIES, ProcessState, ServiceState};
+use super::servers::Servers;
+use super::state::{LabState, Link, PORT_FILE, PROXIES, ProcessState, ServiceState};
 use super::{UpOptions, read_line};
 use crate::error::LabError;
 
-/// Where Sabot says where its API is.
-pub(super) const PORT_FILE: &str = "sabot.port";
-
-/// The services and in which process each runs.
-const SERVICES: [(&str, &str); 4] =
-    [("api", "api"), ("orders-1", "orders"), ("orders-2", "orders"), ("payments", "payments")];
+/// The services. In memory, both replicas of `orders` run in one process, with one store.
+const SERVICES: [&str; 4] = ["api", "orders-1", "orders-2", "payments"];
 
 pub(super) struct Plan {
     options: UpOptions,
@@ -40,10 +39,15 @@ struct Bound {
 
 impl Plan {
     /// Listens for all services.
-    pub(super) fn bind(options: &UpOptions, directory: &Path) -> Result<Self, LabError> {
+    pub(super) fn bind(
+        options: &UpOptions,
+        directory: &Path,
+        servers: Option<&Servers>,
+    ) -> Result<Self, LabError> {
         let mut services = Vec::new();
         let mut links = Vec::new();
-        for (name, process) in SERVICES {
+        for name in SERVICES {
+            let process = if !options.real && name.starts_with("orders") { "orders" } else { name };
             let ((requests, address), (control, control_address)) = (free_port()?, free_port()?);
             let port = if name == "api" { options.api_port } else { 0 };
             links.push(Link {
@@ -59,6 +63,10 @@ impl Plan {
                 control: format!("http://{control_address}"),
             };
             services.push(Bound { state, sockets: Some([requests, control]) });
+        }
+        for (name, upstream) in servers.iter().flat_map(|servers| servers.links()) {
+            let (name, protocol, listen) = (name.to_owned(), "tcp".to_owned(), "127.0.0.1:0".to_owned());
+            links.push(Link { name, protocol, listen, upstream });
         }
         let secret = secret()?;
         Ok(Self { options: options.clone(), directory: directory.to_owned(), secret, services, links })
@@ -105,22 +113,39 @@ impl Plan {
     }
 
     /// The processes of the services, those that are called first. Each takes its sockets along.
-    pub(super) fn services(&mut self) -> Result<Vec<Command>, LabError> {
-        let UpOptions { tenants, orders_per_tenant, .. } = self.options;
-        let payments = self.command("payments")?;
-        let orders = self.command("orders")?.arguments([
-            format!("--payments={}", self.link("payments")),
-            format!("--tenants={tenants}"),
-            format!("--orders-per-tenant={orders_per_tenant}"),
-        ]);
-        let replicas = ["orders-1", "orders-2"].map(|name| format!("--orders={}", self.link(name)));
-        let api = self.command("api")?.arguments(replicas);
-        Ok(vec![payments, orders, api])
+    pub(super) fn services(&mut self) -> Vec<Command> {
+        let UpOptions { tenants, orders_per_tenant, real, .. } = self.options;
+        let mut commands = vec![self.command("payments", "payments")];
+        if real {
+            let database = |link| {
+                let (host, port) = self.listen(link).rsplit_once(':').unwrap_or_default();
+                format!("host={host} port={port} user=lab dbname=postgres")
+            };
+            let servers = [
+                format!("--primary={}", database("primary")),
+                format!("--replica={}", database("replica")),
+                format!("--redis=redis://{}", self.listen("redis")),
+                format!("--payments={}", self.url("payments")),
+            ];
+            for replica in ["orders-1", "orders-2"] {
+                commands.push(self.command(replica, "orders").arguments(&servers));
+            }
+        } else {
+            let arguments = [
+                format!("--payments={}", self.url("payments")),
+                format!("--tenants={tenants}"),
+                format!("--orders-per-tenant={orders_per_tenant}"),
+            ];
+            commands.push(self.command("orders", "orders").arguments(arguments));
+        }
+        let replicas = ["orders-1", "orders-2"].map(|name| format!("--orders={}", self.url(name)));
+        commands.push(self.command("api", "api").arguments(replicas));
+        commands
     }
 
-    fn command(&mut self, process: &str) -> Result<Command, LabError> {
+    fn command(&mut self, process: &str, service: &str) -> Command {
         let mut command = Command::new(process, &self.options.program, &self.directory)
-            .arguments(["lab", "service", process])
+            .arguments(["lab", "service", service])
             .arguments([format!("--seed={}", self.options.seed)])
             .arguments([format!("--mitigations={}", self.options.mitigations.to_json())]);
         command.environment.push(("SABOT_LAB_SECRET", self.secret.clone()));
@@ -133,19 +158,23 @@ impl Plan {
             ]);
             command.sockets.extend(service.sockets.take().into_iter().flatten());
         }
-        Ok(command)
+        command
     }
 
-    fn link(&self, name: &str) -> String {
-        let listen = self.links.iter().find(|link| link.name == name).map(|link| &*link.listen);
-        format!("http://{}", listen.unwrap_or_default())
+    /// Where the proxy of a link listens.
+    pub(super) fn listen(&self, link: &str) -> &str {
+        self.links.iter().find(|it| it.name == link).map(|it| &*it.listen).unwrap_or_default()
+    }
+
+    fn url(&self, link: &str) -> String {
+        format!("http://{}", self.listen(link))
     }
 
     pub(super) fn states(&self) -> Vec<ServiceState> {
         self.services.iter().map(|service| service.state.clone()).collect()
     }
 
-    pub(super) fn state(&self, sabot: String, children: &[Child]) -> LabState {
+    pub(super) fn state(&self, sabot: String, children: &[Child], temporary: Vec<PathBuf>) -> LabState {
         let process = |child: &Child| ProcessState {
             name: child.name.clone(),
             pid: child.pid,
@@ -156,15 +185,15 @@ impl Plan {
             directory: self.directory.clone(),
             pid: std::process::id(),
             started_ticks: started_ticks(std::process::id()).unwrap_or_default(),
-            real: false,
+            real: self.options.real,
             sabot,
-            api: self.link("api"),
+            api: self.url("api"),
             tenants: self.options.tenants,
             orders_per_tenant: self.options.orders_per_tenant,
             services: self.states(),
             links: self.links.clone(),
             processes: children.iter().map(process).collect(),
-            temporary: Vec::new(),
+            temporary,
         }
     }
 }

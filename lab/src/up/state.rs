@@ -125,13 +125,11 @@ impl Directory {
     }
 
     /// Removes what the lab wrote, and the directory if it made it.
-    pub(super) fn clear(self, files: &[PathBuf]) {
-        for file in files {
+    pub(super) fn clear(self, logs: &[PathBuf]) {
+        let others = FILES.map(|name| self.path.join(name)).into_iter().chain([self.path.join(LOCK)]);
+        for file in logs.iter().cloned().chain(others) {
             // Best effort: it may never have been written.
             let _ = fs::remove_file(file);
-        }
-        for name in [STATE, "lab.json.tmp", LOCK] {
-            let _ = fs::remove_file(self.path.join(name));
         }
         if self.made {
             let _ = fs::remove_dir(&self.path);
@@ -176,11 +174,11 @@ pub(super) fn remove_leftovers(path: &Path, state: &LabState) {
 
 fn remove_files(path: &Path, state: &LabState) {
     let logs = state.processes.iter().map(|process| process.log.clone());
-    for file in logs.chain([STATE, "lab.json.tmp", PROXIES, SUPERVISOR_LOG].map(|name| path.join(name))) {
-        // Nothing outside of the directory, whatever the file says.
-        if file.parent() == Some(path) {
-            let _ = fs::remove_file(file);
-        }
+    // Nothing outside of the directory, whatever the file says.
+    let logs = logs.filter(|log| log.parent() == Some(path) && log.extension().is_some_and(|it| it == "log"));
+    for file in logs.chain(FILES.map(|name| path.join(name))) {
+        // Best effort: not every lab has each of them.
+        let _ = fs::remove_file(file);
     }
 }
 
@@ -197,5 +195,7 @@ fn remove_temporary(state: &LabState) {
 pub(super) const TEMPORARY: &str = "sabot-lab-";
 /// The config of the proxies.
 pub(super) const PROXIES: &str = "proxies.json";
-/// What a detached supervisor says.
-pub(super) const SUPERVISOR_LOG: &str = "supervisor.log";
+/// Where Sabot says where its API is.
+pub(super) const PORT_FILE: &str = "sabot.port";
+/// What is written beside logs and lock. The last two are of programs that only prepare.
+const FILES: [&str; 6] = [STATE, "lab.json.tmp", PROXIES, PORT_FILE, "initdb.log", "pg_basebackup.log"];

@@ -2,14 +2,15 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use sabot_lab::{
-    ApiOptions, Behaviour, Common, Listen, Listeners, Memory, Mitigations, OrdersOptions, RealOptions,
-    Sockets, StoreOptions,
+    ApiOptions, Behaviour, Common, Instance, Listen, Listeners, Memory, Mitigations, OrdersOptions,
+    RealOptions, Sockets, StoreOptions,
 };
 use serde_json::Value;
 
 use super::Run;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::serve::{self, LogFormat};
 
 /// Run one service of the lab, in the foreground
 #[derive(Args)]
@@ -122,17 +123,16 @@ fn mitigations(text: &str) -> Result<Mitigations, String> {
 
 impl Run for Service {
     fn run(self, _: &Context) -> anyhow::Result<()> {
+        serve::start_logging(LogFormat::Text, &std::env::var("LOG_LEVEL").unwrap_or_default())?;
         let outcome = match self.which {
             Which::Api(Api { shared, orders, token_lasts }) => {
                 let options = ApiOptions { orders, token_lasts };
-                shared.run("api", |common| sabot_lab::api(common, &options))
+                shared.run("api", move |common| sabot_lab::api(common, &options))
             }
             Which::Orders(Orders { shared, payments, real, tenants, orders_per_tenant }) => {
-                let store = real
-                    .store()
-                    .unwrap_or_else(|| StoreOptions::Memory(Memory::preloaded(tenants, orders_per_tenant)));
-                let options = OrdersOptions { payments, store };
-                shared.run("orders", |common| sabot_lab::orders(common, &options))
+                let memory = || StoreOptions::Memory(Memory::preloaded(tenants, orders_per_tenant));
+                let options = OrdersOptions { payments, store: real.store().unwrap_or_else(memory) };
+                shared.run("orders", move |common| sabot_lab::orders(common, &options))
             }
             Which::Payments(Payments { shared }) => {
                 shared.run("payments", |common| sabot_lab::payments(common, Behaviour::default()))
@@ -144,11 +144,10 @@ impl Run for Service {
 
 impl Shared {
     /// Every instance of this process, each with its own sockets.
-    fn run(
-        self,
-        service: &str,
-        make: impl Fn(&Common) -> Result<sabot_lab::Service, sabot_lab::LabError>,
-    ) -> Result<(), Failure> {
+    fn run<M>(self, service: &str, make: M) -> Result<(), Failure>
+    where
+        M: Fn(&Common) -> Result<sabot_lab::Service, sabot_lab::LabError> + Clone + Send + 'static,
+    {
         if self.listen.len() != self.control.len() || self.name.len() > self.listen.len() {
             let message = "--listen, --control and --name must be given as often as each other";
             return Err(Failure::new(message, "each instance has one of each"));
@@ -164,8 +163,21 @@ impl Shared {
             };
             let listeners =
                 Listeners { requests: sockets.listen(listen)?, control: sockets.listen(control)? };
-            instances.push((common.name.clone(), make(&common)?, listeners));
+            tell(&common.name, &listeners);
+            let make = make.clone();
+            instances.push(Instance {
+                name: common.name.clone(),
+                make: Box::new(move || make(&common)),
+                listeners,
+            });
         }
         Ok(sabot_lab::run(instances)?)
     }
+}
+
+fn tell(name: &str, listeners: &Listeners) {
+    let address =
+        |listener: &std::net::TcpListener| listener.local_addr().map(|it| it.to_string()).unwrap_or_default();
+    let (requests, control) = (address(&listeners.requests), address(&listeners.control));
+    tracing::info!(name, requests, control, "listening");
 }

@@ -26,6 +26,9 @@ everything down. `sabot lab mitigations on` protects them while they run.
 pub(super) struct Up {
     #[command(flatten)]
     place: Place,
+    /// Keep orders in PostgreSQL (a primary and a streaming replica) with Redis in front, from the system's packages
+    #[arg(long)]
+    real: bool,
     /// Return as soon as the lab is ready; `sabot lab down` ends it
     #[arg(short, long)]
     detach: bool,
@@ -107,6 +110,7 @@ impl Up {
             seed: self.seed,
             tenants: self.tenants,
             orders_per_tenant: self.orders_per_tenant,
+            real: self.real,
         })
     }
 
@@ -122,6 +126,7 @@ impl Up {
             .arg(format!("--seed={}", self.seed))
             .arg(format!("--tenants={}", self.tenants))
             .arg(format!("--orders-per-tenant={}", self.orders_per_tenant))
+            .args(self.real.then_some("--real"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -160,6 +165,11 @@ fn announce(cx: &Context, state: &LabState, detached: bool) -> anyhow::Result<()
                 (service.address.clone(), Tone::Dim),
                 (service.control.clone(), Tone::Plain),
             ]);
+        }
+        for link in state.links.iter().filter(|link| link.protocol != "http") {
+            let through = format!("{} ({})", link.listen, link.protocol);
+            let empty = || (String::new(), Tone::Plain);
+            table.row([(link.name.clone(), Tone::Strong), (through, Tone::Plain), empty(), empty()]);
         }
         table.write(out)?;
         writeln!(out, "\nthe shop   {}", state.api)?;

@@ -32,7 +32,7 @@ const WORKERS: usize = 64;
 /// Connections to each replica of `orders`, for reads and writes together.
 const CONNECTIONS: usize = 32;
 const READ: Limits = Limits { timeout: Duration::from_millis(300), share: 24 };
-const WRITE: Limits = Limits { timeout: Duration::from_secs(1), share: 10 };
+const WRITE: Limits = Limits { timeout: Duration::from_secs(1), share: 16 };
 const READ_DEADLINE: Duration = Duration::from_millis(1_500);
 const WRITE_DEADLINE: Duration = Duration::from_millis(2_500);
 const TOKEN_DEADLINE: Duration = Duration::from_secs(1);
@@ -101,7 +101,7 @@ fn routes(admission: &Admission, api: Arc<Api>) -> Router {
     let by = |route, share, deadline| from_fn_with_state(admission.entry(route, share, deadline), admit);
     Router::new()
         .route("/orders/{id}", get(order).layer(by("GET /orders/{id}", 0.75, READ_DEADLINE)))
-        .route("/orders", post(place).layer(by("POST /orders", 0.375, WRITE_DEADLINE)))
+        .route("/orders", post(place).layer(by("POST /orders", 0.5, WRITE_DEADLINE)))
         .route("/tokens", post(token).layer(by("POST /tokens", 0.25, TOKEN_DEADLINE)))
         .with_state(api)
 }

@@ -97,7 +97,7 @@ pub fn orders(common: &Common, options: &OrdersOptions) -> Result<Service, LabEr
     let by = |route, share, deadline| from_fn_with_state(admission.entry(route, share, deadline), admit);
     let requests = Router::new()
         .route("/orders/{id}", get(find).layer(by("GET /orders/{id}", 0.75, READ_DEADLINE)))
-        .route("/orders", post(place::place).layer(by("POST /orders", 0.375, WRITE_DEADLINE)))
+        .route("/orders", post(place::place).layer(by("POST /orders", 0.5, WRITE_DEADLINE)))
         .with_state(Arc::clone(&orders));
     Ok(Service { requests, control: control.router(), meter, work: vec![Box::pin(settle::settle(orders))] })
 }

@@ -46,6 +46,7 @@ commands! {
     events::Events,
     requests::Requests,
     top::Top,
+    lab::Lab,
     completions::Completions,
     man::Man,
 }

@@ -17,7 +17,7 @@ pub(crate) enum LogFormat {
 
 /// Begins to log. `level` is a word of Toxiproxy's (`fatal`, `disabled` and so
 /// on too), or directives by module: `info,sabot_proxy=debug`.
-pub(super) fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
+pub(crate) fn start(format: LogFormat, level: &str) -> Result<(), Failure> {
     let refuse = || {
         let message = format!("`{level}` is no log level");
         Failure::new(message, "use trace, debug, info, warn, error or off, in LOG_LEVEL or --log-level")
@@ -53,7 +53,9 @@ fn directives(level: &str) -> Option<String> {
         _ => return None,
     };
     let others = if matches!(level, "trace" | "debug" | "info") { "warn" } else { level };
-    Some(format!("{others},sabot={level},sabot_toxics={level},sabot_proxy={level},sabot_admin_api={level}"))
+    Some(format!(
+        "{others},sabot={level},sabot_toxics={level},sabot_proxy={level},sabot_admin_api={level},sabot_lab={level}"
+    ))
 }
 
 #[cfg(test)]

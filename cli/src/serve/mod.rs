@@ -33,7 +33,7 @@ use crate::ca_dir;
 use crate::commands::serve::Serve;
 use crate::failure::Failure;
 use keeper::Keeper;
-pub(crate) use logging::LogFormat;
+pub(crate) use logging::{LogFormat, start as start_logging};
 use proxies::Proxies;
 use signals::{Ask, Signals};
 use state::StateDir;

@@ -18,6 +18,7 @@
 //! - [`headers`]: what belongs to one hop only
 //! - [`onward`]: what a proxy changes in the heads that go up
 //! - [`body`]: bodies as they pass from one side to the other
+//! - [`upload`]: the body of a request, and what is left of it when nobody wants it
 //! - [`shell`]: time and evidence for the faults
 //! - [`stats`]: what is counted of requests
 //! - [`room`]: the cap on requests under a fault
@@ -45,6 +46,7 @@ mod tied;
 mod timer;
 mod tunnel;
 mod unread;
+mod upload;
 mod walk;
 
 pub(crate) use onward::Onward;

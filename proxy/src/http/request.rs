@@ -7,11 +7,12 @@ use http::header::{CONNECTION, HOST};
 use hyper::body::Incoming;
 use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, GoAway, Request, RequestKey, Shell};
 
-use super::body::{Down, FromClient, Up, break_off};
+use super::body::{Down, Up, break_off};
 use super::forward::{self, Upgrades};
 use super::session::{Session, to_http2};
 use super::shell::FaultShell;
 use super::stats::Seen;
+use super::upload::FromClient;
 use super::{Error, h2c, headers};
 
 /// Answers a request, the next one of its connection.
@@ -75,7 +76,7 @@ async fn handle(
         .filter(|_| version == http::Version::HTTP_11)
         .map(|protocol| Upgrades { protocol, client: hyper::upgrade::on(&mut request) });
     let (head, body) = request.into_parts();
-    let body = FromClient { body, proxy: Arc::clone(&session.proxy) };
+    let body = FromClient::new(body, version, &head.headers, &session.proxy);
     let (_, plan) = session.shared.policy.plan();
     let chain = plan.has_http().then(|| {
         let key =

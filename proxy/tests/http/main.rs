@@ -12,6 +12,7 @@ mod base;
 mod beneath;
 mod counted;
 mod drain;
+mod early;
 mod expect;
 mod faults;
 mod goaway;

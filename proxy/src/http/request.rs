@@ -47,7 +47,10 @@ async fn handle(
         // The client was told so, and the connection is about to end.
         return std::future::pending().await;
     }
-    if let Some(first) = h2c::first_frame(&request) {
+    let malformed = headers::fault(request.version(), request.headers());
+    if malformed.is_none()
+        && let Some(first) = h2c::first_frame(&request)
+    {
         return Ok(to_http2(&session, &mut request, first));
     }
     let number = session.proxy.next_request();
@@ -59,7 +62,7 @@ async fn handle(
         let protocol = if version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
         (protocol, request.method().as_str(), host, uri.path_and_query().map_or("/", |path| path.as_str()))
     }));
-    if let Some((status, text)) = headers::fault(request.headers()) {
+    if let Some((status, text)) = malformed {
         session.proxy.count_malformed();
         let mut refused = forward::plain(status, &format!("{text}\n"));
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));

@@ -372,6 +372,8 @@ pub trait HttpSettings: Send + Sync + 'static {
     /// The attributes.
     fn to_value(&self) -> Value;
     #[doc(hidden)]
+    fn passes_on(&self) -> bool;
+    #[doc(hidden)]
     fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer>;
     #[doc(hidden)]
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
@@ -380,6 +382,10 @@ pub trait HttpSettings: Send + Sync + 'static {
 impl<T: HttpToxic> HttpSettings for T {
     fn to_value(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn passes_on(&self) -> bool {
+        HttpToxic::passes_on(self)
     }
 
     fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer> {

@@ -7,6 +7,8 @@
 //! - [`session`]: one client connection, and how it is driven
 //! - [`request`]: what is done with a request
 //! - [`forward`]: a request to the upstream and its answer back
+//! - [`touched`], [`ahead`]: the way up of a request that a fault has touched, and the
+//!   connection of its own that it goes over
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
 //! - [`tied`]: the upstream's side of a tunnel, which ends as the client's does
@@ -27,6 +29,7 @@
 //!
 //! What a fault does is not known here: that is `sabot_toxics`.
 
+mod ahead;
 mod body;
 mod expect;
 mod forward;
@@ -44,6 +47,7 @@ mod shell;
 mod stats;
 mod tied;
 mod timer;
+mod touched;
 mod tunnel;
 mod unread;
 mod upload;

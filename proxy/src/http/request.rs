@@ -1,17 +1,18 @@
 //! What is done with a request: its faults, the upstream, the answer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{CONNECTION, HOST};
 use hyper::body::Incoming;
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, GoAway, Request, RequestKey, Shell};
+use sabot_toxics::http::{Answer, Body, Chain, Fault, GoAway, Request, RequestKey, Shell};
 
 use super::body::{Down, Up, break_off};
-use super::forward::{self, Upgrades};
+use super::forward::{self, Over, Upgrades};
 use super::session::{Session, to_http2};
 use super::shell::FaultShell;
 use super::stats::Seen;
+use super::touched::Touched;
 use super::upload::FromClient;
 use super::{Error, h2c, headers};
 
@@ -84,17 +85,13 @@ async fn handle(
     let chain = plan.has_http().then(|| {
         let key =
             RequestKey { number, client: session.shared.key.client, seed: session.shared.key.seed.clone() };
-        let (session, upgrades) = (Arc::clone(&session), Mutex::new(upgrades.clone()));
-        let shell = FaultShell::new(&session, Arc::clone(&seen));
-        let (shell, seen): (Arc<dyn Shell>, _) = (Arc::new(shell), Arc::clone(&seen));
-        Chain::new(&plan, &key, &head, &shell, move |request| {
-            let upgrades = upgrades.lock().unwrap_or_else(PoisonError::into_inner).take();
-            through(Arc::clone(&session), Arc::clone(&seen), request, upgrades)
-        })
+        let shell: Arc<dyn Shell> = Arc::new(FaultShell::new(&session, Arc::clone(&seen)));
+        let touched = Touched::new(&session, &seen, forward::is_http2(&head), upgrades.clone());
+        Chain::new(&plan, &key, &head, &shell, touched)
     });
     let Some(chain) = chain.flatten() else {
         let request = http::Request::from_parts(head, Up::new_client(body));
-        return match forward::forward(&session, &seen, request, upgrades, false).await {
+        return match forward::forward(&session, &seen, request, upgrades, Over::Kept).await {
             Ok(response) => {
                 seen.answered(response.status().as_u16());
                 Ok(response.map(|body| Down::upstream(body, &session.shared, version, Some(seen))))
@@ -112,20 +109,6 @@ async fn handle(
         return std::future::pending().await;
     }
     session.answer(answer, version, stream, seen)
-}
-
-/// The way of a request that a fault has touched.
-fn through(
-    session: Arc<Session>,
-    seen: Arc<Seen>,
-    request: Request,
-    upgrades: Option<Upgrades>,
-) -> BoxFuture<Answer> {
-    Box::pin(async move {
-        let request = request.map(Up::new_toxic);
-        let response = forward::forward(&session, &seen, request, upgrades, true).await?;
-        Ok(response.map(Body::new))
-    })
 }
 
 impl Session {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::needless_pass_by_value, reason = "arguments are made on the spot, such as `json!({…})`")]
 
+mod ahead;
 #[path = "../all/support.rs"]
 #[allow(dead_code, reason = "each target uses a part of it")]
 mod base;

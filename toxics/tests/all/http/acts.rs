@@ -1,7 +1,7 @@
 //! What one kind does to a request and its answer, and when.
 
 use http::Method;
-use sabot_toxics::http::{Body, Fault, Response};
+use sabot_toxics::http::{Body, Dialled, Fault, Response};
 use serde_json::{Value, json};
 
 use super::one;
@@ -67,6 +67,46 @@ fn delay_waits_where_it_is_told_and_exactly_so_long() {
         let moments: Vec<_> = got.chunks.iter().map(|(moment, _)| *moment).collect();
         assert_eq!(moments, chunks.map(at_ms), "{at}");
         assert_eq!(got.text(), "abcdef");
+    }
+}
+
+#[test]
+fn the_upstream_is_got_ready_by_the_last_that_waits_if_the_request_goes_up() {
+    let delay = |ms: u32| toxic("http_delay", json!({"delay": ms}));
+    let cases = [
+        (vec![delay(25)], Some(25.0)),
+        (vec![delay(25), delay(5)], Some(30.0)),
+        (vec![delay(25), toxic("http_status", json!({"status": 500}))], Some(25.0)),
+        (vec![delay(25), toxic("http_headers", json!({"side": "request", "set": {"a": "b"}}))], Some(25.0)),
+        (vec![toxic("http_abort", json!({"match": {"path": "/other"}})), delay(25)], Some(25.0)),
+        (vec![delay(25), toxic("http_abort", json!({"match": {"status": 200}}))], Some(25.0)),
+        (vec![toxic("envoy_fault", json!({}))], Some(25.0)),
+        // What answers itself, or may, keeps the upstream from being asked at all.
+        (vec![delay(25), toxic("http_abort", json!({}))], None),
+        (vec![delay(25), toxic("http_reset", json!({}))], None),
+        (vec![delay(25), toxic("http_stale", json!({}))], None),
+        (vec![delay(25), toxic("http_rate_limit", json!({}))], None),
+        (vec![toxic("http_delay", json!({"delay": 25, "at": "response"}))], None),
+    ];
+    for (number, (toxics, at)) in cases.into_iter().enumerate() {
+        let world = World::new(plan(toxics));
+        let mut request = get("/");
+        request.headers_mut().insert("x-envoy-fault-delay-request", "25".parse().unwrap());
+        let _ = world.send(1, request);
+        assert_eq!(world.prepared(), at.map(at_ms).into_iter().collect::<Vec<_>>(), "case {number}");
+    }
+}
+
+#[test]
+fn the_time_of_a_dial_for_the_faults_sake_is_a_part_of_the_delay() {
+    for (delay, head) in [(25, 23.0), (1, 0.0)] {
+        let world = World::new(one("http_delay", json!({"delay": delay, "at": "response"})));
+        let world = world.answering(|_| {
+            let mut answer = answer();
+            answer.extensions_mut().insert(Dialled(2 * MS));
+            answer
+        });
+        assert_eq!(world.send(1, get("/")).unwrap().at, at_ms(head), "{delay}");
     }
 }
 
@@ -307,6 +347,9 @@ fn bytes_are_counted_in_bodies_only() {
 fn a_status_that_can_be_waited_for_is_taken() {
     for (kind, attributes) in [
         ("http_abort", json!({"match": {"status": "5xx"}})),
+        ("http_delay", json!({"at": "chunks", "match": {"status": 200}})),
+        ("http_hang", json!({"at": "head", "match": {"status": 200}})),
+        ("http_reset", json!({"at": "body", "match": {"status": 200}})),
         ("http_goaway", json!({"after": 0, "match": {"status": 500}})),
         ("http_goaway", json!({"code": 11, "match": {"status": 500}})),
         ("websocket", json!({"match": {"status": [101, 500]}})),
@@ -327,10 +370,13 @@ fn what_acts_on_the_way_up_cannot_wait_for_a_status() {
         ("header", json!({"mode": "request"})),
         ("http_body", json!({"side": "request"})),
         ("http_concurrency", json!({})),
+        ("http_delay", json!({})),
         ("http_duplicate", json!({})),
         ("http_goaway", json!({"after": 0, "code": "ENHANCE_YOUR_CALM"})),
+        ("http_hang", json!({"at": "request"})),
         ("http_headers", json!({"side": "request"})),
         ("http_rate_limit", json!({})),
+        ("http_reset", json!({})),
         ("http_rewrite", json!({})),
         ("http_stale", json!({})),
         ("http_throttle", json!({"side": "request"})),
@@ -342,8 +388,25 @@ fn what_acts_on_the_way_up_cannot_wait_for_a_status() {
         };
         let error = with(json!({"status": 500})).unwrap();
         assert_eq!(error.field, "match.status", "{kind}");
-        assert!(error.message.contains("leave it out"), "{error}");
+        assert!(
+            error.message.contains("or leave it out") || error.message.ends_with(": leave it out"),
+            "{error}"
+        );
         assert!(with(json!({"path": "/"})).is_none(), "{kind}");
+    }
+    for (kind, attributes, says) in [
+        (
+            "http_delay",
+            json!({}),
+            "with `at` request http_delay acts before that: give `at` as response or chunks",
+        ),
+        ("http_reset", json!({}), "with `at` request http_reset acts before that: give `at` as head or body"),
+        ("http_headers", json!({"side": "request"}), "give `side` as response, or leave it out"),
+    ] {
+        let mut attributes = attributes;
+        attributes["match"] = json!({"status": "5xx"});
+        let error = refused(kind, attributes);
+        assert!(error.starts_with("match.status: ") && error.contains(says), "{error}");
     }
 }
 

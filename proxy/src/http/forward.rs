@@ -63,7 +63,7 @@ pub(super) async fn forward(
         }
         send_http2(session, http::Request::from_parts(head, body), over).await?
     } else {
-        to_origin(&mut head)?;
+        to_origin(&mut head, &session.shared.upstream)?;
         session.changes.apply(&mut head);
         if let Some(upgrades) = &upgrades {
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -94,7 +94,8 @@ pub(super) fn is_http2(head: &Parts) -> bool {
 }
 
 /// Brings a request into the form that an origin server wants (RFC 9112, section 3.2.1).
-fn to_origin(head: &mut Parts) -> Result<(), Fault> {
+fn to_origin(head: &mut Parts, upstream: &str) -> Result<(), Fault> {
+    let old = head.version < Version::HTTP_11;
     if head.version == Version::HTTP_2 {
         headers::join_cookies(&mut head.headers);
     }
@@ -108,6 +109,10 @@ fn to_origin(head: &mut Parts) -> Result<(), Fault> {
         head.headers.insert(HOST, host);
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         head.uri = Uri::from(path);
+    } else if old && !head.headers.contains_key(HOST) {
+        // Only HTTP/1.0 does without, and it goes up as HTTP/1.1. A Unix socket has no name.
+        let name = if upstream.contains('/') { "" } else { upstream };
+        head.headers.insert(HOST, HeaderValue::try_from(name).map_err(|error| malformed(&error))?);
     }
     Ok(())
 }

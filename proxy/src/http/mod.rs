@@ -18,6 +18,7 @@
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
 //! - [`headers`]: what belongs to one hop only
+//! - [`reason`]: the reason phrases of answers
 //! - [`onward`]: what a proxy changes in the heads that go up
 //! - [`body`]: bodies as they pass from one side to the other
 //! - [`upload`]: the body of a request, and what is left of it when nobody wants it
@@ -40,6 +41,7 @@ pub(crate) mod leg;
 mod onward;
 mod plain;
 mod pool;
+mod reason;
 mod request;
 mod room;
 mod session;

@@ -14,7 +14,7 @@ use super::shell::FaultShell;
 use super::stats::Seen;
 use super::touched::Touched;
 use super::upload::FromClient;
-use super::{Error, h2c, headers};
+use super::{Error, h2c, headers, reason};
 
 /// Answers a request, the next one of its connection.
 pub(super) fn take(
@@ -160,7 +160,8 @@ impl Session {
         seen: Arc<Seen>,
     ) -> http::Response<Down> {
         seen.answered(response.status().as_u16());
-        let response = headers::bodiless(response, seen.is_head());
+        let mut response = headers::bodiless(response, seen.is_head());
+        reason::fit(&mut response);
         response.map(|body| Down::toxic(body, &self.shared, version, Some(seen)))
     }
 }

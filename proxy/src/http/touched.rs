@@ -8,6 +8,7 @@ use sabot_toxics::http::{Answer, Body, BoxFuture, Request, Upstream};
 use super::ahead::Ahead;
 use super::body::Up;
 use super::forward::{self, Over, Upgrades};
+use super::reason;
 use super::session::Session;
 use super::stats::Seen;
 
@@ -51,7 +52,8 @@ impl Upstream for Touched {
         let (session, seen) = (Arc::clone(&self.session), Arc::clone(&self.seen));
         Box::pin(async move {
             let request = request.map(Up::new_toxic);
-            let response = forward::forward(&session, &seen, request, upgrades, Over::Own(ahead)).await?;
+            let mut response = forward::forward(&session, &seen, request, upgrades, Over::Own(ahead)).await?;
+            reason::note(&mut response);
             Ok(response.map(Body::new))
         })
     }

@@ -17,6 +17,7 @@ mod early;
 mod expect;
 mod faults;
 mod goaway;
+mod heads;
 mod malformed;
 mod onward;
 mod passing;

@@ -119,7 +119,8 @@ impl HttpStale {
         *response.extensions_mut() = old.extensions;
         if self.age {
             // It may have been old when it came (RFC 9111, section 5.1).
-            let told = response.headers().get(AGE).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+            let told =
+                response.headers().get(AGE).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
             let age = told.unwrap_or(0).saturating_add(now.saturating_since(old.came).as_secs());
             response.headers_mut().insert(AGE, HeaderValue::from(age));
         }

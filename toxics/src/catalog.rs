@@ -154,7 +154,7 @@ impl Kind {
                 };
                 toxic.validate()?;
                 if toxic.acts_before_answer() && matcher.needs_answer() {
-                    return Err(too_late::<T>());
+                    return Err(too_late(&toxic));
                 }
                 toxic.check_match(&matcher).map_err(|error| error.within("match"))?;
                 Ok(Settings::Http(Arc::new(toxic), Arc::new(matcher)))
@@ -238,13 +238,31 @@ fn with_match<T: HttpToxic>() -> Value {
 }
 
 /// Refuses a choice by status for what acts on the way up, or keeps from going up.
-fn too_late<T: HttpToxic>() -> Invalid {
-    let message = format!(
-        "is known once the request has gone up, and {} acts before that: leave it out, or let the fault act on \
-         the answer if it has a `side`",
-        T::KIND
-    );
-    Invalid::new("match.status", message)
+fn too_late<T: HttpToxic>(toxic: &T) -> Invalid {
+    let (kind, settings) = (T::KIND, toxic.to_value());
+    // The attribute that says where it acts, for kinds that can act on the answer too.
+    let place = ["at", "side", "mode"].iter().find_map(|name| Some((*name, settings.get(name)?.as_str()?)));
+    let message = match place {
+        Some((name, value)) => {
+            let mut others = choices(&with_match::<T>(), name);
+            others.retain(|other| other != value);
+            let others = others.join(" or ");
+            format!(
+                "with `{name}` {value} {kind} acts before that: give `{name}` as {others}, or leave it out"
+            )
+        }
+        None => format!("{kind} acts before that: leave it out"),
+    };
+    Invalid::new("match.status", format!("is known once the request has gone up, and {message}"))
+}
+
+/// The values that an attribute can have.
+fn choices(schema: &Value, attribute: &str) -> Vec<String> {
+    let property = &schema["properties"][attribute];
+    let each = property["oneOf"].as_array().into_iter().flatten().chain([property]);
+    let values =
+        each.flat_map(|one| [&one["const"]].into_iter().chain(one["enum"].as_array().into_iter().flatten()));
+    values.filter_map(|value| value.as_str().map(str::to_owned)).collect()
 }
 
 /// Reads a `match`, naming the nearest field for one that does not exist.
@@ -372,6 +390,8 @@ pub trait HttpSettings: Send + Sync + 'static {
     /// The attributes.
     fn to_value(&self) -> Value;
     #[doc(hidden)]
+    fn passes_on(&self) -> bool;
+    #[doc(hidden)]
     fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer>;
     #[doc(hidden)]
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
@@ -380,6 +400,10 @@ pub trait HttpSettings: Send + Sync + 'static {
 impl<T: HttpToxic> HttpSettings for T {
     fn to_value(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+
+    fn passes_on(&self) -> bool {
+        HttpToxic::passes_on(self)
     }
 
     fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> BoxFuture<Answer> {

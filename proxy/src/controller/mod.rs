@@ -3,9 +3,15 @@
 //!
 //! A call checks everything before it changes anything. No call waits for the data
 //! plane for longer than a bounded moment, and those that change toxics do not
-//! wait for it at all.
+//! wait for it at all. The rooms:
+//!
+//! - `install`: putting proxies in place, all or none
+//! - `toxics`: their toxics
+//! - `seen`: what there is to see of connections, requests and counters
 
 mod install;
+mod seen;
+mod toxics;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,22 +19,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use sabot_toxics::{Invalid, ToxicSpec};
-use tokio::sync::broadcast;
+use sabot_toxics::Invalid;
 
-use crate::connection;
-use crate::event::Event;
 use crate::expiry::{Expiry, Watch};
 use crate::metrics;
-use crate::model::{
-    ApplySummary, ConnectionView, ControlError, Distribution, Protocol, ProxyPatch, ProxySpec, ProxyTotals,
-    ProxyView, ToxicPatch, ToxicView,
-};
+use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec, ProxyView};
 use crate::net::timers::monotonic_now;
 use crate::net::{Address, Bound, Workers};
 use crate::options::Options;
-use crate::proxy::{self, Proxy};
-use crate::relay::ConnShared;
+use crate::proxy::Proxy;
 use crate::shell::Shell;
 use crate::tls::{Authority, CaError};
 use install::Toxics;
@@ -211,120 +210,6 @@ impl Controller {
         Ok(())
     }
 
-    /// Adds a toxic at the end of its chain; live connections have it at once.
-    ///
-    /// # Errors
-    /// No such proxy, the name is taken, or a field cannot be what it is.
-    pub fn add_toxic(&self, proxy: &str, spec: ToxicSpec) -> Result<ToxicView, ControlError> {
-        let proxy = self.find(proxy)?;
-        let entry = proxy.add_toxic(&self.inner.shell, spec)?;
-        self.inner.expiry.changed();
-        Ok(proxy::view(&entry))
-    }
-
-    /// One toxic.
-    ///
-    /// # Errors
-    /// No such proxy or toxic.
-    pub fn toxic(&self, proxy: &str, toxic: &str) -> Result<ToxicView, ControlError> {
-        self.find(proxy)?.toxic(toxic)
-    }
-
-    /// Changes a toxic; what its kind and direction are stays.
-    ///
-    /// # Errors
-    /// No such proxy or toxic, or a field cannot be what it is; nothing changed then.
-    pub fn update_toxic(
-        &self,
-        proxy: &str,
-        toxic: &str,
-        patch: ToxicPatch,
-    ) -> Result<ToxicView, ControlError> {
-        let proxy = self.find(proxy)?;
-        let entry = proxy.update_toxic(toxic, patch)?;
-        self.inner.expiry.changed();
-        Ok(proxy::view(&entry))
-    }
-
-    /// Removes a toxic; what it holds is handed on at once.
-    ///
-    /// # Errors
-    /// No such proxy or toxic.
-    pub fn remove_toxic(&self, proxy: &str, toxic: &str) -> Result<(), ControlError> {
-        self.find(proxy)?.remove_toxic(toxic)
-    }
-
-    /// The live connections of one proxy or of all.
-    ///
-    /// # Errors
-    /// No such proxy.
-    pub fn connections(&self, proxy: Option<&str>) -> Result<Vec<ConnectionView>, ControlError> {
-        let proxies = match proxy {
-            Some(name) => vec![self.find(name)?],
-            None => self.all(),
-        };
-        let of = |proxy: &Arc<Proxy>| {
-            let name = proxy.name.clone();
-            proxy.registry.live().into_iter().map(move |connection| connection_view(&name, &connection))
-        };
-        Ok(proxies.iter().flat_map(of).collect())
-    }
-
-    /// Resets both sides of a connection.
-    ///
-    /// # Errors
-    /// No such proxy or connection.
-    pub fn close_connection(&self, proxy: &str, id: u64) -> Result<(), ControlError> {
-        let connection = self.find(proxy)?.registry.get(id);
-        connection.ok_or(ControlError::ConnectionNotFound { id })?.reset();
-        Ok(())
-    }
-
-    /// What happens on a proxy from now on. A receiver that lags misses events and
-    /// is told how many.
-    ///
-    /// # Errors
-    /// No such proxy.
-    pub fn events(&self, proxy: &str) -> Result<broadcast::Receiver<Event>, ControlError> {
-        Ok(self.find(proxy)?.events.subscribe())
-    }
-
-    /// The HTTP requests on a proxy from now on, each told of when its answer has gone.
-    ///
-    /// # Errors
-    /// There is no such proxy, or it does not speak HTTP.
-    pub fn requests(&self, proxy: &str) -> Result<broadcast::Receiver<Event>, ControlError> {
-        let proxy = self.find(proxy)?;
-        if proxy.protocol != Protocol::Http {
-            let problem = format!(
-                "`{}` passes bytes and knows no requests: create it with \"protocol\": \"http\"",
-                proxy.name
-            );
-            return Err(Invalid::new("protocol", problem).into());
-        }
-        Ok(proxy.requests.subscribe())
-    }
-
-    /// What each proxy has counted, sorted by name; live.
-    #[must_use]
-    pub fn totals(&self) -> Vec<ProxyTotals> {
-        self.all().iter().map(|proxy| proxy.totals()).collect()
-    }
-
-    /// Tasks alive on the workers: one for each connection, one for each worker and
-    /// enabled proxy, one for the leases; for HTTP also one for each request in flight
-    /// over HTTP/2 and one for each connection to the upstream. Anything else is a leak.
-    #[must_use]
-    pub fn tasks(&self) -> usize {
-        self.inner.shell.workers.tasks()
-    }
-
-    /// How late timers fired: how exact delays are on this machine.
-    #[must_use]
-    pub fn timer_lateness(&self) -> Distribution {
-        self.inner.shell.workers.lateness()
-    }
-
     /// Sabot's own CA, made if there is none yet. It is what signs certificates for proxies
     /// that terminate TLS without any of their own.
     ///
@@ -431,23 +316,4 @@ async fn bind(listen: &str) -> Result<Bound, ControlError> {
     let failed = |source| ControlError::Bind { address: listen.to_owned(), source };
     let bound = tokio::time::timeout(BIND_LIMIT, Bound::bind(&address)).await;
     bound.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(failed)
-}
-
-fn connection_view(proxy: &str, shared: &ConnShared) -> ConnectionView {
-    let [up, down] = sabot_toxics::Direction::BOTH.map(|direction| shared.sent(direction));
-    let (_, plan) = shared.policy.plan();
-    ConnectionView {
-        id: shared.id,
-        number: shared.key.number,
-        proxy: proxy.to_owned(),
-        client: connection::client(shared),
-        upstream: shared.upstream.to_string(),
-        opened_ms_ago: connection::age_ms(shared),
-        bytes_upstream: up,
-        bytes_downstream: down,
-        held_bytes: shared.held() as u64,
-        toxics: plan.holds(&shared.key, monotonic_now()),
-        sni: shared.sni().map(str::to_owned),
-        state: shared.state().as_str(),
-    }
 }

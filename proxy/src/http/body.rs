@@ -1,6 +1,5 @@
 //! Bodies as they pass from one side to the other.
 
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +15,7 @@ use super::Error;
 use super::expect::{Gate, Go, Held};
 use super::pool::Lease;
 use super::stats::Seen;
-use crate::proxy::Proxy;
+use super::upload::FromClient;
 use crate::relay::ConnShared;
 
 /// The body of a request on its way to the upstream.
@@ -122,45 +121,6 @@ impl Drop for Up {
     }
 }
 
-/// The body of a request as the client sends it.
-pub(super) struct FromClient {
-    pub(super) body: Incoming,
-    /// Hears of what is no HTTP.
-    pub(super) proxy: Arc<Proxy>,
-}
-
-impl http_body::Body for FromClient {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(Err(error)) = &frame
-            && is_malformed(error)
-        {
-            self.proxy.count_malformed();
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Broken)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// Whether what came is no body: chunks that are none, not one that ends too early.
-fn is_malformed(error: &hyper::Error) -> bool {
-    let io = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
-    io.is_some_and(|io| matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
-}
-
 /// The body of an answer as the upstream sends it; at its end the connection is given back.
 pub(super) struct Answered {
     pub(super) body: Incoming,
@@ -213,7 +173,7 @@ impl Drop for Answered {
 }
 
 /// A side broke off in the middle of a body.
-pub(super) struct Broken(hyper::Error);
+pub(super) struct Broken(pub(super) hyper::Error);
 
 impl From<Broken> for Fault {
     fn from(Broken(error): Broken) -> Self {

@@ -10,8 +10,9 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use sabot_toxics::http::matching::is_grpc;
-use sabot_toxics::http::{Body, Fault, Response, Tunnel};
+use sabot_toxics::http::{Body, Dialled, Fault, Response, Tunnel};
 
+use super::ahead::Ahead;
 use super::body::{Answered, Up, reason};
 use super::expect::Gate;
 use super::headers;
@@ -30,8 +31,15 @@ pub(super) struct Upgrades {
     pub(super) client: OnUpgrade,
 }
 
-/// Sends a request up and waits for the head of its answer. What a fault has `touched`
-/// is sent over a connection of its own.
+/// Over what a request goes up.
+pub(super) enum Over {
+    /// A connection that others use as well, before or after.
+    Kept,
+    /// One of its own, since a fault has touched it; perhaps it is there already.
+    Own(Option<Ahead>),
+}
+
+/// Sends a request up and waits for the head of its answer.
 ///
 /// HTTP/1.1 to the upstream, but for gRPC, which there is over HTTP/2 only.
 pub(super) async fn forward(
@@ -39,10 +47,10 @@ pub(super) async fn forward(
     seen: &Seen,
     request: http::Request<Up>,
     upgrades: Option<Upgrades>,
-    touched: bool,
+    over: Over,
 ) -> Result<http::Response<Answered>, Fault> {
-    let two = request.version() == Version::HTTP_2 && is_grpc(request.headers());
     let (mut head, body) = request.into_parts();
+    let two = is_http2(&head);
     let sent = monotonic_now();
     headers::strip(&mut head.headers);
     let mut response = if two {
@@ -53,9 +61,9 @@ pub(super) async fn forward(
             // A fault took the host away: h2 sends none only on behalf of HTTP/1.
             head.version = Version::HTTP_11;
         }
-        send_http2(session, http::Request::from_parts(head, body), touched).await?
+        send_http2(session, http::Request::from_parts(head, body), over).await?
     } else {
-        to_origin(&mut head)?;
+        to_origin(&mut head, &session.shared.upstream)?;
         session.changes.apply(&mut head);
         if let Some(upgrades) = &upgrades {
             head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -63,7 +71,7 @@ pub(super) async fn forward(
         }
         let mut request = http::Request::from_parts(head, body);
         headers::frame(&mut request);
-        send_http1(session, request, upgrades.is_some(), touched).await?
+        send_http1(session, request, upgrades.is_some(), over).await?
     };
     seen.upstream(sent);
     if response.status() == StatusCode::SWITCHING_PROTOCOLS
@@ -80,8 +88,14 @@ pub(super) async fn forward(
     Ok(response)
 }
 
+/// Whether a request with that head goes up over HTTP/2: gRPC, which there is over nothing else.
+pub(super) fn is_http2(head: &Parts) -> bool {
+    head.version == Version::HTTP_2 && is_grpc(&head.headers)
+}
+
 /// Brings a request into the form that an origin server wants (RFC 9112, section 3.2.1).
-fn to_origin(head: &mut Parts) -> Result<(), Fault> {
+fn to_origin(head: &mut Parts, upstream: &str) -> Result<(), Fault> {
+    let old = head.version < Version::HTTP_11;
     if head.version == Version::HTTP_2 {
         headers::join_cookies(&mut head.headers);
     }
@@ -95,6 +109,10 @@ fn to_origin(head: &mut Parts) -> Result<(), Fault> {
         head.headers.insert(HOST, host);
         let path = head.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         head.uri = Uri::from(path);
+    } else if old && !head.headers.contains_key(HOST) {
+        // Only HTTP/1.0 does without, and it goes up as HTTP/1.1. A Unix socket has no name.
+        let name = if upstream.contains('/') { "" } else { upstream };
+        head.headers.insert(HOST, HeaderValue::try_from(name).map_err(|error| malformed(&error))?);
     }
     Ok(())
 }
@@ -103,18 +121,24 @@ async fn send_http1(
     session: &Session,
     mut request: http::Request<Up>,
     upgrades: bool,
-    touched: bool,
+    over: Over,
 ) -> Result<http::Response<Answered>, Fault> {
     let upstream = &session.shared.upstream;
+    let waits = monotonic_now();
     let gate = Gate::of(request.headers());
     if let Some(gate) = &gate {
         gate.watch(&mut request);
     }
-    let fresh = upgrades || touched;
-    let mut reused = if fresh { None } else { session.pool.any(upstream).await };
+    let fresh = upgrades || !matches!(over, Over::Kept);
+    let mut reused = match over {
+        Over::Own(Some(ahead)) => ahead.http1().await?,
+        _ if fresh => None,
+        _ => session.pool.any(upstream).await,
+    };
     loop {
         let before = reused.is_some();
-        let mut copy = if before { again(&request) } else { None };
+        // Nobody has used a connection of its own before: what breaks it is the request.
+        let mut copy = if before && !fresh { again(&request) } else { None };
         let mut sender = match reused.take() {
             Some(sender) => sender,
             None => {
@@ -122,14 +146,18 @@ async fn send_http1(
                 reach(session, pool::connect_http1(&session.upstream, session.originator(), tied)).await?
             }
         };
+        let dialled = fresh.then(|| Dialled(monotonic_now().saturating_since(waits)));
         if let Some(gate) = &gate {
             request.body_mut().hold(Arc::clone(gate));
         }
         let sent = request.body().sent();
         match sender.try_send_request(request).await {
-            Ok(response) => {
+            Ok(mut response) => {
                 if let Some(gate) = &gate {
                     gate.answered();
+                }
+                if let Some(dialled) = dialled {
+                    response.extensions_mut().insert(dialled);
                 }
                 let keep = !fresh && response.status() != StatusCode::SWITCHING_PROTOCOLS;
                 let (pool, upstream) = (Arc::clone(&session.pool), Arc::clone(upstream));
@@ -140,7 +168,7 @@ async fn send_http1(
                 // The upstream had closed it meanwhile; nothing was sent.
                 (Some(back), _) if before => {
                     request = back;
-                    reused = session.pool.any(upstream).await;
+                    reused = if fresh { None } else { session.pool.any(upstream).await };
                 }
                 // It closed it while the request was on its way.
                 (_, Some(copy)) if !error.error().is_parse() => request = copy,
@@ -167,33 +195,45 @@ fn again(request: &http::Request<Up>) -> Option<http::Request<Up>> {
 async fn send_http2(
     session: &Session,
     mut request: http::Request<Up>,
-    touched: bool,
+    over: Over,
 ) -> Result<http::Response<Answered>, Fault> {
     let upstream = &session.shared.upstream;
+    let waits = monotonic_now();
+    let fresh = !matches!(over, Over::Kept);
+    let mut ahead = match over {
+        Over::Own(Some(ahead)) => ahead.http2().await?,
+        _ => None,
+    };
     loop {
-        let shared = if touched { None } else { session.pool.shared(upstream) };
-        let reused = shared.is_some();
+        let shared = if fresh { ahead.take() } else { session.pool.shared(upstream) };
+        let before = shared.is_some();
         let mut sender = match shared {
             Some(sender) => {
-                session.pool.stats.reused();
+                if !fresh {
+                    session.pool.stats.reused();
+                }
                 sender
             }
             None => {
                 let sender =
                     reach(session, pool::connect_http2(&session.upstream, session.originator())).await?;
-                if !touched {
+                if !fresh {
                     session.pool.share(upstream, &sender);
                 }
                 sender
             }
         };
+        let dialled = fresh.then(|| Dialled(monotonic_now().saturating_since(waits)));
         match sender.try_send_request(request).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                if let Some(dialled) = dialled {
+                    response.extensions_mut().insert(dialled);
+                }
                 return Ok(response.map(|body: Incoming| Answered { body, lease: None, gate: None }));
             }
             Err(mut error) => match error.take_message() {
                 // The upstream had closed it meanwhile; nothing was sent.
-                Some(back) if reused => request = back,
+                Some(back) if before => request = back,
                 _ => return Err(fault(error.error())),
             },
         }
@@ -208,7 +248,9 @@ pub(super) async fn reach<T>(
     let began = monotonic_now();
     match within(&mut Monotonic::default(), began + session.dial_timeout, connecting).await {
         Some(Ok(sender)) => {
-            crate::metrics::dialled(&session.proxy.name, monotonic_now().saturating_since(began));
+            let took = monotonic_now().saturating_since(began);
+            crate::metrics::dialled(&session.proxy.name, took);
+            session.pool.took(took);
             Ok(sender)
         }
         Some(Err(Unreached::Dial(error))) => {

@@ -4,7 +4,7 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use http_body::Body;
 use sabot_toxics::http::Response;
 
@@ -104,10 +104,14 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// What is wrong with the head of a request that hyper lets pass.
-pub(super) fn fault(headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
-    if headers.get_all(HOST).iter().nth(1).is_some() {
-        // RFC 9112, section 3.2: which one would be believed is anyone's guess.
-        return Some((StatusCode::BAD_REQUEST, "more than one Host"));
+pub(super) fn fault(version: Version, headers: &HeaderMap) -> Option<(StatusCode, &'static str)> {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // RFC 9112, section 3.2, whatever the target says.
+        (None, _) if version == Version::HTTP_11 => return Some((StatusCode::BAD_REQUEST, "no Host")),
+        // The same: which one would be believed is anyone's guess.
+        (_, Some(_)) => return Some((StatusCode::BAD_REQUEST, "more than one Host")),
+        _ => {}
     }
     let mut codings =
         tokens(headers, &TRANSFER_ENCODING).map(|coding| coding.eq_ignore_ascii_case("chunked"));
@@ -165,12 +169,19 @@ mod tests {
 
     #[test]
     fn one_host_and_one_coding_are_right() {
-        let status = |pairs: &[(&'static str, &'static str)]| fault(&map(pairs)).map(|(it, _)| it.as_u16());
-        let te = "transfer-encoding";
-        assert_eq!(status(&[("host", "a"), (te, ", Chunked")]), None);
-        assert_eq!(status(&[("host", "a"), ("host", "a")]), Some(400));
-        assert_eq!(status(&[(te, "chunked"), (te, "chunked")]), Some(400));
-        assert_eq!(status(&[(te, "gzip, chunked")]), Some(501));
+        let status = |version, pairs: &[(&'static str, &'static str)]| {
+            fault(version, &map(pairs)).map(|(it, _)| it.as_u16())
+        };
+        let (one, te) = (Version::HTTP_11, "transfer-encoding");
+        assert_eq!(status(one, &[("host", "a"), (te, ", Chunked")]), None);
+        assert_eq!(status(one, &[("host", "a"), ("host", "a")]), Some(400));
+        assert_eq!(status(one, &[]), Some(400));
+        assert_eq!(status(one, &[("host", "")]), None, "of a target that has none");
+        assert_eq!(status(Version::HTTP_10, &[]), None);
+        assert_eq!(status(Version::HTTP_2, &[]), None);
+        assert_eq!(status(Version::HTTP_2, &[("host", "a"), ("host", "a")]), Some(400));
+        assert_eq!(status(one, &[("host", "a"), (te, "chunked"), (te, "chunked")]), Some(400));
+        assert_eq!(status(one, &[("host", "a"), (te, "gzip, chunked")]), Some(501));
     }
 
     #[test]

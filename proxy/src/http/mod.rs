@@ -7,6 +7,8 @@
 //! - [`session`]: one client connection, and how it is driven
 //! - [`request`]: what is done with a request
 //! - [`forward`]: a request to the upstream and its answer back
+//! - [`touched`], [`ahead`]: the way up of a request that a fault has touched, and the
+//!   connection of its own that it goes over
 //! - [`plain`]: the short way of requests that no fault wants to see
 //! - [`tunnel`]: bytes both ways, once both sides have changed the protocol
 //! - [`tied`]: the upstream's side of a tunnel, which ends as the client's does
@@ -16,8 +18,10 @@
 //! - [`expect`]: `Expect: 100-continue`
 //! - [`h2c`]: the change to HTTP/2 without TLS
 //! - [`headers`]: what belongs to one hop only
+//! - [`reason`]: the reason phrases of answers
 //! - [`onward`]: what a proxy changes in the heads that go up
 //! - [`body`]: bodies as they pass from one side to the other
+//! - [`upload`]: the body of a request, and what is left of it when nobody wants it
 //! - [`shell`]: time and evidence for the faults
 //! - [`stats`]: what is counted of requests
 //! - [`room`]: the cap on requests under a fault
@@ -26,6 +30,7 @@
 //!
 //! What a fault does is not known here: that is `sabot_toxics`.
 
+mod ahead;
 mod body;
 mod expect;
 mod forward;
@@ -36,6 +41,7 @@ pub(crate) mod leg;
 mod onward;
 mod plain;
 mod pool;
+mod reason;
 mod request;
 mod room;
 mod session;
@@ -43,8 +49,10 @@ mod shell;
 mod stats;
 mod tied;
 mod timer;
+mod touched;
 mod tunnel;
 mod unread;
+mod upload;
 mod walk;
 
 pub(crate) use onward::Onward;

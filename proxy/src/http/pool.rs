@@ -4,7 +4,7 @@
 //! not kept.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,6 +82,8 @@ impl Pools {
 pub(super) struct Pool {
     inner: Mutex<Inner>,
     pub(super) stats: Stats,
+    /// What the last dial took, in nanoseconds; 0 before the first.
+    dial_took: AtomicU64,
 }
 
 #[derive(Default)]
@@ -103,6 +105,18 @@ struct Idle<Connection> {
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A dial has taken that long.
+    pub(super) fn took(&self, span: Duration) {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.dial_took.store(nanos.max(1), Ordering::Relaxed);
+    }
+
+    /// What the last dial took, if there was one.
+    pub(super) fn dial_took(&self) -> Option<Duration> {
+        let nanos = self.dial_took.load(Ordering::Relaxed);
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
     /// Connections that wait for a request.

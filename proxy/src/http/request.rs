@@ -1,18 +1,20 @@
 //! What is done with a request: its faults, the upstream, the answer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{CONNECTION, HOST};
 use hyper::body::Incoming;
-use sabot_toxics::http::{Answer, Body, BoxFuture, Chain, Fault, GoAway, Request, RequestKey, Shell};
+use sabot_toxics::http::{Answer, Body, Chain, Fault, GoAway, Request, RequestKey, Shell};
 
-use super::body::{Down, FromClient, Up, break_off};
-use super::forward::{self, Upgrades};
+use super::body::{Down, Up, break_off};
+use super::forward::{self, Over, Upgrades};
 use super::session::{Session, to_http2};
 use super::shell::FaultShell;
 use super::stats::Seen;
-use super::{Error, h2c, headers};
+use super::touched::Touched;
+use super::upload::FromClient;
+use super::{Error, h2c, headers, reason};
 
 /// Answers a request, the next one of its connection.
 pub(super) fn take(
@@ -46,7 +48,10 @@ async fn handle(
         // The client was told so, and the connection is about to end.
         return std::future::pending().await;
     }
-    if let Some(first) = h2c::first_frame(&request) {
+    let malformed = headers::fault(request.version(), request.headers());
+    if malformed.is_none()
+        && let Some(first) = h2c::first_frame(&request)
+    {
         return Ok(to_http2(&session, &mut request, first));
     }
     let number = session.proxy.next_request();
@@ -58,7 +63,7 @@ async fn handle(
         let protocol = if version == http::Version::HTTP_2 { "HTTP/2" } else { "HTTP/1.1" };
         (protocol, request.method().as_str(), host, uri.path_and_query().map_or("/", |path| path.as_str()))
     }));
-    if let Some((status, text)) = headers::fault(request.headers()) {
+    if let Some((status, text)) = malformed {
         session.proxy.count_malformed();
         let mut refused = forward::plain(status, &format!("{text}\n"));
         refused.headers_mut().insert(CONNECTION, http::HeaderValue::from_static("close"));
@@ -75,22 +80,18 @@ async fn handle(
         .filter(|_| version == http::Version::HTTP_11)
         .map(|protocol| Upgrades { protocol, client: hyper::upgrade::on(&mut request) });
     let (head, body) = request.into_parts();
-    let body = FromClient { body, proxy: Arc::clone(&session.proxy) };
+    let body = FromClient::new(body, version, &head.headers, &session.proxy);
     let (_, plan) = session.shared.policy.plan();
     let chain = plan.has_http().then(|| {
         let key =
             RequestKey { number, client: session.shared.key.client, seed: session.shared.key.seed.clone() };
-        let (session, upgrades) = (Arc::clone(&session), Mutex::new(upgrades.clone()));
-        let shell = FaultShell::new(&session, Arc::clone(&seen));
-        let (shell, seen): (Arc<dyn Shell>, _) = (Arc::new(shell), Arc::clone(&seen));
-        Chain::new(&plan, &key, &head, &shell, move |request| {
-            let upgrades = upgrades.lock().unwrap_or_else(PoisonError::into_inner).take();
-            through(Arc::clone(&session), Arc::clone(&seen), request, upgrades)
-        })
+        let shell: Arc<dyn Shell> = Arc::new(FaultShell::new(&session, Arc::clone(&seen)));
+        let touched = Touched::new(&session, &seen, forward::is_http2(&head), upgrades.clone());
+        Chain::new(&plan, &key, &head, &shell, touched)
     });
     let Some(chain) = chain.flatten() else {
         let request = http::Request::from_parts(head, Up::new_client(body));
-        return match forward::forward(&session, &seen, request, upgrades, false).await {
+        return match forward::forward(&session, &seen, request, upgrades, Over::Kept).await {
             Ok(response) => {
                 seen.answered(response.status().as_u16());
                 Ok(response.map(|body| Down::upstream(body, &session.shared, version, Some(seen))))
@@ -108,20 +109,6 @@ async fn handle(
         return std::future::pending().await;
     }
     session.answer(answer, version, stream, seen)
-}
-
-/// The way of a request that a fault has touched.
-fn through(
-    session: Arc<Session>,
-    seen: Arc<Seen>,
-    request: Request,
-    upgrades: Option<Upgrades>,
-) -> BoxFuture<Answer> {
-    Box::pin(async move {
-        let request = request.map(Up::new_toxic);
-        let response = forward::forward(&session, &seen, request, upgrades, true).await?;
-        Ok(response.map(Body::new))
-    })
 }
 
 impl Session {
@@ -173,7 +160,8 @@ impl Session {
         seen: Arc<Seen>,
     ) -> http::Response<Down> {
         seen.answered(response.status().as_u16());
-        let response = headers::bodiless(response, seen.is_head());
+        let mut response = headers::bodiless(response, seen.is_head());
+        reason::fit(&mut response);
         response.map(|body| Down::toxic(body, &self.shared, version, Some(seen)))
     }
 }

@@ -81,6 +81,31 @@ async fn a_length_beside_a_coding_hides_nothing() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_host_is_refused() {
+    for request in [
+        "GET /seen HTTP/1.1\r\n\r\n",
+        "GET /seen HTTP/1.1\r\nHosts: a\r\n\r\n",
+        "GET http://a/seen HTTP/1.1\r\nX: y\r\n\r\n",
+        "POST /seen HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi",
+        "GET /seen HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: \r\n\r\n",
+    ] {
+        let (heard, paths, malformed) = said(request).await;
+        assert!(heard.starts_with("HTTP/1.1 400 ") && heard.ends_with("no Host\n"), "{request:?}: {heard:?}");
+        assert!(paths.is_empty() && malformed == 1, "{request:?}: {paths:?} {malformed}");
+    }
+    // Behind one that was right, and that went the short way.
+    let (heard, paths, malformed) =
+        said("GET /seen HTTP/1.1\r\nHost: a\r\n\r\nGET /hidden HTTP/1.1\r\n\r\n").await;
+    assert_eq!((paths.as_slice(), malformed), (&["/seen".to_owned()][..], 1), "{heard:?}");
+    // Older ones need none, and one may be empty.
+    for request in ["GET /seen HTTP/1.0\r\n\r\n", "GET /seen HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n"]
+    {
+        let (heard, paths, malformed) = said(request).await;
+        assert!(heard.contains(" 200 ") && paths == ["/seen"] && malformed == 0, "{request:?}: {heard:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_coding_of_http_1_0_is_refused() {
     let request = hiding("Transfer-Encoding: chunked").replacen("HTTP/1.1", "HTTP/1.0", 1);
     let (heard, paths, _) = said(request).await;

@@ -118,6 +118,17 @@ async fn an_upgrade_and_a_request_in_absolute_form_tell_it_too() {
 }
 
 #[tokio::test]
+async fn a_request_of_http_1_0_without_a_host_asks_for_the_upstream() {
+    let (addr, mut connections) = manual().await;
+    let (_controller, proxy) = http_proxy(addr).await;
+    for (header, expected) in [("", addr.to_string()), ("Host: a\r\n", "a".to_owned())] {
+        let _client = raw(&proxy, format!("GET /a HTTP/1.0\r\n{header}\r\n")).await;
+        let came = head(&mut within(connections.recv()).await.unwrap()).await.to_ascii_lowercase();
+        assert!(came.contains(&format!("\r\nhost: {expected}\r\n")), "{came}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_on_a_unix_socket_has_no_address() {
     let upstream = Upstream::echo().await;
     let directory = tempfile::tempdir().unwrap();

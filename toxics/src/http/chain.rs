@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use http::request::Parts;
 
-use super::{Answer, Body, BoxFuture, Connection, Fault, HttpToxic, Match, Request, Tunnel, host};
+use super::next::{Next, Upstream};
+use super::{Answer, BoxFuture, Connection, HttpToxic, Match, Request, Tunnel, host};
 use crate::catalog::{HttpSettings, Settings};
 use crate::plan::{Entry, Plan};
 use crate::seed::Draws;
@@ -58,13 +59,13 @@ impl Permit {
 }
 
 /// The room of one request, asked for when a fault takes it.
-struct Room {
+pub(super) struct Room {
     shell: Arc<dyn Shell>,
     permit: Mutex<Option<Option<Permit>>>,
 }
 
 impl Room {
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         let mut permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner);
         permit.get_or_insert_with(|| self.shell.admit()).is_some()
     }
@@ -193,16 +194,16 @@ pub struct Current<T> {
 }
 
 /// One fault that a request meets.
-struct Link {
-    settings: Arc<dyn HttpSettings>,
-    matcher: Arc<Match>,
-    cx: Cx,
+pub(super) struct Link {
+    pub(super) settings: Arc<dyn HttpSettings>,
+    pub(super) matcher: Arc<Match>,
+    pub(super) cx: Cx,
 }
 
 impl Link {
     /// Whether the fault takes this one of the requests it is meant for. Asked once
     /// for each: it counts.
-    fn takes(&self) -> bool {
+    pub(super) fn takes(&self) -> bool {
         let (entry, mut toxicity) = (&self.cx.0.entry, self.cx.draws("toxicity"));
         let ordinal = entry.count_matched();
         entry.spec.when.selects(Some(ordinal), self.cx.client()) && toxicity.chance(entry.spec.toxicity)
@@ -211,11 +212,11 @@ impl Link {
 
 /// The faults that a request meets.
 pub struct Chain {
-    links: Vec<Link>,
-    room: Room,
+    pub(super) links: Vec<Link>,
+    pub(super) room: Room,
     /// `Host` is there for the faults alone.
-    host_shown: bool,
-    upstream: Box<dyn Fn(Request) -> BoxFuture<Answer> + Send + Sync>,
+    pub(super) host_shown: bool,
+    pub(super) upstream: Box<dyn Upstream>,
 }
 
 impl Chain {
@@ -227,7 +228,7 @@ impl Chain {
         key: &RequestKey,
         head: &Parts,
         shell: &Arc<dyn Shell>,
-        upstream: impl Fn(Request) -> BoxFuture<Answer> + Send + Sync + 'static,
+        upstream: impl Upstream,
     ) -> Option<Self> {
         let mut links = Vec::new();
         let room = Room { shell: Arc::clone(shell), permit: Mutex::default() };
@@ -258,7 +259,7 @@ impl Chain {
     pub async fn run(mut self, mut request: Request) -> Answer {
         self.host_shown = host::show(&mut request);
         let chain = Arc::new(self);
-        let answer = Next(Way::Chain { chain: Arc::clone(&chain), index: 0 }).run(request).await?;
+        let answer = Next::first(&chain).run(request).await?;
         let Some(permit) = chain.room.take() else { return Ok(answer) };
         // It is under the fault until all of the answer has passed.
         if let Some(tunnel) = answer.extensions().get::<Tunnel>() {
@@ -274,65 +275,4 @@ fn position(value: &[u8]) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&blake3::hash(value).as_bytes()[..8]);
     u64::from_le_bytes(first)
-}
-
-/// The rest of a request's way. It can be gone more than once.
-#[derive(Clone)]
-pub struct Next(Way);
-
-#[derive(Clone)]
-enum Way {
-    Chain {
-        chain: Arc<Chain>,
-        index: usize,
-    },
-    /// The answer has come already, to be taken once.
-    Answered(Arc<Mutex<Option<super::Response>>>),
-}
-
-impl Next {
-    /// Sends a request on, and waits for the head of its answer.
-    #[must_use]
-    pub fn run(&self, request: Request) -> BoxFuture<Answer> {
-        match &self.0 {
-            Way::Chain { chain, index } => run(Arc::clone(chain), *index, request),
-            Way::Answered(answer) => {
-                let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Box::pin(async { answer.ok_or(Fault::Close) })
-            }
-        }
-    }
-}
-
-fn run(chain: Arc<Chain>, index: usize, mut request: Request) -> BoxFuture<Answer> {
-    let Some(link) = chain.links.get(index) else {
-        host::settle(&mut request, chain.host_shown);
-        return (chain.upstream)(request);
-    };
-    let next = Next(Way::Chain { chain: Arc::clone(&chain), index: index + 1 });
-    let (settings, cx) = (Arc::clone(&link.settings), link.cx.clone());
-    if !link.matcher.needs_answer() {
-        return settings.call(cx, request, next);
-    }
-    Box::pin(async move {
-        let head = clone_head(&request);
-        let answer = next.run(request).await?;
-        let Some(link) = chain.links.get(index) else { return Ok(answer) };
-        if !link.matcher.answer(answer.status()) || !link.takes() || !chain.room.is_there() {
-            return Ok(answer);
-        }
-        let next = Next(Way::Answered(Arc::new(Mutex::new(Some(answer)))));
-        settings.call(cx, head, next).await
-    })
-}
-
-/// The same request without its body.
-#[must_use]
-pub(crate) fn clone_head(request: &Request) -> Request {
-    let mut head = http::Request::new(Body::empty());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    head
 }

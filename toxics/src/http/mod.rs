@@ -6,7 +6,8 @@
 //! and never theirs to look at. The rooms:
 //!
 //! - [`matching`], [`pattern`]: which requests
-//! - [`chain`]: the faults that one request meets, and the way through them
+//! - [`chain`]: the faults that one request meets
+//! - `next`: its way through them, to the upstream
 //! - [`values`], [`codes`]: what several faults take
 //! - [`body`]: bodies that stream, and the few ways to change one
 //! - [`content`], [`json`]: a body put in another's place, perhaps compressed; changes of a JSON document
@@ -30,6 +31,7 @@ pub mod json;
 pub(crate) mod limit;
 pub mod matching;
 pub(crate) mod messages;
+pub(crate) mod next;
 pub(crate) mod pace;
 pub mod pattern;
 pub mod tunnel;
@@ -45,9 +47,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::Invalid;
 
 pub use body::Body;
-pub use chain::{Chain, Current, Cx, Next, Permit, RequestKey, Shell};
+pub use chain::{Chain, Current, Cx, Permit, RequestKey, Shell};
 pub use connection::{Connection, GoAway};
 pub use matching::{Head, Match};
+pub use next::{Dialled, Next, Upstream};
 pub use pattern::Pattern;
 pub use tunnel::Tunnel;
 
@@ -86,6 +89,12 @@ pub trait HttpToxic: Serialize + DeserializeOwned + JsonSchema + Default + Send 
     /// wait then for the status of the answer to say who is meant, and `match.status` is
     /// refused.
     fn acts_before_answer(&self) -> bool {
+        false
+    }
+
+    /// Whether it passes each request on, and at once: it neither answers one nor has it
+    /// wait. What waits before it can then get the upstream ready.
+    fn passes_on(&self) -> bool {
         false
     }
 

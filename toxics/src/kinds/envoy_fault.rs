@@ -107,7 +107,11 @@ impl HttpToxic for EnvoyFault {
         }
         if let Some((delay, _)) = delay {
             cx.acted();
-            cx.wait(delay).await;
+            let until = cx.now() + delay;
+            if abort.is_none() {
+                next.prepare(until);
+            }
+            cx.wait_until(until).await;
         }
         if let Some((abort, _)) = abort.filter(|_| !cx.is_over()) {
             cx.acted();

@@ -55,6 +55,10 @@ impl HttpToxic for HeaderToxic {
         self.mode == Mode::Request
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
         let any = !self.headers.0.is_empty();
         if any && self.mode == Mode::Request {

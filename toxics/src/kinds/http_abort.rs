@@ -17,7 +17,7 @@ use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request, Response};
 ///
 /// Of several statuses one is drawn for each request. A gRPC call is answered as gRPC
 /// does it, status 200 and `grpc-status`: the one given, or what its clients make of
-/// `status`. A request body is not read. With `match.status` the request has gone up and
+/// `status`. A request body is not passed on. With `match.status` the request has gone up and
 /// been answered, and the answer is replaced.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

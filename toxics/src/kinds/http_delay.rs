@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Seed;
 use crate::distribution::Distribution;
-use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
+use crate::http::{Answer, Body, Cx, Dialled, HttpToxic, Next, Request};
 use crate::units::Millis;
 
 /// Delays requests by `delay`, give or take `jitter`.
@@ -44,6 +44,14 @@ pub enum Place {
 impl HttpToxic for HttpDelay {
     const KIND: &'static str = "http_delay";
 
+    fn acts_before_answer(&self) -> bool {
+        self.at == Place::Request
+    }
+
+    fn passes_on(&self) -> bool {
+        self.at != Place::Request
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         if self.at != Place::Chunks {
             cx.acted();
@@ -51,12 +59,16 @@ impl HttpToxic for HttpDelay {
         let delay = self.drawn(&cx.seed("delay"), 0);
         match self.at {
             Place::Request => {
-                cx.wait(delay).await;
+                let until = cx.now() + delay;
+                next.prepare(until);
+                cx.wait_until(until).await;
                 next.run(request).await
             }
             Place::Response => {
-                let response = next.run(request).await?;
-                cx.wait(delay).await;
+                let mut response = next.run(request).await?;
+                // Without the toxic there would have been nothing to dial for.
+                let dialled = response.extensions_mut().remove::<Dialled>().map_or(Duration::ZERO, |it| it.0);
+                cx.wait(delay.saturating_sub(dialled)).await;
                 Ok(response)
             }
             Place::Chunks => Ok(next.run(request).await?.map(|body| self.chunks(cx, body))),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Invalid;
 use crate::http::body::Whole;
-use crate::http::chain::clone_head;
+use crate::http::next::clone_head;
 use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request};
 
 /// Sends requests to the upstream again, to see whether it is idempotent.

@@ -32,6 +32,14 @@ impl HttpToxic for HttpHang {
         self.at.check_after(self.after)
     }
 
+    fn acts_before_answer(&self) -> bool {
+        self.at == Stop::Request
+    }
+
+    fn passes_on(&self) -> bool {
+        self.at != Stop::Request
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let after = match self.at {
             Stop::Request => {

@@ -69,6 +69,10 @@ impl HttpToxic for HttpHeaders {
         self.side == Side::Request
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
         match self.side {
             Side::Request => {

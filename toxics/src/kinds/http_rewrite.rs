@@ -74,6 +74,10 @@ impl HttpToxic for HttpRewrite {
         true
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, mut request: Request, next: Next) -> Answer {
         let asked = request.method().clone();
         let uri = self.rewritten(request.uri());

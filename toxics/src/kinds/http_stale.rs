@@ -3,19 +3,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{AGE, HOST, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Time;
-use crate::http::{Answer, Body, Cx, HttpToxic, Next, Request, Response};
+use crate::http::{Answer, Body, Cx, Dialled, GoAway, HttpToxic, Next, Request, Response};
 
 /// Answers GET and HEAD with an older answer of the same URL, as a stale cache does.
 ///
 /// Of the requests that the toxic takes, the first of each URL goes up and its answer is
 /// remembered; those that follow get that one again, and the upstream sees nothing of
-/// them. Remembered are answers of status 200 whose body has at most 64 KiB, of 1000 URLs;
+/// them. HEAD gets the head of what GET got, if it was not asked before. Remembered are answers of status 200 whose body has at most 64 KiB, of 1000 URLs;
 /// beyond that the oldest are forgotten. Requests for a range and with other methods pass.
 /// Whoever asks gets the same answer: cookies and `vary` are not looked at. All is
 /// forgotten when the toxic is removed.
@@ -43,6 +43,8 @@ type Key = (Method, Option<HeaderValue>, String);
 #[derive(Clone)]
 struct Old {
     headers: HeaderMap,
+    /// What else belongs to the message: how its names were written, its reason.
+    extensions: Extensions,
     body: Bytes,
     came: Time,
 }
@@ -58,6 +60,17 @@ struct Answers {
 }
 
 impl Answers {
+    /// What answers a request with that key. A GET's answer does for HEAD (RFC 9110,
+    /// section 9.3.1).
+    fn find(&self, key: &Key) -> Option<Old> {
+        let (method, host, target) = key;
+        let instead = || {
+            let head = *method == Method::HEAD;
+            head.then(|| self.by_key.get(&(Method::GET, host.clone(), target.clone()))).flatten()
+        };
+        self.by_key.get(key).or_else(instead).cloned()
+    }
+
     /// The first answer stays: it is the one that gets older.
     fn keep(&mut self, key: Key, old: Old) {
         if self.by_key.contains_key(&key) {
@@ -87,9 +100,9 @@ impl HttpToxic for HttpStale {
         }
         let host = request.headers().get(HOST).cloned();
         let key = (request.method().clone(), host, request.uri().to_string());
-        if let Some(old) = with(&cx, |answers| answers.by_key.get(&key).cloned()).flatten() {
+        if let Some(old) = with(&cx, |answers| answers.find(&key)).flatten() {
             cx.acted();
-            return Ok(self.again(&old, cx.now()));
+            return Ok(self.again(old, *request.method() == Method::HEAD, cx.now()));
         }
         let response = next.run(request).await?;
         if response.status() != StatusCode::OK {
@@ -100,12 +113,14 @@ impl HttpToxic for HttpStale {
 }
 
 impl HttpStale {
-    fn again(&self, old: &Old, now: Time) -> Response {
-        let mut response = Response::new(Body::full(old.body.clone()));
-        *response.headers_mut() = old.headers.clone();
+    fn again(&self, old: Old, to_head: bool, now: Time) -> Response {
+        let mut response = Response::new(if to_head { Body::empty() } else { Body::full(old.body) });
+        *response.headers_mut() = old.headers;
+        *response.extensions_mut() = old.extensions;
         if self.age {
             // It may have been old when it came (RFC 9111, section 5.1).
-            let told = old.headers.get(AGE).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
+            let told =
+                response.headers().get(AGE).and_then(|value| value.to_str().ok()?.trim().parse::<u64>().ok());
             let age = told.unwrap_or(0).saturating_add(now.saturating_since(old.came).as_secs());
             response.headers_mut().insert(AGE, HeaderValue::from(age));
         }
@@ -122,7 +137,12 @@ fn with<R>(cx: &Cx, act: impl FnOnce(&mut Answers) -> R) -> Option<R> {
 /// The same answer, remembered when the last of its body has passed.
 fn remember(cx: Cx, key: Key, response: Response) -> Response {
     let (head, body) = response.into_parts();
-    let pen = Pen { came: cx.now(), cx, key, headers: head.headers.clone(), data: BytesMut::new() };
+    let mut extensions = head.extensions.clone();
+    // These are of the connection on which it came.
+    extensions.remove::<Dialled>();
+    extensions.remove::<GoAway>();
+    let old = Old { headers: head.headers.clone(), extensions, body: Bytes::new(), came: cx.now() };
+    let pen = Pen { cx, key, old, data: BytesMut::new() };
     let body = if body.is_end_stream() {
         pen.done();
         body
@@ -138,9 +158,8 @@ fn remember(cx: Cx, key: Key, response: Response) -> Response {
 struct Pen {
     cx: Cx,
     key: Key,
-    headers: HeaderMap,
+    old: Old,
     data: BytesMut,
-    came: Time,
 }
 
 impl Pen {
@@ -177,7 +196,7 @@ impl Pen {
     }
 
     fn done(self) {
-        let Self { cx, key, headers, data, came } = self;
-        with(&cx, |answers| answers.keep(key, Old { headers, body: data.freeze(), came }));
+        let Self { cx, key, old, data } = self;
+        with(&cx, |answers| answers.keep(key, Old { body: data.freeze(), ..old }));
     }
 }

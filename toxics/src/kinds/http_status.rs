@@ -35,6 +35,10 @@ impl HttpToxic for HttpStatus {
         self.status.unless_empty("status")
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let head = request.method() == Method::HEAD;
         let mut response = next.run(request).await?;

@@ -75,6 +75,10 @@ impl HttpToxic for HttpStream {
         Invalid::unless_share("drop", self.drop)
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let mut response = next.run(request).await?;
         if http_body::Body::is_end_stream(response.body()) {

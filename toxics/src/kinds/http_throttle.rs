@@ -30,6 +30,10 @@ impl HttpToxic for HttpThrottle {
         self.side == Side::Request
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let rate = |toxic: &Self| toxic.rate;
         match self.side {

@@ -22,6 +22,10 @@ pub struct HttpTruncate {
 impl HttpToxic for HttpTruncate {
     const KIND: &'static str = "http_truncate";
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let bytes = self.bytes.0;
         Ok(next.run(request).await?.map(|body| body.cut(bytes, Fault::Close, move || cx.acted())))

@@ -28,6 +28,10 @@ impl HttpToxic for ModifyBody {
     const EXAMPLE: &'static [(&'static str, &'static str)] = &[("body", "no")];
     const CLASSIC: Option<&'static [&'static str]> = Some(&["body", "content_encoding", "content_type"]);
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let mut response = next.run(request).await?;
         if !response.status().is_informational() {

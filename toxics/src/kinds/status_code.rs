@@ -48,6 +48,10 @@ impl HttpToxic for StatusCodeToxic {
         Ok(())
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let mut response = next.run(request).await?;
         let status = StatusCode::from_u16(self.status_code).ok();

@@ -139,6 +139,10 @@ impl HttpToxic for Websocket {
         Err(Invalid::new("status", "is 101 where a WebSocket opens, and nothing else is meant: leave it out"))
     }
 
+    fn passes_on(&self) -> bool {
+        true
+    }
+
     async fn call(self: Arc<Self>, cx: Cx, request: Request, next: Next) -> Answer {
         let answer = next.run(request).await?;
         if answer.status() == StatusCode::SWITCHING_PROTOCOLS

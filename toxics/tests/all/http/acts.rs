@@ -1,17 +1,12 @@
-//! What one kind does to a request and its answer, and when.
+//! What one kind does to a request and its answer.
 
 use http::Method;
-use sabot_toxics::http::{Body, Fault, Response};
+use sabot_toxics::http::{Body, Fault};
 use serde_json::{Value, json};
 
 use super::one;
+use super::refused::refused;
 use super::world::{World, answer, chunked, get, json_answer, post};
-use crate::support::{MS, at_ms, plan, toxic};
-
-fn refused(kind: &str, attributes: Value) -> String {
-    let Value::Object(map) = attributes else { panic!("attributes are an object") };
-    sabot_toxics::kind(kind).unwrap().parse(&map).err().unwrap().to_string()
-}
 
 #[test]
 fn abort_answers_in_place_of_the_upstream() {
@@ -48,57 +43,6 @@ fn abort_answers_a_grpc_call_as_grpc_does() {
         assert_eq!(got.header("grpc-message"), message, "{attributes}");
         assert_eq!(got.header("content-type"), Some("application/grpc"));
         assert!(got.chunks.is_empty() && got.trailers.is_none(), "trailers only");
-    }
-}
-
-#[test]
-fn delay_waits_where_it_is_told_and_exactly_so_long() {
-    let three = || answer().map(|_| chunked(&[b"ab", b"c", b"def"]));
-    let cases = [
-        ("request", 25.0, 25.0, [25.0; 3]),
-        ("response", 0.0, 25.0, [25.0; 3]),
-        ("chunks", 0.0, 0.0, [25.0, 50.0, 75.0]),
-    ];
-    for (at, up, head, chunks) in cases {
-        let world = World::new(one("http_delay", json!({"delay": 25, "at": at}))).answering(move |_| three());
-        let got = world.send(1, post("/charge")).unwrap();
-        assert_eq!(world.seen()[0].at, at_ms(up), "{at}");
-        assert_eq!(got.at, at_ms(head), "{at}");
-        let moments: Vec<_> = got.chunks.iter().map(|(moment, _)| *moment).collect();
-        assert_eq!(moments, chunks.map(at_ms), "{at}");
-        assert_eq!(got.text(), "abcdef");
-    }
-}
-
-#[test]
-fn delays_in_a_row_add_up_and_jitter_belongs_to_the_request() {
-    let both = || plan([toxic("http_delay", json!({"delay": 20})), toxic("http_delay", json!({"delay": 5}))]);
-    assert_eq!(World::new(both()).send(1, get("/")).unwrap().at, at_ms(25.0));
-
-    let jittered = || World::new(one("http_delay", json!({"delay": 20, "jitter": 10})));
-    let delay = |number| jittered().send(number, get("/")).unwrap().at;
-    let delays: Vec<_> = (0..100).map(delay).collect();
-    assert_eq!(delays, (0..100).map(delay).collect::<Vec<_>>());
-    assert!(delays.iter().all(|at| (at_ms(10.0)..=at_ms(30.0)).contains(at)), "{delays:?}");
-    assert!(delays.iter().collect::<std::collections::HashSet<_>>().len() > 90);
-}
-
-#[test]
-fn hang_stops_where_it_is_told_and_goes_on_after_its_end() {
-    let cases = [
-        (json!({}), 40.0, 40.0, ""),
-        (json!({"at": "head"}), 0.0, 0.0, ""),
-        (json!({"at": "body", "after": 8}), 0.0, 0.0, r#"{"ok":tr"#),
-        (json!({"at": "body"}), 0.0, 0.0, ""),
-    ];
-    for (attributes, up, head, before) in cases {
-        let world = World::new(one("http_hang", attributes.clone())).removed_at(40.0);
-        let got = world.send(1, post("/charge")).unwrap();
-        assert_eq!((world.seen()[0].at, got.at), (at_ms(up), at_ms(head)), "{attributes}");
-        let early = got.chunks.iter().filter(|(moment, _)| *moment < at_ms(40.0));
-        assert_eq!(early.flat_map(|(_, data)| data.to_vec()).collect::<Vec<_>>(), before.as_bytes());
-        assert_eq!(got.text(), r#"{"ok":true,"sum":12}"#, "{attributes}");
-        assert_eq!(got.ended, at_ms(40.0), "{attributes}");
     }
 }
 
@@ -151,64 +95,6 @@ fn a_cut_body_keeps_its_head_and_one_that_is_short_enough_its_end() {
 }
 
 #[test]
-fn throttle_keeps_its_rate_in_small_pieces_whatever_the_chunks() {
-    let long = vec![b'x'; 200_000];
-    for (rate, expected_ms) in
-        [("100KB/s", 2000.0), ("7KB/s", 28571.428571), ("1GB/s", 0.2), ("123456B/s", 1620.0103680)]
-    {
-        for (side, cut) in [("response", 200_000), ("response", 1000), ("response", 7777), ("request", 4096)]
-        {
-            let pieces: Vec<Vec<u8>> = long.chunks(cut).map(<[u8]>::to_vec).collect();
-            let body = move || chunked(&pieces.iter().map(Vec::as_slice).collect::<Vec<_>>());
-            let again = body.clone();
-            let world = World::new(one("http_throttle", json!({"rate": rate, "side": side})))
-                .answering(move |_| Response::new(again()));
-            let got = world.send(1, http::Request::post("/").body(body()).unwrap()).unwrap();
-            let up = world.seen().remove(0);
-            let (chunks, ended) =
-                if side == "request" { (&up.chunks, up.ended) } else { (&got.chunks, got.ended) };
-            assert_eq!(chunks.iter().map(|(_, data)| data.len()).sum::<usize>(), 200_000);
-            let off = ended.as_nanos().abs_diff(at_ms(expected_ms).as_nanos());
-            assert!(off <= 10, "{rate} {side} {cut}: {off} ns off");
-            assert!(chunks.iter().all(|(_, data)| data.len() <= 16 * 1024));
-            let gaps = chunks.windows(2).map(|pair| pair[1].0.saturating_since(pair[0].0));
-            assert!(gaps.max().unwrap() <= 10 * MS, "{rate} {side} {cut}");
-        }
-    }
-}
-
-#[test]
-fn a_pause_saves_up_no_more_than_a_piece() {
-    let slow = plan([
-        toxic("http_throttle", json!({"rate": "10KB/s"})),
-        toxic("http_delay", json!({"delay": 1000, "at": "chunks"})),
-    ]);
-    let world = World::new(slow).answering(|_| Response::new(chunked(&[&[0; 1000], &[0; 1000]])));
-    let got = world.send(1, get("/")).unwrap();
-    assert_eq!(got.ended, at_ms(2200.0), "100 ms for each, behind a pause of a second");
-    assert_eq!(got.chunks[0].0, at_ms(1010.0));
-}
-
-#[test]
-fn another_rate_holds_at_once_for_bodies_on_their_way() {
-    // (rate, another rate from 100 ms on, when 10 kB are through)
-    for (rate, then, expected_ms) in [
-        ("10KB/s", json!("100KB/s"), 190.0),
-        ("100KB/s", json!("10KB/s"), 100.0),
-        ("50KB/s", json!("10KB/s"), 600.0),
-        ("0B/s", json!("100KB/s"), 200.0),
-        ("1B/s", json!("1MB/s"), 110.0),
-    ] {
-        let world = World::new(one("http_throttle", json!({"rate": rate})))
-            .updated_at(100.0, json!({"rate": then}))
-            .answering(|_| Response::new(chunked(&[&[0; 10_000]])));
-        let ended = world.send(1, get("/")).unwrap().ended;
-        let off = ended.as_nanos().abs_diff(at_ms(expected_ms).as_nanos());
-        assert!(off < 200_000, "{rate} then {then}: {ended:?}");
-    }
-}
-
-#[test]
 fn the_host_is_one_in_either_version() {
     let asked = |two: bool| {
         let mut request = get(if two { "http://shop.test/a" } else { "/a" });
@@ -240,110 +126,6 @@ fn the_host_is_one_in_either_version() {
             assert_eq!(header.or(target), host, "{case}");
             assert_eq!(up.uri.path(), "/a", "{case}");
         }
-    }
-}
-
-#[test]
-fn what_can_never_fit_is_refused_with_the_remedy() {
-    for (kind, attributes, error) in [
-        ("http_abort", json!({"status": []}), "status: is an empty list: give one"),
-        ("http_status", json!({"status": []}), "status: is an empty list: give one"),
-    ] {
-        assert!(refused(kind, attributes).starts_with(error), "{kind}");
-    }
-    for (matcher, error) in [
-        (json!({"method": []}), "match.method: is an empty list: give one"),
-        (json!({"status": []}), "match.status: is an empty list: give one"),
-        (
-            json!({"path": "charge"}),
-            "match.path: `charge` can never fit: paths begin with `/`, write `/charge`",
-        ),
-        (json!({"path": {"prefix": "api/"}}), "match.path: `api/` can never fit"),
-        (json!({"path": ""}), "match.path: `` can never fit"),
-        (json!({"path": "/a?b=1"}), "match.path: `/a?b=1` holds more than a path: `match.query`"),
-        (json!({"path": {"prefix": "/a#b"}}), "match.path: `/a#b` holds more than a path"),
-        (
-            json!({"host": "Api.test"}),
-            "match.host: `Api.test` can never fit: hosts are compared in lower case",
-        ),
-        (json!({"host": "api.test:80"}), "match.host: `api.test:80` can never fit: the port is not compared"),
-        (json!({"host": {"prefix": "api:8"}}), "match.host: `api:8` can never fit"),
-        (json!({"host": "[::1]:80"}), "match.host: `[::1]:80` can never fit"),
-        (
-            json!({"host": "::1"}),
-            "match.host: `::1` can never fit: write an IPv6 address in brackets, `[::1]`",
-        ),
-        (json!({"host": ""}), "match.host: is empty"),
-    ] {
-        let said = refused("http_abort", json!({"match": matcher}));
-        assert!(said.starts_with(error), "{matcher}: {said}");
-    }
-    for matcher in [
-        json!({"path": "/", "host": "[::1]"}),
-        json!({"path": "*", "host": {"prefix": "[2001:"}}),
-        json!({"path": {"prefix": ""}, "host": {"prefix": ""}}),
-        json!({"path": {"regex": "charge$"}, "host": {"glob": "*.test"}}),
-        json!({"path": {"glob": "**/a?b"}, "host": "a_b.test"}),
-    ] {
-        let attributes = json!({"match": matcher});
-        let parsed = sabot_toxics::kind("http_abort").unwrap().parse(attributes.as_object().unwrap());
-        assert!(parsed.is_ok(), "{attributes}: {}", parsed.err().unwrap());
-    }
-}
-
-#[test]
-fn bytes_are_counted_in_bodies_only() {
-    for kind in ["http_hang", "http_reset"] {
-        for at in [json!({}), json!({"at": "request"}), json!({"at": "head"})] {
-            let mut attributes = at;
-            attributes["after"] = 10.into();
-            let error = refused(kind, attributes);
-            assert!(error.starts_with("after: ") && error.contains("give `at` as body"), "{kind}: {error}");
-        }
-    }
-}
-
-#[test]
-fn a_status_that_can_be_waited_for_is_taken() {
-    for (kind, attributes) in [
-        ("http_abort", json!({"match": {"status": "5xx"}})),
-        ("http_goaway", json!({"after": 0, "match": {"status": 500}})),
-        ("http_goaway", json!({"code": 11, "match": {"status": 500}})),
-        ("websocket", json!({"match": {"status": [101, 500]}})),
-    ] {
-        assert!(
-            sabot_toxics::kind(kind).unwrap().parse(attributes.as_object().unwrap()).is_ok(),
-            "{attributes}"
-        );
-    }
-    let error = refused("websocket", json!({"match": {"status": "5xx"}}));
-    assert!(error.starts_with("match.status: is 101") && error.contains("leave it out"), "{error}");
-}
-
-#[test]
-fn what_acts_on_the_way_up_cannot_wait_for_a_status() {
-    for (kind, attributes) in [
-        ("envoy_fault", json!({})),
-        ("header", json!({"mode": "request"})),
-        ("http_body", json!({"side": "request"})),
-        ("http_concurrency", json!({})),
-        ("http_duplicate", json!({})),
-        ("http_goaway", json!({"after": 0, "code": "ENHANCE_YOUR_CALM"})),
-        ("http_headers", json!({"side": "request"})),
-        ("http_rate_limit", json!({})),
-        ("http_rewrite", json!({})),
-        ("http_stale", json!({})),
-        ("http_throttle", json!({"side": "request"})),
-    ] {
-        let with = |matcher: Value| {
-            let mut attributes = attributes.as_object().unwrap().clone();
-            attributes.insert("match".to_owned(), matcher);
-            sabot_toxics::kind(kind).unwrap().parse(&attributes).err()
-        };
-        let error = with(json!({"status": 500})).unwrap();
-        assert_eq!(error.field, "match.status", "{kind}");
-        assert!(error.message.contains("leave it out"), "{error}");
-        assert!(with(json!({"path": "/"})).is_none(), "{kind}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Request};
 use sabot_toxics::http::body::Whole;
-use sabot_toxics::http::{Body, Response};
+use sabot_toxics::http::{Body, Dialled, GoAway, Response};
 use serde_json::{Value, json};
 
 use super::one;
@@ -173,6 +173,42 @@ fn a_stale_answer_is_the_first_one_with_its_age() {
     world.send(5, range.body(Body::empty()).unwrap()).unwrap();
     world.send(6, Request::get("/a").header("host", "other.test").body(Body::empty()).unwrap()).unwrap();
     assert_eq!(world.seen().len(), 3);
+}
+
+#[test]
+fn head_gets_the_head_of_what_get_got() {
+    let world = World::new(one("http_stale", json!({"age": false})));
+    let head = |number, target| {
+        let request = Request::head(target).header("host", "shop.test").body(Body::empty()).unwrap();
+        world.send(number, request).unwrap()
+    };
+    let got = world.send(1, get("/a")).unwrap();
+    let again = head(2, "/a");
+    assert_eq!((&again.head.headers, again.body()), (&got.head.headers, vec![]));
+    assert_eq!(world.seen().len(), 1);
+    // The other way round there is no body to give.
+    head(3, "/b");
+    assert!(!world.send(4, get("/b")).unwrap().body().is_empty());
+    assert_eq!(world.seen().len(), 2);
+}
+
+#[test]
+fn what_else_belongs_to_the_message_comes_again_and_the_rest_does_not() {
+    #[derive(Clone, Debug, PartialEq)]
+    struct Case(&'static str);
+    let world = World::new(one("http_stale", json!({}))).answering(|_| {
+        let mut answer = answer();
+        answer.extensions_mut().insert(Case("X-Upper"));
+        answer.extensions_mut().insert(GoAway(0));
+        answer.extensions_mut().insert(Dialled(MS));
+        answer
+    });
+    let first = world.send(1, get("/")).unwrap();
+    let again = world.send(2, get("/")).unwrap();
+    assert_eq!(again.head.extensions.get::<Case>(), Some(&Case("X-Upper")));
+    assert!(first.head.extensions.get::<GoAway>().is_some());
+    assert!(again.head.extensions.get::<GoAway>().is_none());
+    assert!(again.head.extensions.get::<Dialled>().is_none());
 }
 
 #[test]

@@ -11,6 +11,9 @@ mod envoy;
 mod events;
 mod limits;
 mod litmus;
+mod rates;
+mod refused;
+mod waits;
 mod websocket;
 mod world;
 

@@ -188,12 +188,29 @@ impl Seen<response::Parts> {
 
 type Upstream = dyn Fn(&Seen<request::Parts>) -> Answer + Send + Sync;
 
+/// The end of the way: asks the upstream, and writes down what it is told to get ready for.
+struct End<F> {
+    ask: F,
+    prepared: Arc<Mutex<Vec<Time>>>,
+}
+
+impl<F: Fn(Request) -> BoxFuture<Answer> + Send + Sync + 'static> sabot_toxics::http::Upstream for End<F> {
+    fn send(&self, request: Request) -> BoxFuture<Answer> {
+        (self.ask)(request)
+    }
+
+    fn prepare(&self, at: Time) {
+        self.prepared.lock().unwrap().push(at);
+    }
+}
+
 /// One proxy with its toxics.
 pub(crate) struct World {
     shell: Arc<FakeShell>,
     plan: Plan,
     upstream: Arc<Upstream>,
     seen: Arc<Mutex<Vec<Seen<request::Parts>>>>,
+    prepared: Arc<Mutex<Vec<Time>>>,
     seed: u64,
     /// Who sends the requests.
     pub(crate) client: Option<IpAddr>,
@@ -206,6 +223,7 @@ impl World {
             plan,
             upstream: Arc::new(|seen| Ok(answer_to(seen))),
             seen: Arc::default(),
+            prepared: Arc::default(),
             seed: 7,
             client: None,
         }
@@ -272,6 +290,11 @@ impl World {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
+    /// For when the upstream was to be ready.
+    pub(crate) fn prepared(&self) -> Vec<Time> {
+        self.prepared.lock().unwrap().clone()
+    }
+
     /// Sends the request with that number, and reads its answer to the end; where the
     /// answer opens a tunnel, a message comes down through it.
     pub(crate) fn send(&self, number: u64, request: Request) -> Result<Seen<response::Parts>, Fault> {
@@ -302,7 +325,8 @@ impl World {
                 answer
             })
         };
-        let chain = Chain::new(&self.plan, &key, &head, &shell, ask.clone());
+        let end = End { ask: ask.clone(), prepared: Arc::clone(&self.prepared) };
+        let chain = Chain::new(&self.plan, &key, &head, &shell, end);
         let request = Request::from_parts(head, body);
         self.run(async move {
             match chain {

@@ -46,6 +46,7 @@ commands! {
     events::Events,
     requests::Requests,
     top::Top,
+    load::Load,
     completions::Completions,
     man::Man,
 }

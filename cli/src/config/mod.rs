@@ -32,8 +32,8 @@ pub(crate) struct Config {
     source: Source,
 }
 
-/// Where a config came from, to point into it.
-struct Source {
+/// A file in one of the three formats, whatever it is about, to point into.
+pub(crate) struct Source {
     file: String,
     text: String,
     tree: Node,
@@ -42,32 +42,18 @@ struct Source {
 impl Config {
     /// Reads a file; its name's ending says the format, else its first character.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let file = path.display().to_string();
-        let refuse = |reason: &str| ConfigError::unreadable(&file, reason);
-        let length = std::fs::metadata(path).map_err(|error| refuse(&error.to_string()))?.len();
-        if length > MAX_FILE {
-            return Err(refuse(&format!("it is larger than {} MiB", MAX_FILE >> 20)));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(&error.to_string()))?;
-        Self::parse(file, text)
+        Self::of(Source::read(path)?)
     }
 
+    #[cfg(test)]
     pub(crate) fn parse(file: String, text: String) -> Result<Self, ConfigError> {
-        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let parse = match Format::of(&file, &text) {
-            Format::Json => json::parse,
-            Format::Yaml => spanned::yaml,
-            Format::Toml => spanned::toml,
-        };
-        match parse(&text) {
-            Ok(tree) => {
-                let source = Source { file, text, tree };
-                let proxies = source.proxies()?;
-                let fingerprint = blake3::hash(source.text.as_bytes()).to_hex().to_string();
-                Ok(Self { proxies, fingerprint, source })
-            }
-            Err((position, message)) => Err(ConfigError::new(file, &text, position, String::new(), message)),
-        }
+        Self::of(Source::parse(file, text)?)
+    }
+
+    fn of(source: Source) -> Result<Self, ConfigError> {
+        let proxies = source.proxies()?;
+        let fingerprint = blake3::hash(source.text.as_bytes()).to_hex().to_string();
+        Ok(Self { proxies, fingerprint, source })
     }
 
     /// An error about a field that only showed later; `proxy` is the number of
@@ -81,6 +67,36 @@ impl Config {
 }
 
 impl Source {
+    /// Reads a file; its name's ending says the format, else its first character.
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
+        let file = path.display().to_string();
+        let refuse = |reason: &str| ConfigError::unreadable(&file, reason);
+        let length = std::fs::metadata(path).map_err(|error| refuse(&error.to_string()))?.len();
+        if length > MAX_FILE {
+            return Err(refuse(&format!("it is larger than {} MiB", MAX_FILE >> 20)));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| refuse(&error.to_string()))?;
+        Self::parse(file, text)
+    }
+
+    fn parse(file: String, text: String) -> Result<Self, ConfigError> {
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        let parse = match Format::of(&file, &text) {
+            Format::Json => json::parse,
+            Format::Yaml => spanned::yaml,
+            Format::Toml => spanned::toml,
+        };
+        match parse(&text) {
+            Ok(tree) => Ok(Self { file, text, tree }),
+            Err((position, message)) => Err(ConfigError::new(file, &text, position, String::new(), message)),
+        }
+    }
+
+    /// The content.
+    pub(crate) fn value(&self) -> Value {
+        self.tree.to_value()
+    }
+
     fn proxies(&self) -> Result<Vec<ProxySpec>, ConfigError> {
         let list = match self.tree.to_value() {
             Value::Array(list) => list,
@@ -116,7 +132,8 @@ impl Source {
         self.refuse(Invalid::new("proxies", "is missing; an empty list says that there are none"))
     }
 
-    fn refuse(&self, error: Invalid) -> ConfigError {
+    /// An error about a field of it, with its place.
+    pub(crate) fn refuse(&self, error: Invalid) -> ConfigError {
         // A name that does not exist is itself wrong; elsewhere the value is.
         let of_key =
             ["unknown field", "unknown attribute"].iter().any(|what| error.message.starts_with(what));

@@ -11,7 +11,7 @@ use super::ready::Load;
 use super::sink::{Batch, Sink};
 use super::summary::{EndpointPart, NamedPart, Part, Quantiles, Summary};
 use crate::outcome::{Fate, Outcome};
-use crate::series::{Latencies, Series, Tally};
+use crate::series::{Latencies, Second, Series, Tally};
 
 /// Three digits; grows with what it has to hold.
 const DIGITS: u8 = 3;
@@ -158,7 +158,7 @@ impl Sink for Recorder {
 
 fn sums(series: &Series, key: impl Fn(u16, u16) -> u16) -> BTreeMap<u16, Tally> {
     let mut sums: BTreeMap<u16, Tally> = BTreeMap::new();
-    for cell in series.seconds().iter().flat_map(|second| second.cells()) {
+    for cell in series.seconds().iter().flat_map(Second::cells) {
         sums.entry(key(cell.endpoint, cell.tenant)).or_default().merge(&cell.tally);
     }
     sums

@@ -115,8 +115,7 @@ fn too_many_under_way_are_dropped() {
         let mut reader = BufReader::new(stream);
         while request(&mut reader).is_some() {}
     });
-    let ran =
-        run(with(plan(address, 50), json!({"max_in_flight": 5, "timeout": "10s", "duration": "500ms"})));
+    let ran = run(with(plan(address, 50), json!({"max_in_flight": 5, "timeout": "3s", "duration": "500ms"})));
     assert_eq!(count(&ran.summary, "dropped"), 20, "{:?}", ran.summary.total);
     assert_eq!(count(&ran.summary, "timeout"), 5);
     assert!(ran.summary.in_flight_max <= 5);

@@ -56,7 +56,7 @@ fn errors_name_field_and_remedy() {
             "endpoints[0].body.a[0]",
             "two numbers",
         ),
-        (json!({"endpoints": [{"kind": "redis", "command": ""}]}), "target", "does not fit"),
+        (json!({"endpoints": [{"kind": "redis", "command": "PING"}]}), "target", "does not fit"),
         (
             json!({"endpoints": [{"kind": "redis", "target": "redis://x/a", "command": "PING"}]}),
             "endpoints[0].target",

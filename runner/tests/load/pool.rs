@@ -25,7 +25,7 @@ fn the_limit_holds_and_who_waits_too_long_is_dropped() {
         let mut reader = BufReader::new(stream);
         while request(&mut reader).is_some() {}
     });
-    let limits = json!({"connections": 3, "queue_timeout": "100ms", "timeout": "10s", "duration": "500ms"});
+    let limits = json!({"connections": 3, "queue_timeout": "100ms", "timeout": "3s", "duration": "500ms"});
     let ran = run(with(plan(address, 40), limits));
     // Three wait for an answer that never comes; nobody else gets a connection.
     assert_eq!(accepted.load(Ordering::SeqCst), 3);

@@ -281,7 +281,7 @@ fn from_hex(text: &str) -> Result<Bytes, Invalid> {
         .filter(|char| !char.is_whitespace())
         .map(|char| char.to_digit(16).ok_or_else(refuse))
         .collect::<Result<_, _>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(refuse());
     }
     Ok(digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -147,7 +148,7 @@ impl Call for SqlCall {
                     Answer { keep: connection.is_open(), ..Answer::told(false, Code::word(state.code())) }
                 }
                 None => {
-                    let io = std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>());
+                    let io = error.source().is_some_and(<dyn Error>::is::<std::io::Error>);
                     Answer::broken(if error.is_closed() || io { Fate::Reset } else { Fate::Protocol })
                 }
             },
@@ -187,7 +188,7 @@ impl SqlCall {
 struct Text(String);
 
 impl ToSql for Text {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         out.put_slice(self.0.as_bytes());
         Ok(IsNull::No)
     }

@@ -50,16 +50,26 @@ impl Kind for Sql {
 
     fn class(&self) -> Class {
         let verb = self.statement.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-        if ["SELECT", "SHOW", "TABLE", "VALUES"].contains(&verb.as_str()) { Class::Read } else { Class::Write }
+        if ["SELECT", "SHOW", "TABLE", "VALUES"].contains(&verb.as_str()) {
+            Class::Read
+        } else {
+            Class::Write
+        }
     }
 
     fn compile(&self, cx: &Compile<'_>) -> Result<Arc<dyn AnyCall>, Invalid> {
         let target = cx.target(&["postgres", "postgresql"])?;
         let config: Config = target.url.parse().map_err(|error| {
-            Invalid::new("target", format!("{error}: write it as postgres://user:password@localhost:5432/database"))
+            Invalid::new(
+                "target",
+                format!("{error}: write it as postgres://user:password@localhost:5432/database"),
+            )
         })?;
         if config.get_ssl_mode() == SslMode::Require {
-            return Err(Invalid::new("target", "asks for TLS, which statements are not sent over: leave sslmode out"));
+            return Err(Invalid::new(
+                "target",
+                "asks for TLS, which statements are not sent over: leave sslmode out",
+            ));
         }
         if self.statement.trim().is_empty() {
             return Err(Invalid::new("statement", "must not be empty"));
@@ -69,7 +79,8 @@ impl Kind for Sql {
             return Err(Invalid::new("statement", message));
         }
         let mut scope = cx.scope();
-        let read = |(at, text): (usize, &String)| scope.read(&format!("parameters[{at}]"), text, Escape::None);
+        let read =
+            |(at, text): (usize, &String)| scope.read(&format!("parameters[{at}]"), text, Escape::None);
         let parameters = self.parameters.iter().enumerate().map(read).collect::<Result<_, _>>()?;
         let reads = Kind::class(self) == Class::Read;
         Ok(Arc::new(SqlCall { target, config, statement: self.statement.clone(), parameters, reads }))
@@ -162,7 +173,11 @@ impl Call for SqlCall {
 }
 
 impl SqlCall {
-    async fn exchange(&self, connection: &SqlConnection, values: &Values<'_>) -> Result<(), tokio_postgres::Error> {
+    async fn exchange(
+        &self,
+        connection: &SqlConnection,
+        values: &Values<'_>,
+    ) -> Result<(), tokio_postgres::Error> {
         let known = connection.prepared.borrow().get(&self.statement).cloned();
         let statement = match known {
             Some(statement) => statement,

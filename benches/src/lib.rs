@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `compare` | cost: direct, HAProxy, nginx, Envoy and Sabot, interleaved, in one run |
 //! | `fidelity` | exactness: what was asked of a fault against what a client measures |
+//! | `generators` | what `sabot load` costs a request, next to oha and wrk, and how late it is |
 //! | `instructions` | instructions of the pure core, against committed limits |
 //! | `cargo bench -p sabot-benches` | times of the pure core (criterion) |
 //!

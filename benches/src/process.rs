@@ -28,6 +28,12 @@ pub fn others_cpu_seconds() -> f64 {
     others.map(|each| each.ticks + each.children_ticks).sum::<u64>() as f64 / TICKS_PER_SECOND
 }
 
+/// CPU time of this process's children that have ended and were waited for, in seconds.
+#[must_use]
+pub fn ended_children_cpu_seconds() -> f64 {
+    stat(std::process::id()).map_or(0.0, |own| own.children_ticks as f64 / TICKS_PER_SECOND)
+}
+
 /// Resident memory of a process and its descendants, in KiB.
 #[must_use]
 pub fn resident_kib(pid: u32) -> u64 {

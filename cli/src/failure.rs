@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use owo_colors::OwoColorize;
 use sabot_client::Error;
+use sabot_document::DocumentError;
 
 /// An error with advice.
 #[derive(Debug)]
@@ -20,6 +21,14 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self { message: message.into(), help: Some(help.into()), field: None, status: None }
+    }
+}
+
+impl Failure {
+    /// What is wrong in a file, with the lines that are meant.
+    pub(crate) fn in_file(error: &DocumentError, help: impl Into<String>) -> Self {
+        let excerpt = error.excerpt().map(|lines| format!("\n{lines}")).unwrap_or_default();
+        Self::new(format!("{error}{excerpt}"), help)
     }
 }
 

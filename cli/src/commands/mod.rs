@@ -47,6 +47,7 @@ commands! {
     requests::Requests,
     top::Top,
     lab::Lab,
+    load::Load,
     completions::Completions,
     man::Man,
 }

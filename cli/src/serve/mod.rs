@@ -188,8 +188,6 @@ fn allowed_hosts(options: &Serve, host: String) -> Vec<String> {
     hosts
 }
 
-/// An error about a config, with the lines that are meant.
 fn refused(error: &sabot_document::DocumentError) -> Failure {
-    let excerpt = error.excerpt().map(|lines| format!("\n{lines}")).unwrap_or_default();
-    Failure::new(format!("{error}{excerpt}"), "nothing was started; correct the file and start again")
+    Failure::in_file(error, "nothing was started; correct the file and start again")
 }

@@ -70,6 +70,7 @@ mod tests {
     use crate::load::plan::{ArrivalKind, Plan};
     use crate::load::profile::Profile;
 
+    #[allow(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
     fn arrivals(rate: Value, duration: &str, kind: ArrivalKind, seed: u64) -> Vec<f64> {
         let plan = Plan::read(json!({"rate": rate, "duration": duration})).unwrap();
         let profile = Profile::new(&plan).unwrap();

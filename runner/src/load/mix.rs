@@ -113,6 +113,7 @@ mod tests {
         hits
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
     fn endpoints(list: Value) -> Vec<Endpoint> {
         list.as_array().unwrap().iter().map(|value| Endpoint::read(value.clone()).unwrap()).collect()
     }

@@ -11,7 +11,7 @@ use super::ready::Load;
 use super::sink::{Batch, Sink};
 use super::summary::{EndpointPart, NamedPart, Part, Quantiles, Summary};
 use crate::outcome::{Fate, Outcome};
-use crate::series::{Latencies, Series, Tally};
+use crate::series::{Latencies, Second, Series, Tally};
 
 /// Three digits; grows with what it has to hold.
 const DIGITS: u8 = 3;
@@ -44,9 +44,9 @@ impl Times {
 
     fn record(&mut self, outcome: &Outcome) {
         let us = micros(outcome.latency());
-        self.all.saturating_record(us);
+        note(&mut self.all, us);
         if outcome.fate == Fate::Ok {
-            self.ok.saturating_record(us);
+            note(&mut self.ok, us);
         }
     }
 }
@@ -143,7 +143,7 @@ impl Sink for Recorder {
                 times.record(outcome);
             }
             if let Some(lateness) = outcome.lateness() {
-                self.lateness.saturating_record(micros(lateness));
+                note(&mut self.lateness, micros(lateness));
             }
         }
         for (key, count) in &batch.codes {
@@ -158,7 +158,7 @@ impl Sink for Recorder {
 
 fn sums(series: &Series, key: impl Fn(u16, u16) -> u16) -> BTreeMap<u16, Tally> {
     let mut sums: BTreeMap<u16, Tally> = BTreeMap::new();
-    for cell in series.seconds().iter().flat_map(|second| second.cells()) {
+    for cell in series.seconds().iter().flat_map(Second::cells) {
         sums.entry(key(cell.endpoint, cell.tenant)).or_default().merge(&cell.tally);
     }
     sums
@@ -181,6 +181,14 @@ fn part(tally: &Tally, seconds: f64, latency_ms: Quantiles, latency_all_ms: Quan
 fn histogram() -> Histogram<u64> {
     #[allow(clippy::expect_used, reason = "fails for more than five digits only")]
     Histogram::new(DIGITS).expect("three digits are fine")
+}
+
+/// A week: no request takes longer, since no load does.
+const LONGEST_US: u64 = 7 * 86_400 * 1_000_000;
+
+fn note(times: &mut Histogram<u64>, us: u64) {
+    // It fails only where the histogram may not grow, which these may.
+    let _ = times.record(us.min(LONGEST_US));
 }
 
 fn micros(span: Duration) -> u64 {

@@ -83,7 +83,10 @@ impl Kind for Grpc {
             Some(Value::String(hex)) => Body::Bytes(from_hex(hex)?),
             Some(message @ Value::Object(_)) => {
                 let proto = self.proto.as_deref().ok_or_else(|| {
-                    Invalid::new("proto", "is missing: a message that is an object needs the file that defines it")
+                    Invalid::new(
+                        "proto",
+                        "is missing: a message that is an object needs the file that defines it",
+                    )
                 })?;
                 Body::Json { template: scope.body("message", message)?, of: input(proto, &self.method)? }
             }
@@ -168,7 +171,12 @@ impl Call for GrpcCall {
 
     async fn send(&self, connection: &HttpConnection, values: &Values<'_>, _: &Sent) -> Answer {
         let Some(request) = self.request(values) else {
-            return Answer { fate: Fate::Dropped, code: Some(Code::word("unsendable")), keep: true, unsent: true };
+            return Answer {
+                fate: Fate::Dropped,
+                code: Some(Code::word("unsendable")),
+                keep: true,
+                unsent: true,
+            };
         };
         let mut response = match connection.send(request).await {
             Ok(response) => response,
@@ -261,7 +269,10 @@ fn input(proto: &Path, method: &str) -> Result<MessageDescriptor, Invalid> {
     let Some(found) = pool.get_service_by_name(service) else {
         let known: Vec<String> = pool.services().map(|service| service.full_name().to_owned()).collect();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        return Err(Invalid::new("method", format!("there is no service `{service}`{}", suggestion(service, &known))));
+        return Err(Invalid::new(
+            "method",
+            format!("there is no service `{service}`{}", suggestion(service, &known)),
+        ));
     };
     let Some(found) = found.methods().find(|method| method.name() == name) else {
         let known: Vec<String> = found.methods().map(|method| method.name().to_owned()).collect();
@@ -275,13 +286,14 @@ fn input(proto: &Path, method: &str) -> Result<MessageDescriptor, Invalid> {
 }
 
 fn from_hex(text: &str) -> Result<Bytes, Invalid> {
-    let refuse = || Invalid::new("message", "must be an object, or whole bytes in hexadecimal such as 0a03616263");
+    let refuse =
+        || Invalid::new("message", "must be an object, or whole bytes in hexadecimal such as 0a03616263");
     let digits: Vec<u32> = text
         .chars()
         .filter(|char| !char.is_whitespace())
         .map(|char| char.to_digit(16).ok_or_else(refuse))
         .collect::<Result<_, _>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err(refuse());
     }
     Ok(digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect())

@@ -114,7 +114,8 @@ impl HttpCall {
         let mut headers = Vec::new();
         for (field, name, text) in named("headers", &cx.plan.headers, &spec.headers) {
             let template = scope.read(&field, text, Escape::None)?;
-            let refuse = |what: &str| Invalid::new(field.clone(), format!("is no {what} of a header of HTTP"));
+            let refuse =
+                |what: &str| Invalid::new(field.clone(), format!("is no {what} of a header of HTTP"));
             let name: HeaderName = name.parse().map_err(|_| refuse("name"))?;
             match template.constant() {
                 Some(text) => drop(constant.insert(name, text.parse().map_err(|_| refuse("value"))?)),
@@ -122,7 +123,8 @@ impl HttpCall {
             }
         }
         let body = spec.body.as_ref().map(|body| scope.body("body", body)).transpose()?;
-        let has = |name: &HeaderName| constant.contains_key(name) || headers.iter().any(|(other, _)| other == name);
+        let has =
+            |name: &HeaderName| constant.contains_key(name) || headers.iter().any(|(other, _)| other == name);
         let json = spec.body.as_ref().is_some_and(|body| !body.is_string());
         let authority = target.authority.parse().map_err(|_| Invalid::new("target", "names no host"))?;
         let mut defaults = vec![(HOST, authority), (USER_AGENT, HeaderValue::from_static("sabot-load"))];
@@ -175,7 +177,12 @@ impl HttpCall {
             let host = headers.remove(HOST).ok_or("headers")?;
             let scheme = if self.target.tls.is_some() { "https" } else { "http" };
             let authority = host.to_str().map_err(|_| "headers")?;
-            Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build().map_err(|_| "path")?
+            Uri::builder()
+                .scheme(scheme)
+                .authority(authority)
+                .path_and_query(path)
+                .build()
+                .map_err(|_| "path")?
         } else {
             Uri::from(path)
         };
@@ -195,7 +202,12 @@ impl HttpCall {
     ) -> (Answer, Option<StatusCode>) {
         let Ok(request) = self.request(values, connection.is_h2()) else {
             // The load's own fault: nothing was sent.
-            let unsent = Answer { fate: Fate::Dropped, code: Some(Code::word("unsendable")), keep: true, unsent: true };
+            let unsent = Answer {
+                fate: Fate::Dropped,
+                code: Some(Code::word("unsendable")),
+                keep: true,
+                unsent: true,
+            };
             return (unsent, None);
         };
         let mut response = match connection.send(request).await {
@@ -238,7 +250,8 @@ impl Call for HttpCall {
         let Ok(request) = self.request(values, false) else { return b"(unsendable)".to_vec() };
         let scheme = if self.target.tls.is_some() { "https" } else { "http" };
         let authority = &self.target.target.authority;
-        let mut shown = format!("{} {scheme}://{authority}{}\n", request.method(), request.uri()).into_bytes();
+        let mut shown =
+            format!("{} {scheme}://{authority}{}\n", request.method(), request.uri()).into_bytes();
         for (name, value) in request.headers().iter().filter(|(name, _)| *name != HOST) {
             shown.extend_from_slice(format!("{name}: ").as_bytes());
             shown.extend_from_slice(value.as_bytes());

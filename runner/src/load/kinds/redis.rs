@@ -59,8 +59,28 @@ impl Kind for Redis {
         let label = self.label();
         let verb = label.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
         let reads = [
-            "GET", "MGET", "EXISTS", "TTL", "PTTL", "STRLEN", "HGET", "HMGET", "HGETALL", "HLEN", "LRANGE", "LLEN",
-            "SMEMBERS", "SISMEMBER", "SCARD", "ZRANGE", "ZSCORE", "ZCARD", "SCAN", "PING", "INFO", "TYPE",
+            "GET",
+            "MGET",
+            "EXISTS",
+            "TTL",
+            "PTTL",
+            "STRLEN",
+            "HGET",
+            "HMGET",
+            "HGETALL",
+            "HLEN",
+            "LRANGE",
+            "LLEN",
+            "SMEMBERS",
+            "SISMEMBER",
+            "SCARD",
+            "ZRANGE",
+            "ZSCORE",
+            "ZCARD",
+            "SCAN",
+            "PING",
+            "INFO",
+            "TYPE",
         ];
         if reads.contains(&verb.as_str()) { Class::Read } else { Class::Write }
     }
@@ -84,7 +104,8 @@ impl Kind for Redis {
             return Err(Invalid::new("command", "must not be empty, such as GET order:{{int 1 1000}}"));
         }
         let mut scope = cx.scope();
-        let words = words.iter().map(|word| scope.read("command", word, Escape::None)).collect::<Result<_, _>>()?;
+        let words =
+            words.iter().map(|word| scope.read("command", word, Escape::None)).collect::<Result<_, _>>()?;
         let tls = cx.tls(&target, &[]);
         let reads = Kind::class(self) == Class::Read;
         Ok(Arc::new(RedisCall { target, tls, database, words, reads }))

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,16 +50,26 @@ impl Kind for Sql {
 
     fn class(&self) -> Class {
         let verb = self.statement.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-        if ["SELECT", "SHOW", "TABLE", "VALUES"].contains(&verb.as_str()) { Class::Read } else { Class::Write }
+        if ["SELECT", "SHOW", "TABLE", "VALUES"].contains(&verb.as_str()) {
+            Class::Read
+        } else {
+            Class::Write
+        }
     }
 
     fn compile(&self, cx: &Compile<'_>) -> Result<Arc<dyn AnyCall>, Invalid> {
         let target = cx.target(&["postgres", "postgresql"])?;
         let config: Config = target.url.parse().map_err(|error| {
-            Invalid::new("target", format!("{error}: write it as postgres://user:password@localhost:5432/database"))
+            Invalid::new(
+                "target",
+                format!("{error}: write it as postgres://user:password@localhost:5432/database"),
+            )
         })?;
         if config.get_ssl_mode() == SslMode::Require {
-            return Err(Invalid::new("target", "asks for TLS, which statements are not sent over: leave sslmode out"));
+            return Err(Invalid::new(
+                "target",
+                "asks for TLS, which statements are not sent over: leave sslmode out",
+            ));
         }
         if self.statement.trim().is_empty() {
             return Err(Invalid::new("statement", "must not be empty"));
@@ -68,7 +79,8 @@ impl Kind for Sql {
             return Err(Invalid::new("statement", message));
         }
         let mut scope = cx.scope();
-        let read = |(at, text): (usize, &String)| scope.read(&format!("parameters[{at}]"), text, Escape::None);
+        let read =
+            |(at, text): (usize, &String)| scope.read(&format!("parameters[{at}]"), text, Escape::None);
         let parameters = self.parameters.iter().enumerate().map(read).collect::<Result<_, _>>()?;
         let reads = Kind::class(self) == Class::Read;
         Ok(Arc::new(SqlCall { target, config, statement: self.statement.clone(), parameters, reads }))
@@ -147,7 +159,7 @@ impl Call for SqlCall {
                     Answer { keep: connection.is_open(), ..Answer::told(false, Code::word(state.code())) }
                 }
                 None => {
-                    let io = std::error::Error::source(&error).is_some_and(|source| source.is::<std::io::Error>());
+                    let io = error.source().is_some_and(<dyn Error>::is::<std::io::Error>);
                     Answer::broken(if error.is_closed() || io { Fate::Reset } else { Fate::Protocol })
                 }
             },
@@ -161,7 +173,11 @@ impl Call for SqlCall {
 }
 
 impl SqlCall {
-    async fn exchange(&self, connection: &SqlConnection, values: &Values<'_>) -> Result<(), tokio_postgres::Error> {
+    async fn exchange(
+        &self,
+        connection: &SqlConnection,
+        values: &Values<'_>,
+    ) -> Result<(), tokio_postgres::Error> {
         let known = connection.prepared.borrow().get(&self.statement).cloned();
         let statement = match known {
             Some(statement) => statement,
@@ -187,7 +203,7 @@ impl SqlCall {
 struct Text(String);
 
 impl ToSql for Text {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
         out.put_slice(self.0.as_bytes());
         Ok(IsNull::No)
     }

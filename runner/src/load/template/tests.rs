@@ -26,6 +26,7 @@ fn refused(template: &str) -> Invalid {
     with_scope(|scope| scope.read("path", template, Escape::None).unwrap_err())
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "values are written where they are passed")]
 fn body(body: Value) -> String {
     with_scope(|scope| scope.body("body", &body).unwrap().text(&values(3)))
 }

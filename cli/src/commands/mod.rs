@@ -46,8 +46,9 @@ commands! {
     events::Events,
     requests::Requests,
     top::Top,
-    lab::Lab,
+    run::Run,
     load::Load,
+    lab::Lab,
     completions::Completions,
     man::Man,
 }

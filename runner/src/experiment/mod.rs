@@ -228,6 +228,12 @@ impl Experiment {
         Ok(self)
     }
 
+    /// Gives it other windows: warm-up, baseline, fault and recovery, in seconds.
+    pub fn set_windows(&mut self, seconds: [u64; 4]) {
+        let [warm_up, baseline, fault, recovery] = seconds.map(|seconds| Millis::new(seconds * 1000));
+        self.windows = Windows { warm_up, baseline, fault, recovery };
+    }
+
     /// Its load, ready for as long as its windows last.
     ///
     /// # Errors

@@ -88,9 +88,7 @@ impl Load {
             Some(source) => match source.to_value() {
                 Value::Object(plan) => plan,
                 _ => {
-                    return Err(refused(
-                        source.refuse("", "must be an object: the plan of a load"),
-                    ));
+                    return Err(refused(source.refuse("", "must be an object: the plan of a load")));
                 }
             },
         };

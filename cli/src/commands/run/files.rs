@@ -1,0 +1,99 @@
+//! From files to the runs that they ask for, and from records to files.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sabot_document::{Document, DocumentError};
+use sabot_runner::experiment::Experiment;
+use sabot_runner::experiment::schedule::Schedule;
+use sabot_runner::experiment::vars::Vars;
+use sabot_runner::record::Record;
+
+use crate::failure::Failure;
+
+/// What is to be run.
+pub(super) struct Planned {
+    pub(super) runs: Vec<OneRun>,
+    pub(super) cool_down: Duration,
+}
+
+/// One experiment, as its variant has it.
+pub(super) struct OneRun {
+    pub(super) file: PathBuf,
+    pub(super) variant: Option<String>,
+    pub(super) experiment: Experiment,
+}
+
+/// Reads all that a file asks for, so that a mistake in the last experiment is known before the first.
+pub(super) fn read(file: &Path, variant: Option<&str>, vars: &Vars) -> anyhow::Result<Planned> {
+    let document = Document::read(file).map_err(|error| refused(&error))?;
+    if !Schedule::is_one(&document) {
+        let run = one(file, &document, variant, vars)?;
+        return Ok(Planned { runs: vec![run], cool_down: Duration::ZERO });
+    }
+    if variant.is_some() {
+        let help = "it names the variants itself, for each of its runs";
+        return Err(Failure::new("--variant does not go with a schedule", help).into());
+    }
+    let schedule = Schedule::read(&document, vars).map_err(|error| refused(&error))?;
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut runs = Vec::new();
+    for entry in &schedule.runs {
+        let file = folder.join(&entry.experiment);
+        let document = Document::read(&file).map_err(|error| refused(&error))?;
+        let mut run = one(&file, &document, entry.variant.as_deref(), vars)?;
+        run.experiment.expect = entry.expect.or(run.experiment.expect);
+        if let Some(windows) = schedule.windows {
+            run.experiment.windows = windows;
+        }
+        runs.push(run);
+    }
+    Ok(Planned { runs, cool_down: schedule.cool_down.get() })
+}
+
+fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> anyhow::Result<OneRun> {
+    let mut experiment = Experiment::read(document, vars).map_err(|error| refused(&error))?;
+    if let Some(name) = variant {
+        experiment = experiment.variant(name).map_err(|message| {
+            Failure::new(format!("{}: {message}", file.display()), "see its `variants`")
+        })?;
+    }
+    Ok(OneRun { file: file.to_owned(), variant: variant.map(str::to_owned), experiment })
+}
+
+fn refused(error: &DocumentError) -> Failure {
+    Failure::in_file(error, "nothing was run; docs/experiments.md shows what a file holds")
+}
+
+/// The NAME=VALUE lines of a file; `export` before a name, quotes around a value, blank lines and
+/// comments are taken as a shell would.
+pub(super) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let told = |reason: String| {
+        Failure::new(format!("{}: {reason}", file.display()), "give a file of NAME=VALUE lines")
+    };
+    let text = std::fs::read_to_string(file).map_err(|error| told(format!("failed to read it: {error}")))?;
+    let mut values = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let line = line.strip_prefix("export ").unwrap_or(line);
+        let (name, value) =
+            line.split_once('=').ok_or_else(|| told(format!("line {}: no NAME=VALUE", at + 1)))?;
+        let bare = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value);
+        values.push((name.trim().to_owned(), bare.to_owned()));
+    }
+    Ok(values)
+}
+
+/// Writes a record into a directory, named by the run.
+pub(super) fn write(directory: &Path, record: &Record) -> anyhow::Result<()> {
+    let file = directory.join(format!("{}.json", record.id));
+    let told = |error: std::io::Error| {
+        Failure::new(format!("failed to write {}: {error}", file.display()), "name a directory by --records")
+    };
+    std::fs::create_dir_all(directory).map_err(told)?;
+    std::fs::write(&file, serde_json::to_vec_pretty(record)?).map_err(told)?;
+    Ok(())
+}

@@ -152,7 +152,7 @@ fn grpc_statuses_are_told_apart() {
     let fate = |at: usize, name: &str| {
         let part = &ran.summary.endpoints[at].part;
         assert!(part.offered > 20);
-        assert_eq!(part.fates.get(name), Some(&part.offered), "{} of {at}: {part:?}", name);
+        assert_eq!(part.fates.get(name), Some(&part.offered), "{name} of {at}: {part:?}");
     };
     fate(0, "ok");
     fate(1, "refused");

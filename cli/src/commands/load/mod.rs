@@ -83,7 +83,10 @@ impl Load {
     /// The plan of the file or URL, with the options laid over it, checked.
     fn ready(&self) -> anyhow::Result<Ready> {
         let is_url = self.what.contains("://");
-        let source = (!is_url).then(|| Source::read(Path::new(&self.what))).transpose().map_err(refused)?;
+        let source = (!is_url)
+            .then(|| Source::read(Path::new(&self.what)))
+            .transpose()
+            .map_err(|error| refused(&error))?;
         let mut plan = match &source {
             None => Map::from_iter([("target".to_owned(), json!(self.what))]),
             Some(source) => match source.value() {
@@ -106,7 +109,7 @@ impl Load {
         }
         let ready = Plan::read(Value::Object(plan)).and_then(Ready::new);
         ready.map_err(|error| match source {
-            Some(source) => refused(source.refuse(error)),
+            Some(source) => refused(&source.refuse(error)),
             None => Failure::new(error.to_string(), "`sabot load --help` shows the options").into(),
         })
     }
@@ -171,7 +174,7 @@ fn relative_files(plan: &mut Map<String, Value>, folder: &Path) {
     }
 }
 
-fn refused(error: crate::config::ConfigError) -> anyhow::Error {
+fn refused(error: &crate::config::ConfigError) -> anyhow::Error {
     let excerpt = error.excerpt().map(|excerpt| format!("\n{excerpt}")).unwrap_or_default();
     Failure::new(format!("{error}{excerpt}"), "docs/load.md shows what a plan holds").into()
 }

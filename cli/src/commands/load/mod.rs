@@ -93,7 +93,7 @@ impl Load {
                 Value::Object(plan) => plan,
                 _ => {
                     return Err(refused(
-                        source.refuse(Invalid::new("", "must be an object: the plan of a load")),
+                        &source.refuse(Invalid::new("", "must be an object: the plan of a load")),
                     ));
                 }
             },

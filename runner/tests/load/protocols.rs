@@ -152,7 +152,7 @@ fn grpc_statuses_are_told_apart() {
     let fate = |at: usize, name: &str| {
         let part = &ran.summary.endpoints[at].part;
         assert!(part.offered > 20);
-        assert_eq!(part.fates.get(name), Some(&part.offered), "{} of {at}: {part:?}", name);
+        assert_eq!(part.fates.get(name), Some(&part.offered), "{name} of {at}: {part:?}");
     };
     fate(0, "ok");
     fate(1, "refused");
@@ -221,9 +221,12 @@ fn redis(_: usize, stream: std::net::TcpStream) {
 fn redis_replies_are_told_apart() {
     let (address, _) = server(redis);
     let target = format!("redis://me:secret@{address}/2");
-    let command = |line: &str| json!({"kind": "redis", "command": line, "target": target, "weight": 1});
-    let endpoints: Vec<Value> = ["GET k:{{int 1 9}}", "FAIL now", "QUIET", "GARBAGE"].map(command).into();
-    let ran = run(with(plan(address, 100), json!({"endpoints": endpoints, "timeout": "300ms"})));
+    // Only what is never answered may be given up soon.
+    let command = |(line, timeout): (&str, &str)| json!({"kind": "redis", "command": line, "target": target, "weight": 1, "timeout": timeout});
+    let commands =
+        [("GET k:{{int 1 9}}", "20s"), ("FAIL now", "20s"), ("QUIET", "300ms"), ("GARBAGE", "20s")];
+    let endpoints: Vec<Value> = commands.map(command).into();
+    let ran = run(with(plan(address, 100), json!({"endpoints": endpoints})));
     for (at, fate) in ["ok", "refused", "timeout", "protocol"].iter().enumerate() {
         let part = &ran.summary.endpoints[at].part;
         assert_eq!(part.fates.get(*fate), Some(&part.offered), "{at}: {part:?}");

@@ -25,6 +25,10 @@ use crate::outcome::{Fate, Outcome};
 /// How often outcomes are handed on.
 const HANDOVER: Nanos = 50_000_000;
 
+/// The pacer wakes up no more often than this: at 20,000 requests/s each wake-up then starts four, for
+/// a lateness of a tenth of a millisecond in the mean. Below 5,000/s it changes little.
+const TICK: Nanos = 200_000;
+
 /// How many requests are started in a row before answers are looked at again.
 const AT_ONCE: u32 = 64;
 
@@ -116,11 +120,13 @@ impl Worker {
         let arrivals = Arrivals::new(load.profile.clone(), load.plan.arrivals, &load.seed);
         let mine = |number: u64| number % u64::from(self.task.workers) == u64::from(self.task.index);
         let mut started = 0;
+        let mut woke = 0;
         for (number, intended) in arrivals.filter(|(number, _)| mine(*number)) {
             let at = self.task.origin + nanos(intended);
             while now() < at && !self.stopping.get() {
                 started = 0;
-                self.pause(at).await;
+                self.pause(at.max(woke + TICK)).await;
+                woke = now();
             }
             if self.stopping.get() {
                 break;

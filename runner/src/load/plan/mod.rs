@@ -65,7 +65,7 @@ pub struct Plan {
     /// Whether HTTP endpoints use HTTP/2.
     #[serde(default)]
     pub http2: Http2,
-    /// Headers of every HTTP and gRPC request; templates.
+    /// Headers of every HTTP and gRPC request but those of the setup; templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Values that templates may use by their name.
@@ -157,7 +157,7 @@ pub struct SetupStep {
     pub method: String,
     /// Path and query; a template.
     pub path: String,
-    /// Headers beside the plan's; templates.
+    /// Its headers; templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Text, or an object that is sent as JSON; a template.

@@ -31,7 +31,8 @@ use crate::token::{Tokens, is_tenant, wall_clock_ms};
 const WORKERS: usize = 64;
 /// Connections to each replica of `orders`, for reads and writes together.
 const CONNECTIONS: usize = 32;
-const READ: Limits = Limits { timeout: Duration::from_millis(300), share: 24 };
+/// Shares leave room for what waits for a connection: each call's timeout bounds that.
+const READ: Limits = Limits { timeout: Duration::from_millis(300), share: 64 };
 const WRITE: Limits = Limits { timeout: Duration::from_secs(1), share: 16 };
 const READ_DEADLINE: Duration = Duration::from_millis(1_500);
 const WRITE_DEADLINE: Duration = Duration::from_millis(2_500);

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.lab import call, lab
+from support.lab import call, lab, until
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = ROOT / "compose"
@@ -91,7 +91,7 @@ def test_every_metric_of_the_board_is_told(tmp_path):
         with shop.toxic("payments", "http_abort", "status=503"):
             assert shop.place("l")[0] == 502
             shop.do("mitigations", "on")
-            assert shop.place("m")[0] == 202
+            until("it is accepted", lambda: shop.place("m")[0] == 202)
         addresses = [address for name, address in shop.env.items() if name.endswith("_CONTROL")]
         texts = [call("GET", f"{address}/metrics")[1] for address in [*addresses, shop.env["SABOT_URL"]]]
     told = {name for text in texts for name in re.findall(r"^(\w+)\{", text, re.M)}

@@ -120,7 +120,8 @@ impl Servers {
 
     /// Makes the tables, with the orders that are there from the beginning.
     pub(super) async fn seed(&self, tenants: u32, orders_per_tenant: u32) -> Result<(), LabError> {
-        let counts = format!("SET lab.tenants = '{tenants}'; SET lab.orders_per_tenant = '{orders_per_tenant}'; ");
+        let counts =
+            format!("SET lab.tenants = '{tenants}'; SET lab.orders_per_tenant = '{orders_per_tenant}'; ");
         let script = counts + crate::store::SCHEMA;
         let client = self.connect(PRIMARY).await.map_err(|reason| unready("primary", reason))?;
         client.batch_execute(&script).await.map_err(|error| unready("primary", error.to_string()))

@@ -10,12 +10,13 @@ export SABOT := $(CURDIR)/target/debug/sabot
 .NOTPARALLEL:
 
 .PHONY: help check test demo docs format setup
-.PHONY: lint rust end-to-end churn instructions fuzz
+.PHONY: lint rust end-to-end churn instructions fuzz compose-test
 
 help:
 	@echo 'make check         the gate: format, lints, docs, tests, licences, unused dependencies'
 	@echo 'make test          check, and real clients, real servers, churn, instruction counts, fuzz'
 	@echo 'make demo          a real Redis behind Sabot: what was asked against what was measured'
+	@echo 'make compose-test  the lab in containers, by an engine of its own (root; installs docker.io)'
 	@echo 'make docs          write the generated pages and the API reference anew'
 	@echo 'make format        format everything'
 
@@ -75,3 +76,8 @@ demo:
 	@scripts/setup.sh demo
 	cargo build --release --bin sabot
 	@scripts/demo.py --sabot target/release/sabot
+
+compose-test:
+	@scripts/setup.sh compose
+	cargo build --bin sabot
+	@scripts/compose-test.py --sabot $(SABOT)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing for `make demo` or `make test`, and says what it installs.
+# Installs what is missing for `make demo`, `make test` or `make compose-test`, and says what it installs.
 #
-#   scripts/setup.sh demo|test
+#   scripts/setup.sh demo|test|compose
 #
 # Debian packages are installed as root or by sudo, without starting their services; Python tools
 # go into target/tools. It changes nothing that is there already.
@@ -30,6 +30,13 @@ debian_packages() {
   has redis-server || want redis-server
   has redis-benchmark || want redis-tools
   [ "$for_what" = demo ] && return
+  # It checks compose/compose.yaml against its schema; that takes no engine.
+  has docker-compose || want docker-compose
+  if [ "$for_what" = compose ]; then
+    has dockerd || want docker.io
+    has prometheus || want prometheus
+    has iptables || want iptables
+  fi
   has c++ || want build-essential
   has curl || want curl
   has openssl || want openssl
@@ -102,4 +109,4 @@ npm_packages() {
 rust
 debian_packages
 install_wanted
-[ "$for_what" = demo ] || { python_tools; npm_packages; }
+[ "$for_what" != test ] || { python_tools; npm_packages; }

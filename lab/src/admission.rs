@@ -6,7 +6,7 @@
 //! | mitigation | on | off |
 //! |---|---|---|
 //! | load_shedding | beyond [`QUEUE`] waiting requests, 503 at once | beyond [`NAIVE_QUEUE`] |
-//! | bulkhead | each route has its share of the workers, 503 beyond it | all wait for the same workers |
+//! | bulkhead | each route has its share of the workers and [`ROUTE_QUEUE`] that wait for it, 503 beyond | all wait for the same workers |
 //! | timeout | the route's deadline, then 504 | the client's patience |
 
 use std::sync::Arc;
@@ -31,9 +31,12 @@ use crate::slots::Slots;
 
 /// Waiting requests with load shedding: a worker is busy for milliseconds, so a
 /// queue this long still empties within a second.
-const QUEUE: usize = 128;
+const QUEUE: usize = 256;
 /// Without it: a bound only so that memory has one.
 const NAIVE_QUEUE: usize = 16_384;
+/// Requests of one route that wait for its share: a machine that stalled for a
+/// moment must not refuse what piled up meanwhile.
+const ROUTE_QUEUE: usize = 96;
 /// The status that access logs have for a client that left.
 const CLIENT_LEFT: u16 = 499;
 
@@ -55,6 +58,8 @@ pub(crate) struct Entry {
     admission: Admission,
     route: &'static str,
     share: Arc<Semaphore>,
+    /// The share, and the queue for it.
+    room: Arc<Semaphore>,
     deadline: Duration,
 }
 
@@ -76,7 +81,8 @@ impl Admission {
     /// requests may take together, and how long one may last.
     pub(crate) fn entry(&self, route: &'static str, share: f64, deadline: Duration) -> Entry {
         let share = ((self.count as f64 * share) as usize).max(1);
-        Entry { admission: self.clone(), route, share: Arc::new(Semaphore::new(share)), deadline }
+        let room = Arc::new(Semaphore::new(share + ROUTE_QUEUE));
+        Entry { admission: self.clone(), route, share: Arc::new(Semaphore::new(share)), room, deadline }
     }
 }
 
@@ -108,22 +114,28 @@ impl Entry {
         let Admission { workers, queue, naive_queue, .. } = self.admission.clone();
         let queue = if on.has(Mitigation::LoadShedding) { queue } else { naive_queue };
         let bulkhead = on.has(Mitigation::Bulkhead);
-        let service = ServiceBuilder::new()
-            .option_layer(on.has(Mitigation::Timeout).then(|| TimeoutLayer::new(self.deadline)))
-            .layer(LoadShedLayer::new())
-            .layer(GlobalConcurrencyLimitLayer::with_semaphore(queue))
-            .map_err(share_in_use)
-            .option_layer(bulkhead.then(LoadShedLayer::new))
-            .option_layer(
-                bulkhead.then(|| GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(&self.share))),
-            )
-            .service(service_fn(move |request| {
+        let limit = |to: &Arc<Semaphore>| {
+            bulkhead.then(|| GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(to)))
+        };
+        // Waits for a place in its share, then for a worker.
+        let work =
+            ServiceBuilder::new().option_layer(limit(&self.share)).service(service_fn(move |request| {
                 let (workers, next) = (workers.clone(), next.clone());
                 async move {
                     let _worker = workers.take().await?;
                     Ok::<_, BoxError>(next.run(request).await)
                 }
             }));
+        let work = BoxCloneSyncService::new(work);
+        // Refuses who finds no room to wait in.
+        let service = ServiceBuilder::new()
+            .option_layer(on.has(Mitigation::Timeout).then(|| TimeoutLayer::new(self.deadline)))
+            .layer(LoadShedLayer::new())
+            .layer(GlobalConcurrencyLimitLayer::with_semaphore(queue))
+            .map_err(share_in_use)
+            .option_layer(bulkhead.then(LoadShedLayer::new))
+            .option_layer(limit(&self.room))
+            .service(service_fn(move |request| work.clone().oneshot(request)));
         BoxCloneSyncService::new(service).oneshot(request).await
     }
 

@@ -31,10 +31,11 @@ use crate::token::{Tokens, is_tenant, wall_clock_ms};
 const WORKERS: usize = 64;
 /// Connections to each replica of `orders`, for reads and writes together.
 const CONNECTIONS: usize = 32;
-const READ: Limits = Limits { timeout: Duration::from_millis(300), share: 24 };
-const WRITE: Limits = Limits { timeout: Duration::from_secs(1), share: 16 };
+/// Shares leave room for what waits for a connection: each call's timeout bounds that.
+const READ: Limits = Limits { timeout: Duration::from_millis(300), share: 64 };
+const WRITE: Limits = Limits { timeout: Duration::from_secs(2), share: 24 };
 const READ_DEADLINE: Duration = Duration::from_millis(1_500);
-const WRITE_DEADLINE: Duration = Duration::from_millis(2_500);
+const WRITE_DEADLINE: Duration = Duration::from_secs(3);
 const TOKEN_DEADLINE: Duration = Duration::from_secs(1);
 const MAX_TOKEN_LASTS_S: u64 = 86_400;
 

@@ -31,10 +31,11 @@ def test_a_fault_on_a_link_is_felt_and_the_mitigations_contain_it(directory):
             # Four tries at each of two services.
             assert shop.applied("payments") == 16
             shop.do("mitigations", "on")
-            status, answer = shop.place("protected")
-            assert (status, answer["status"]) == (202, "payment_pending")
+            until("it is accepted", lambda: shop.place("protected")[0] == 202)
+            answer = shop.place("protected")[1]
+            assert answer["status"] == "payment_pending"
             identity = answer["id"]
-            assert shop.find("t1-7")[0] == 200
+            until("reads go on", lambda: shop.find("t1-7")[0] == 200)
         until("it is paid", lambda: shop.find(identity)[1]["status"] == "paid")
         charges = call("GET", f"{shop.env['LAB_PAYMENTS_CONTROL']}/charges")[1]
         assert charges["orders_charged_twice"] == 0

@@ -44,7 +44,8 @@ const WORKERS: usize = 32;
 const PAYMENT_CONNECTIONS: usize = 3;
 const PAYMENTS: Limits = Limits { timeout: Duration::from_millis(150), share: 6 };
 const READ_DEADLINE: Duration = Duration::from_secs(1);
-const WRITE_DEADLINE: Duration = Duration::from_millis(1_500);
+/// Room for two statements on a new connection to a primary that is slow, and a charge.
+const WRITE_DEADLINE: Duration = Duration::from_millis(1_900);
 
 /// What `orders` is told beside the common settings.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Makes the payments that are pending, once `payments` can be called again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,8 +18,15 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Orders that were accepted without a payment.
 pub(super) struct Pending {
-    queue: Mutex<VecDeque<Order>>,
+    queue: Mutex<Queue>,
     length: Gauge,
+}
+
+/// Each order once, however often its client comes back for it.
+#[derive(Default)]
+struct Queue {
+    orders: VecDeque<Order>,
+    ids: HashSet<String>,
 }
 
 impl Pending {
@@ -30,26 +37,30 @@ impl Pending {
     /// Whether there was room for it.
     pub(super) fn push(&self, order: &Order) -> bool {
         self.change(|queue| {
-            let room = queue.len() < MAX_PENDING;
-            if room {
-                queue.push_back(order.clone());
+            let room = queue.orders.len() < MAX_PENDING;
+            if room && queue.ids.insert(order.id.clone()) {
+                queue.orders.push_back(order.clone());
             }
             room
         })
     }
 
     fn first(&self) -> Option<Order> {
-        self.change(|queue| queue.front().cloned())
+        self.change(|queue| queue.orders.front().cloned())
     }
 
     fn done(&self) {
-        self.change(VecDeque::pop_front);
+        self.change(|queue| {
+            if let Some(order) = queue.orders.pop_front() {
+                queue.ids.remove(&order.id);
+            }
+        });
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut VecDeque<Order>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut queue);
-        self.length.set(queue.len() as f64);
+        self.length.set(queue.orders.len() as f64);
         result
     }
 }

@@ -102,6 +102,11 @@ mod tests {
     }
 
     #[test]
+    fn new_orders_are_numbered_alike_in_every_store() {
+        assert!(super::super::SCHEMA.contains(&format!("START {FIRST_NEW};")));
+    }
+
+    #[test]
     fn orders_are_there_from_the_beginning() {
         let store = Memory::preloaded(2, 10);
         assert!(["t1-1", "t1-10", "t2-10"].iter().all(|id| store.find(id).is_some()));

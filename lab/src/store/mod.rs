@@ -5,6 +5,7 @@
 //! | `memory` | in this process, shared by the replicas that run in it |
 //! | `real` | in PostgreSQL, a primary and a replica |
 //! | `postgres`, `cache` | the pools and Redis that `real` is made of |
+//! | `schema.sql` | its tables |
 
 mod cache;
 mod memory;
@@ -23,8 +24,11 @@ pub use memory::Memory;
 use real::Real;
 pub use real::RealOptions;
 
-/// Preloaded orders are numbered from 1; new ones from here on.
+/// Preloaded orders are numbered from 1; new ones from here on, as in [`SCHEMA`].
 pub(crate) const FIRST_NEW: u64 = 1_000_001;
+
+/// Makes the tables of a real store, and fills them.
+pub(crate) const SCHEMA: &str = include_str!("schema.sql");
 
 /// An order, as it is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -153,6 +153,14 @@ pub async fn change_mitigations(
     Ok(all)
 }
 
+/// Whether a control address answers well: for health checks.
+///
+/// # Errors
+/// When it does not.
+pub async fn check(url: &str) -> Result<Value, LabError> {
+    Ask::new().get(url).await
+}
+
 fn written(directory: &Path) -> Result<(LabState, bool), LabError> {
     look(directory)?.ok_or_else(|| LabError::Down { directory: directory.to_owned() })
 }

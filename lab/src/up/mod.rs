@@ -32,7 +32,7 @@ use crate::error::LabError;
 use crate::mitigation::Mitigations;
 use ask::Ask;
 use child::Child;
-pub use later::{Health, ServiceStatus, Status, change_mitigations, down, mitigations, status};
+pub use later::{Health, ServiceStatus, Status, change_mitigations, check, down, mitigations, status};
 use plan::Plan;
 use servers::Servers;
 use state::{Directory, PROXIES};

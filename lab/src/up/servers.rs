@@ -120,17 +120,9 @@ impl Servers {
 
     /// Makes the tables, with the orders that are there from the beginning.
     pub(super) async fn seed(&self, tenants: u32, orders_per_tenant: u32) -> Result<(), LabError> {
-        // The same orders as in memory.
-        let script = format!(
-            "CREATE TABLE orders (id text PRIMARY KEY, tenant text NOT NULL, item text NOT NULL, \
-               amount_cents bigint NOT NULL, status text NOT NULL, idempotency_key text NOT NULL, \
-               UNIQUE (tenant, idempotency_key));
-             CREATE SEQUENCE order_numbers START {};
-             INSERT INTO orders SELECT 't' || t || '-' || n, 't' || t, 'item-' || n % 100, 100 + n % 1000, 'paid', \
-               'preloaded-' || n FROM generate_series(1, {tenants}) t, generate_series(1, {orders_per_tenant}) n;
-             ANALYZE orders",
-            crate::store::FIRST_NEW
-        );
+        let counts =
+            format!("SET lab.tenants = '{tenants}'; SET lab.orders_per_tenant = '{orders_per_tenant}'; ");
+        let script = counts + crate::store::SCHEMA;
         let client = self.connect(PRIMARY).await.map_err(|reason| unready("primary", reason))?;
         client.batch_execute(&script).await.map_err(|error| unready("primary", error.to_string()))
     }

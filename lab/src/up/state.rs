@@ -2,10 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LabError;
@@ -101,6 +102,7 @@ impl Directory {
             path: path.to_owned(),
             source,
         })?;
+        trust(&path)?;
         let lock = open_lock(&path, true)?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             let pid = read(&path).ok().flatten().map_or(0, |state| state.pid);
@@ -137,6 +139,16 @@ impl Directory {
     }
 }
 
+/// What stands in the directory says whom to end and what to remove: nobody else may have written it.
+fn trust(path: &Path) -> Result<(), LabError> {
+    let failed = |source| LabError::File { what: "use", path: path.to_owned(), source };
+    let owner = fs::metadata(path).map_err(failed)?.uid();
+    if owner == geteuid().as_raw() {
+        return Ok(());
+    }
+    Err(failed(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user")))
+}
+
 fn open_lock(path: &Path, create: bool) -> Result<File, LabError> {
     let file = path.join(LOCK);
     let opened = File::options().create(create).truncate(false).write(true).open(&file);
@@ -146,6 +158,7 @@ fn open_lock(path: &Path, create: bool) -> Result<File, LabError> {
 /// The lab of a directory, and whether its supervisor lives.
 pub(super) fn look(path: &Path) -> Result<Option<(LabState, bool)>, LabError> {
     let Some(state) = read(path)? else { return Ok(None) };
+    trust(path)?;
     let alive = match open_lock(path, false) {
         Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockShared).is_err(),
         Err(_) => false,
@@ -199,3 +212,73 @@ pub(super) const PROXIES: &str = "proxies.json";
 pub(super) const PORT_FILE: &str = "sabot.port";
 /// What is written beside logs and lock. The last two are of programs that only prepare.
 const FILES: [&str; 6] = [STATE, "lab.json.tmp", PROXIES, PORT_FILE, "initdb.log", "pg_basebackup.log"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(directory: &Path, temporary: Vec<PathBuf>) -> LabState {
+        LabState {
+            directory: directory.to_owned(),
+            pid: 0,
+            started_ticks: 0,
+            real: false,
+            sabot: String::new(),
+            api: String::new(),
+            tenants: 1,
+            orders_per_tenant: 1,
+            services: Vec::new(),
+            links: Vec::new(),
+            processes: vec![ProcessState {
+                name: "x".into(),
+                pid: 0,
+                log: directory.join("../victim.log"),
+                ended: None,
+            }],
+            temporary,
+        }
+    }
+
+    #[test]
+    fn one_supervisor_holds_a_directory_and_its_end_lets_go_of_it() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("lab");
+        let held = Directory::take(&path).unwrap();
+        held.write(&state(&path, Vec::new())).unwrap();
+        assert!(look(&path).unwrap().unwrap().1);
+        assert!(matches!(Directory::take(&path), Err(LabError::Up { .. })));
+        // As a killed supervisor: nothing is removed, the lock is let go.
+        drop(held);
+        assert!(!look(&path).unwrap().unwrap().1);
+        let again = Directory::take(&path).unwrap();
+        assert!(look(&path).unwrap().is_none(), "what the one before left is gone");
+        again.clear(&[]);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn leftovers_are_removed_and_nothing_else() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("lab");
+        let elsewhere = parent.path().join("sabot-lab-not-in-tmp");
+        let data = tempfile::Builder::new().prefix(TEMPORARY).tempdir().unwrap().keep();
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(parent.path().join("victim.log"), "").unwrap();
+        let state = state(&path, vec![elsewhere.clone(), data.clone(), parent.path().to_owned()]);
+        Directory::take(&path).unwrap().write(&state).unwrap();
+        fs::write(path.join("mine"), "").unwrap();
+        remove_leftovers(&path, &state);
+        assert!(!data.exists() && elsewhere.exists() && parent.path().join("victim.log").exists());
+        let left: Vec<_> = fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["mine"]);
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_is_not_used() {
+        // The root of the file system is root's; who is root finds none that is not theirs so easily.
+        if !geteuid().is_root() {
+            assert!(trust(Path::new("/")).is_err());
+        }
+        assert!(trust(tempfile::tempdir().unwrap().path()).is_ok());
+    }
+}

@@ -7,7 +7,7 @@ use sabot_lab::{
 };
 use serde_json::Value;
 
-use super::Run;
+use super::{Run, block_on};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::serve::{self, LogFormat};
@@ -25,6 +25,7 @@ enum Which {
     Api(Api),
     Orders(Orders),
     Payments(Payments),
+    Check(Check),
 }
 
 #[derive(Args)]
@@ -108,6 +109,14 @@ struct Payments {
     shared: Shared,
 }
 
+/// Ask a control address; exit code 1 unless it answers well. For health checks of containers
+#[derive(Args)]
+struct Check {
+    /// Such as http://127.0.0.1:9090/ready
+    #[arg(value_name = "URL")]
+    url: String,
+}
+
 fn mitigations(text: &str) -> Result<Mitigations, String> {
     match text {
         "on" => Ok(Mitigations::ALL),
@@ -125,6 +134,12 @@ impl Run for Service {
     fn run(self, _: &Context) -> anyhow::Result<()> {
         serve::start_logging(LogFormat::Text, &std::env::var("LOG_LEVEL").unwrap_or_default())?;
         let outcome = match self.which {
+            Which::Check(Check { url }) => {
+                return block_on(async {
+                    sabot_lab::up::check(&url).await.map_err(Failure::from)?;
+                    Ok(())
+                });
+            }
             Which::Api(Api { shared, orders, token_lasts }) => {
                 let options = ApiOptions { orders, token_lasts };
                 shared.run("api", move |common| sabot_lab::api(common, &options))

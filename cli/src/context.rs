@@ -87,8 +87,14 @@ impl Context {
     /// A client of the server that was named: after the command, before it, in
     /// the environment, or the usual one.
     pub(crate) fn client(&self, api: &Api) -> anyhow::Result<Client> {
+        self.client_or(api, None)
+    }
+
+    /// The same; where no server was named with the command, the one at `url`.
+    pub(crate) fn client_or(&self, api: &Api, url: Option<String>) -> anyhow::Result<Client> {
         let url = self
             .before(api)
+            .or(url)
             .or_else(|| env("SABOT_URL"))
             .or_else(|| env("TOXIPROXY_URL"))
             .unwrap_or_else(|| DEFAULT_URL.to_owned());

@@ -1,5 +1,7 @@
 //! From a document to an experiment.
 
+use std::path::Path;
+
 use sabot_document::{Document, DocumentError};
 use sabot_toxics::Invalid;
 use serde_json::Value;
@@ -21,10 +23,20 @@ impl Experiment {
             return Err(document.refuse("", "must be an object with `title`, `load` and `slos`"));
         };
         let load = map.remove("load").ok_or_else(|| document.refuse("load", "is missing"))?;
-        let load = Plan::read(load).map_err(|error| refuse(error.within("load")))?;
+        let load = match load {
+            Value::String(file) => beside(&document, &file, vars)?,
+            plan => Plan::read(plan).map_err(|error| refuse(error.within("load")))?,
+        };
         let mut experiment: Self = document.read_value(Value::Object(map))?;
         experiment.load = Some(load);
         check::check(&experiment).map_err(refuse)?;
         Ok(experiment)
     }
+}
+
+/// The load of another file, named relative to the experiment's: what several experiments share.
+fn beside(document: &Document, file: &str, vars: &Vars) -> Result<Plan, DocumentError> {
+    let folder = Path::new(document.file()).parent().unwrap_or(Path::new(""));
+    let load = Document::read(&folder.join(file))?.map_texts(|text| vars.fill(text))?;
+    Plan::read(load.to_value()).map_err(|error| load.refuse(&error.field, error.message))
 }

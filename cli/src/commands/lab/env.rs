@@ -47,7 +47,7 @@ fn write(out: &mut dyn Write, variables: &Map<String, Value>, export: &str) -> s
     Ok(())
 }
 
-fn variables(state: &lab::LabState) -> Map<String, Value> {
+pub(super) fn variables(state: &lab::LabState) -> Map<String, Value> {
     let mut all = vec![
         ("SABOT_URL".to_owned(), state.sabot.clone()),
         ("SABOT_API".to_owned(), state.sabot.clone()),

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use sabot_lab::{LabError, up as lab};
+use serde_json::Value;
 
 use super::{Run, block_on};
 use crate::context::Context;
@@ -65,6 +66,14 @@ impl Place {
     fn directory(&self) -> PathBuf {
         self.state_dir.clone().unwrap_or_else(lab::default_directory)
     }
+}
+
+/// The addresses of the lab that runs in the usual place, or where SABOT_LAB_DIR says, by name.
+pub(crate) async fn addresses() -> anyhow::Result<Vec<(String, String)>> {
+    let directory = std::env::var_os("SABOT_LAB_DIR").map(PathBuf::from).unwrap_or_else(lab::default_directory);
+    let status = lab::status(&directory).await.map_err(Failure::from)?;
+    let text = |(name, value): (String, Value)| (name, value.as_str().unwrap_or_default().to_owned());
+    Ok(env::variables(&status.lab).into_iter().map(text).collect())
 }
 
 impl From<LabError> for Failure {

@@ -46,6 +46,9 @@ pub(crate) struct Run {
     /// Take more values from a file of NAME=VALUE lines, such as `sabot lab env` prints
     #[arg(long, value_name = "FILE")]
     env_file: Option<PathBuf>,
+    /// Take the addresses of the lab that `sabot lab up` brought up, and its server
+    #[arg(long)]
+    lab: bool,
     /// Windows in place of the file's, as WARM_UP,BASELINE,FAULT,RECOVERY in seconds
     #[arg(long, value_name = "S,S,S,S", value_parser = windows)]
     windows: Option<[u64; 4]>,
@@ -74,21 +77,24 @@ enum FailOn {
 
 impl Command for Run {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
-        let client = cx.client(&self.api)?;
-        let planned = self.planned()?;
-        block_on(self.carry_out(cx, &client, planned))
+        block_on(async {
+            let lab = if self.lab { super::lab::addresses().await? } else { Vec::new() };
+            let server = lab.iter().find(|(name, _)| name == "SABOT_URL").map(|(_, url)| url.clone());
+            let client = cx.client_or(&self.api, server)?;
+            self.carry_out(cx, &client, self.planned(lab)?).await
+        })
     }
 }
 
 impl Run {
-    fn planned(&self) -> anyhow::Result<Planned> {
-        let mut set: BTreeMap<String, String> = self.set.iter().cloned().collect();
+    /// The runs, with variables from `--set`, `--env-file`, the lab and the environment, in this order.
+    fn planned(&self, lab: Vec<(String, String)>) -> anyhow::Result<Planned> {
+        let mut vars = Vars::new(self.set.iter().cloned().collect::<BTreeMap<_, _>>());
         if let Some(file) = &self.env_file {
-            for (name, value) in files::env_file(file)? {
-                set.entry(name).or_insert(value);
-            }
+            vars.add_defaults(files::env_file(file)?);
         }
-        let mut planned = files::read(&self.file, self.variant.as_deref(), &Vars::new(set))?;
+        vars.add_defaults(lab);
+        let mut planned = files::read(&self.file, self.variant.as_deref(), &vars)?;
         for planned in &mut planned.runs {
             if let Some(seconds) = self.windows {
                 planned.experiment.set_windows(seconds);
@@ -157,6 +163,9 @@ impl Run {
         let mut command = format!("sabot run {}", planned.file.display());
         if let Some(variant) = &planned.variant {
             command.push_str(&format!(" --variant {variant}"));
+        }
+        if self.lab {
+            command.push_str(" --lab");
         }
         if let Some([a, b, c, d]) = self.windows {
             command.push_str(&format!(" --windows {a},{b},{c},{d}"));

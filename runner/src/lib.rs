@@ -7,11 +7,15 @@
 //! - [`series`]: outcomes by second, endpoint and tenant;
 //! - [`slo`]: objectives as people write them, and what a series says of them;
 //! - [`judge`]: whether the system held;
-//! - [`record`]: what a run leaves behind, the source of every report.
+//! - [`record`]: what a run leaves behind, the source of every report;
+//! - [`report`]: what people and machines read of it, of two runs, and of many;
+//! - [`history`]: the runs that were, in a file.
 
+pub mod history;
 pub mod judge;
 pub mod load;
 pub mod outcome;
 pub mod record;
+pub mod report;
 pub mod series;
 pub mod slo;

@@ -1,0 +1,108 @@
+//! A comparison as one HTML file.
+
+use askama::Template;
+
+use super::{Comparison, Pair, Side};
+use crate::judge::Phase;
+use crate::record::Record;
+use crate::report::html::icon;
+use crate::report::{ReportError, plot, text};
+
+#[derive(Template)]
+#[template(path = "compare.html")]
+struct Page<'a> {
+    comparison: &'a Comparison,
+    sides: [(&'a Side, &'static str, [String; 2]); 2],
+    groups: Vec<Group<'a>>,
+    objectives: Vec<Row>,
+}
+
+/// The numbers of all requests, or of an endpoint.
+struct Group<'a> {
+    name: &'a str,
+    phases: Vec<(&'static str, Vec<Line>)>,
+}
+
+struct Line {
+    name: &'static str,
+    a: String,
+    b: String,
+    difference: String,
+    class: &'static str,
+}
+
+struct Row {
+    name: String,
+    phase: &'static str,
+    sides: [(String, &'static str); 2],
+}
+
+pub(super) fn html(comparison: &Comparison, a: &Record, b: &Record) -> Result<String, ReportError> {
+    let side = |side, record: &Record, name: &str| {
+        let [latency, errors] = [plot::latency(record), plot::errors(record)].map(|chart| {
+            plot::Chart { id: format!("{name}-{}", chart.id), width: 560.0, height: 240.0, ..chart }.svg()
+        });
+        let verdict = record.judgement.verdict;
+        (side, icon(verdict), [latency, errors])
+    };
+    let page = Page {
+        comparison,
+        sides: [side(&comparison.a, a, "a"), side(&comparison.b, b, "b")],
+        groups: groups(comparison),
+        objectives: objectives(comparison),
+    };
+    page.render().map_err(|error| ReportError(error.to_string()))
+}
+
+fn groups(comparison: &Comparison) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for pair in &comparison.numbers {
+        let name = pair.endpoint.as_deref().unwrap_or("All requests");
+        if groups.last().is_none_or(|group| group.name != name) {
+            groups.push(Group { name, phases: Vec::new() });
+        }
+        let Some(group) = groups.last_mut() else { continue };
+        let phase = pair.phase.name();
+        if group.phases.last().is_none_or(|(last, _)| *last != phase) {
+            group.phases.push((phase, Vec::new()));
+        }
+        if let Some((_, lines)) = group.phases.last_mut() {
+            lines.push(line(pair));
+        }
+    }
+    groups
+}
+
+fn line(pair: &Pair) -> Line {
+    let class = match pair.is_better() {
+        Some(true) => "better",
+        // In the baseline nothing was broken yet: a difference there is one of the machine.
+        Some(false) if pair.phase != Phase::Baseline => "worse",
+        _ => "",
+    };
+    Line {
+        name: pair.measure.name(),
+        a: pair.measure.words(pair.a),
+        b: pair.measure.words(pair.b),
+        difference: pair.difference(),
+        class,
+    }
+}
+
+fn objectives(comparison: &Comparison) -> Vec<Row> {
+    let said = |said: &Option<(String, Option<bool>)>| match said {
+        Some((value, Some(true))) => (value.clone(), "met"),
+        Some((value, Some(false))) => (value.clone(), "broken"),
+        Some((value, None)) => (value.clone(), "nothing"),
+        None => (text::NOTHING.to_owned(), "nothing"),
+    };
+    let row = |pair: &super::ObjectivePair| Row {
+        name: match &pair.tenant {
+            Some(tenant) => format!("{} – {tenant}", pair.slo),
+            None => pair.slo.clone(),
+        },
+        phase: pair.phase.name(),
+        sides: [said(&pair.a), said(&pair.b)],
+    };
+    comparison.objectives.iter().map(row).collect()
+}

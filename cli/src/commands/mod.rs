@@ -46,6 +46,9 @@ commands! {
     events::Events,
     requests::Requests,
     top::Top,
+    report::Report,
+    compare::Compare,
+    history::History,
     completions::Completions,
     man::Man,
 }

@@ -130,7 +130,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn a_run_is_a_test_case() {
+    fn a_run_is_a_test_case_and_current() {
         let mut unexpected = sample::off();
         unexpected.expect = Some(Verdict::Held);
         sample::golden("runs.xml", &junit(&[unexpected, sample::on()]).unwrap());

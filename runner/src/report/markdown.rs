@@ -71,7 +71,6 @@ fn facts(record: &Record) -> String {
     let faults: Vec<_> = record.faults.iter().map(fault).collect();
     let mut endpoints: Vec<&str> =
         judgement.blast_radius.iter().filter_map(|hit| hit.endpoint.as_deref()).collect();
-    endpoints.dedup();
     endpoints.sort_unstable();
     endpoints.dedup();
     let hit: Vec<_> = endpoints.into_iter().map(plain).collect();
@@ -124,15 +123,11 @@ pub(super) fn plain(text: &str) -> String {
     out
 }
 
-/// A sentence of the judge: what stands between backticks is code, the rest text.
 fn sentence(text: &str) -> String {
-    let parts: Vec<&str> = text.split('`').collect();
-    // Without its partner a backtick is a letter.
-    if parts.len().is_multiple_of(2) {
-        return plain(text);
-    }
-    let part = |(at, part): (usize, &&str)| if at.is_multiple_of(2) { plain(part) } else { code(part) };
-    parts.iter().enumerate().map(part).collect()
+    text::parts(text)
+        .into_iter()
+        .map(|(is_code, part)| if is_code { code(part) } else { plain(part) })
+        .collect()
 }
 
 /// Text as code, whatever backticks it holds.

@@ -4,6 +4,7 @@
 //! The same records stand in `tests/report/` for the tests with a browser and with the program.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use sabot_toxics::Seed;
@@ -27,8 +28,20 @@ const ENDPOINTS: [(&str, Class, u64, f64); 3] = [
 ];
 const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
 
+static OFF: LazyLock<Record> = LazyLock::new(make_off);
+static ON: LazyLock<Record> = LazyLock::new(make_on);
+
 /// Mitigations off: it cascades, and takes a while to come back.
 pub(crate) fn off() -> Record {
+    OFF.clone()
+}
+
+/// Mitigations on: orders are taken as pending.
+pub(crate) fn on() -> Record {
+    ON.clone()
+}
+
+fn make_off() -> Record {
     let series = series(|second, endpoint| match (second, endpoint) {
         (35..78, 2) => Like { times: 14.0, failing: 0.28 },
         // The threads that wait for payments are missing elsewhere.
@@ -39,8 +52,7 @@ pub(crate) fn off() -> Record {
     record("mitigations off", &series, 3.1)
 }
 
-/// Mitigations on: orders are taken as pending.
-pub(crate) fn on() -> Record {
+fn make_on() -> Record {
     let series = series(|second, endpoint| match (second, endpoint) {
         (35..37, 2) => Like { times: 3.0, failing: 0.0 },
         (37..75, 2) => Like { times: 1.4, failing: 0.0 },

@@ -12,6 +12,10 @@ use crate::record::{PhasePart, Record};
 /// Narrower than this nothing can be laid out.
 const NARROWEST: usize = 40;
 
+/// From this width on the table has all columns; below it goes without some of them.
+const WIDE: usize = 76;
+const SPARED: [usize; 3] = [2, 4, 6];
+
 /// The verdict, its reasons, one table and the command: at most `width` cells wide where words allow
 /// it, with the terminal's own colours if `colour`.
 #[must_use]
@@ -40,7 +44,7 @@ pub fn terminal(record: &Record, width: usize, colour: bool) -> String {
     out.push_str(&table(record, width, paint));
     out.push('\n');
     for (name, value) in facts(record) {
-        paragraph(&mut out, &format!("  {name:<13}"), &value, width);
+        paragraph(&mut out, &format!("  {name:<14} "), &value, width);
     }
     out
 }
@@ -48,10 +52,13 @@ pub fn terminal(record: &Record, width: usize, colour: bool) -> String {
 fn table(record: &Record, width: usize, paint: Paint) -> String {
     let mut table = paint.table(width);
     let head = |name: &&str| Cell::new(*name).add_attribute(Attribute::Dim);
-    table.set_header(["", "P50", "P90", "P99", "P99.9", "ERRORS", "OFFERED", "EFFECTIVE"].iter().map(head));
+    let names = ["", "P50", "P90", "P99", "P99.9", "ERRORS", "OFFERED", "EFFECTIVE"];
+    let shown = |at: &usize| width >= WIDE || !SPARED.contains(at);
+    table.set_header(names.iter().enumerate().filter(|(at, _)| shown(at)).map(|(_, name)| head(name)));
     for phase in text::PHASES {
         if let Some(part) = record.part(phase, None) {
-            table.add_row(row(phase, part));
+            let row = row(phase, part).into_iter().enumerate();
+            table.add_row(row.filter(|(at, _)| shown(at)).map(|(_, cell)| cell));
         }
     }
     finished(table)
@@ -173,7 +180,7 @@ pub(super) fn finished(mut table: Table) -> String {
 }
 
 /// Words after a mark, further lines below the first one's words.
-fn paragraph(out: &mut String, mark: &str, text: &str, width: usize) {
+pub(super) fn paragraph(out: &mut String, mark: &str, text: &str, width: usize) {
     let indent = mark.chars().count();
     let mut line = mark.to_owned();
     let mut used = indent;
@@ -205,7 +212,7 @@ mod tests {
     use crate::report::sample;
 
     #[test]
-    fn it_says_all_at_a_glance() {
+    fn it_says_all_at_a_glance_and_is_current() {
         sample::golden("off.txt", &terminal(&sample::off(), 100, false));
         sample::golden("on.narrow.txt", &terminal(&sample::on(), 60, false));
     }

@@ -1,6 +1,7 @@
 //! Numbers and verdicts in words, the same in every report.
 
 use crate::judge::{Excursion, Judgement, Objective, Phase, Recovery, Verdict};
+use crate::record::FaultRecord;
 use crate::slo::{Slo, format_value};
 
 /// What stands where nothing was measured.
@@ -30,7 +31,7 @@ pub(super) fn share(share: f64) -> String {
     match percent {
         p if p > 0.0 && p < 0.01 => "< 0.01 %".to_owned(),
         p if p < 100.0 && p >= 99.95 => "> 99.9 %".to_owned(),
-        p if p < 1.0 => format!("{} %", trimmed(format!("{p:.2}"))),
+        p if p < 9.995 => format!("{} %", trimmed(format!("{p:.2}"))),
         p => format!("{} %", trimmed(format!("{p:.1}"))),
     }
 }
@@ -78,6 +79,35 @@ pub(super) fn signed(difference: f64) -> String {
     let sign = if difference < 0.0 { '−' } else { '+' };
     let text = if percent < 9.95 { trimmed(format!("{percent:.1}")) } else { format!("{percent:.0}") };
     format!("{sign}{text} %")
+}
+
+/// The attributes of a fault with their units: `latency = 200 ms, jitter = 20 ms`.
+pub(super) fn attributes(fault: &FaultRecord) -> String {
+    let schema = sabot_toxics::kind(&fault.kind).map(sabot_toxics::Kind::schema);
+    let one = |(name, value): (&String, &serde_json::Value)| {
+        let unit =
+            schema.and_then(|schema| schema["properties"][name]["x-unit"].as_str()).unwrap_or_default();
+        let value = match value {
+            serde_json::Value::String(text) => text.clone(),
+            // 200.0 reads as 200.
+            serde_json::Value::Number(number) => {
+                number.as_f64().map_or_else(|| number.to_string(), |n| n.to_string())
+            }
+            other => other.to_string(),
+        };
+        format!("{name} = {value} {unit}").trim_end().to_owned()
+    };
+    fault.attributes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// A sentence of the judge in parts: what stands between backticks is code (true), the rest is not.
+/// A backtick without its partner is a letter.
+pub(super) fn parts(sentence: &str) -> Vec<(bool, &str)> {
+    let parts: Vec<&str> = sentence.split('`').collect();
+    if parts.len().is_multiple_of(2) {
+        return vec![(false, sentence)];
+    }
+    parts.into_iter().enumerate().map(|(at, part)| (!at.is_multiple_of(2), part)).collect()
 }
 
 /// What was measured of an objective.
@@ -185,6 +215,7 @@ mod tests {
             (0.0, "0 %"),
             (0.000_01, "< 0.01 %"),
             (0.001_24, "0.12 %"),
+            (0.019_444, "1.94 %"),
             (0.123_4, "12.3 %"),
             (0.999_99, "> 99.9 %"),
             (1.0, "100 %"),

@@ -12,7 +12,9 @@ use crate::report::{ReportError, plot, text};
 #[template(path = "compare.html")]
 struct Page<'a> {
     comparison: &'a Comparison,
-    sides: [(&'a Side, &'static str, [String; 2]); 2],
+    about: Option<&'a str>,
+    names: [String; 2],
+    sides: [(&'a Side, String, &'static str, [String; 2]); 2],
     groups: Vec<Group<'a>>,
     objectives: Vec<Row>,
 }
@@ -38,16 +40,19 @@ struct Row {
 }
 
 pub(super) fn html(comparison: &Comparison, a: &Record, b: &Record) -> Result<String, ReportError> {
-    let side = |side, record: &Record, name: &str| {
+    let (about, names) = comparison.names();
+    let side = |side, record: &Record, at: usize| {
         let [latency, errors] = [plot::latency(record), plot::errors(record)].map(|chart| {
-            plot::Chart { id: format!("{name}-{}", chart.id), width: 560.0, height: 240.0, ..chart }.svg()
+            plot::Chart { id: format!("side-{at}-{}", chart.id), width: 560.0, height: 240.0, ..chart }.svg()
         });
         let verdict = record.judgement.verdict;
-        (side, icon(verdict), [latency, errors])
+        (side, names[at].clone(), icon(verdict), [latency, errors])
     };
     let page = Page {
         comparison,
-        sides: [side(&comparison.a, a, "a"), side(&comparison.b, b, "b")],
+        sides: [side(&comparison.a, a, 0), side(&comparison.b, b, 1)],
+        about,
+        names: names.clone(),
         groups: groups(comparison),
         objectives: objectives(comparison),
     };

@@ -8,8 +8,10 @@ use crate::report::text;
 
 pub(super) fn markdown(comparison: &Comparison) -> String {
     let (a, b) = (&comparison.a, &comparison.b);
-    let mut out =
-        format!("| | {} | {} | difference |\n|---|--:|--:|--:|\n", plain(&a.title), plain(&b.title));
+    let (about, names) = comparison.names();
+    let mut out = about.map(|about| format!("### {}\n\n", plain(about))).unwrap_or_default();
+    let _ =
+        write!(out, "| | {} | {} | difference |\n|---|--:|--:|--:|\n", plain(&names[0]), plain(&names[1]));
     let verdict = |side: &Side| format!("{} **{}**", sign(side.verdict), capitalized(side.verdict.name()));
     let mut row = |name: &str, a: String, b: String, difference: String| {
         let _ = writeln!(out, "| {name} | {a} | {b} | {difference} |");

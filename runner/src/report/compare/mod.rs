@@ -10,7 +10,7 @@ mod terminal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{text, title};
+use super::text;
 use crate::judge::{Phase, Recovery, Verdict};
 use crate::record::{PhasePart, Record};
 
@@ -34,8 +34,11 @@ pub struct Comparison {
 pub struct Side {
     /// Names the run.
     pub id: String,
-    /// The experiment's title, with its variant.
-    pub title: String,
+    /// The experiment's title.
+    pub experiment: String,
+    /// The variant, if it has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// When it began, RFC 3339 in UTC.
     pub started_at: String,
     /// The command that runs it again.
@@ -145,6 +148,21 @@ impl Comparison {
         html::html(self, a, b)
     }
 
+    /// What both are about, if it is one thing; and what each is called beside the other.
+    fn names(&self) -> (Option<&str>, [String; 2]) {
+        let (a, b) = (&self.a, &self.b);
+        let sides = [a, b];
+        match (a.experiment == b.experiment, a.variant == b.variant) {
+            (true, false) => (
+                Some(&a.experiment),
+                sides.map(|side| side.variant.clone().unwrap_or_else(|| "no variant".into())),
+            ),
+            // The same again: only time tells them apart.
+            (true, true) => (Some(&a.experiment), sides.map(|side| side.id.clone())),
+            (false, _) => (None, sides.map(Side::title)),
+        }
+    }
+
     /// The numbers of all requests.
     fn of_all(&self) -> impl Iterator<Item = &Pair> {
         self.numbers.iter().filter(|pair| pair.endpoint.is_none())
@@ -158,7 +176,8 @@ impl Side {
             |name: &String| judgement.blast_radius.iter().any(|hit| hit.endpoint.as_ref() == Some(name));
         Self {
             id: record.id.clone(),
-            title: title(record),
+            experiment: record.title.clone(),
+            variant: record.variant.clone(),
             started_at: record.started_at.clone(),
             command: record.command.clone(),
             verdict: judgement.verdict,
@@ -171,6 +190,14 @@ impl Side {
                 .map(|endpoint| endpoint.name.clone())
                 .filter(is_hit)
                 .collect(),
+        }
+    }
+
+    /// The experiment's title, with its variant.
+    fn title(&self) -> String {
+        match &self.variant {
+            Some(variant) => format!("{} ({variant})", self.experiment),
+            None => self.experiment.clone(),
         }
     }
 

@@ -4,17 +4,22 @@ use std::fmt::Write as _;
 
 use comfy_table::{Attribute, Cell, Color};
 
-use super::{Comparison, Pair, Side};
-use crate::report::terminal::{Paint, finished, single_line};
+use super::{Comparison, Measure, Pair, Side};
+use crate::report::terminal::{Paint, finished, paragraph, single_line};
 use crate::report::text;
 
 /// Verdicts and what all requests met.
 pub(super) fn short(comparison: &Comparison, width: usize, colour: bool) -> String {
-    let paint = Paint { colour };
+    let shown = [Measure::P50Ms, Measure::P99Ms, Measure::ErrorRate, Measure::EffectivePerS];
+    all_requests(comparison, &shown, width, Paint { colour })
+}
+
+fn all_requests(comparison: &Comparison, shown: &[Measure], width: usize, paint: Paint) -> String {
     let mut table = paint.table(width);
     let (a, b) = (&comparison.a, &comparison.b);
-    let head = |text: &str| Cell::new(single_line(text)).add_attribute(Attribute::Bold);
-    table.set_header([Cell::new(""), head(&a.title), head(&b.title), Cell::new("")]);
+    let (about, names) = comparison.names();
+    let head = |text: &String| Cell::new(single_line(text)).add_attribute(Attribute::Bold);
+    table.set_header([Cell::new(""), head(&names[0]), head(&names[1]), Cell::new("")]);
     table.add_row(verdicts(a, b));
     for (name, of) in facts() {
         table.add_row([
@@ -24,20 +29,29 @@ pub(super) fn short(comparison: &Comparison, width: usize, colour: bool) -> Stri
             Cell::new(""),
         ]);
     }
-    for pair in comparison.of_all() {
+    for pair in comparison.of_all().filter(|pair| shown.contains(&pair.measure)) {
         table.add_row(row(&format!("{} {}", pair.phase.name(), pair.measure.name()), pair));
     }
-    let mut out = finished(table);
+    let mut out = about.map(|about| format!("  {}\n\n", paint.bold(&single_line(about)))).unwrap_or_default();
+    out.push_str(&finished(table));
     out.push('\n');
-    reasons(comparison, &mut out, paint);
+    for (side, name) in [a, b].into_iter().zip(names) {
+        let _ = writeln!(out, "  {}: {}", paint.bold(&single_line(&name)), side.verdict.name());
+        for reason in &side.reasons {
+            paragraph(&mut out, "    • ", &single_line(reason), width);
+        }
+    }
+    for difference in &comparison.differences {
+        paragraph(&mut out, "  ! ", &single_line(difference), width);
+    }
     out
 }
 
 /// The same, with the numbers of each endpoint and the objectives.
 pub(super) fn whole(comparison: &Comparison, width: usize, colour: bool) -> String {
     let paint = Paint { colour };
-    let mut out = short(comparison, width, colour);
-    let mut endpoint = None;
+    let mut out = all_requests(comparison, &Measure::ALL, width, paint);
+    let mut endpoint: Option<String> = None;
     let mut table = None;
     for pair in comparison.numbers.iter().filter(|pair| pair.endpoint.is_some()) {
         if endpoint != pair.endpoint {
@@ -102,20 +116,4 @@ fn objective(said: Option<&(String, Option<bool>)>) -> Cell {
     let Some((value, met)) = said else { return Cell::new(text::NOTHING) };
     let cell = Cell::new(format!("{value}, {}", text::met(*met)));
     if *met == Some(false) { cell.fg(Color::Red) } else { cell }
-}
-
-fn reasons(comparison: &Comparison, out: &mut String, paint: Paint) {
-    for side in [&comparison.a, &comparison.b] {
-        let _ = writeln!(
-            out,
-            "{}",
-            paint.bold(&format!("  {}: {}", single_line(&side.title), side.verdict.name()))
-        );
-        for reason in &side.reasons {
-            let _ = writeln!(out, "    • {}", single_line(reason));
-        }
-    }
-    for difference in &comparison.differences {
-        let _ = writeln!(out, "  ! {}", single_line(difference));
-    }
 }

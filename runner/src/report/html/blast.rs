@@ -4,13 +4,16 @@ use crate::judge::{Excursion, Hit};
 use crate::record::Record;
 use crate::report::text;
 
+/// More columns do not fit on paper.
+const MOST_TENANTS: usize = 5;
+
 /// Endpoints by tenants.
 pub(super) struct Matrix<'a> {
-    /// The tenants that left an objective, after "all tenants".
+    /// The tenants that left objectives the longest, after "all tenants".
     pub columns: Vec<&'a str>,
     pub rows: Vec<Row<'a>>,
-    /// Tenants that never left any, in words.
-    pub spared: Option<String>,
+    /// What became of the other tenants, in sentences.
+    pub notes: Vec<String>,
     /// From when to when the bars go, in words.
     pub span: String,
     /// Whether anything left an objective at all.
@@ -42,14 +45,33 @@ impl<'a> Matrix<'a> {
         let of_load =
             record.load.tenants.iter().map(|tenant| tenant.name.as_str()).filter(|name| !name.is_empty());
         let tenants: Vec<&str> = of_load.collect();
-        let is_hit = |name: &str| hits.iter().any(|hit| hit.tenant.as_deref() == Some(name));
-        let mut columns: Vec<&str> = Vec::new();
-        for name in hits.iter().filter_map(|hit| hit.tenant.as_deref()) {
-            if !columns.contains(&name) {
-                columns.push(name);
+        let mut columns: Vec<(&str, u64)> = Vec::new();
+        for hit in hits {
+            let Some(name) = hit.tenant.as_deref() else { continue };
+            let length: u64 =
+                hit.excursions.iter().map(|one| one.back_s.unwrap_or(record.phases.end_s) - one.left_s).sum();
+            match columns.iter_mut().find(|(column, _)| *column == name) {
+                Some((_, sum)) => *sum += length,
+                None => columns.push((name, length)),
             }
         }
-        let spared = tenants.iter().filter(|name| !is_hit(name)).count() as u64;
+        let spared =
+            tenants.iter().filter(|name| !columns.iter().any(|(column, _)| column == *name)).count() as u64;
+        let beyond = columns.len().saturating_sub(MOST_TENANTS) as u64;
+        columns.sort_by_key(|(_, length)| std::cmp::Reverse(*length));
+        columns.truncate(MOST_TENANTS);
+        columns.sort_unstable();
+        let columns: Vec<&str> = columns.into_iter().map(|(name, _)| name).collect();
+        let mut notes = Vec::new();
+        if beyond > 0 {
+            notes.push(format!(
+                "{} more left objectives for a shorter time.",
+                text::count(beyond, "tenant", "tenants")
+            ));
+        }
+        if spared > 0 && tenants.len() > 1 {
+            notes.push(format!("{} never left an objective.", text::count(spared, "tenant", "tenants")));
+        }
         let row = |name: &'a str, endpoint: Option<&'a str>| {
             let tenant = std::iter::once(None).chain(columns.iter().copied().map(Some));
             Row { name, cells: tenant.map(|tenant| Cell::of(record, endpoint, tenant)).collect() }
@@ -61,8 +83,7 @@ impl<'a> Matrix<'a> {
         }
         Self {
             rows,
-            spared: (spared > 0 && tenants.len() > 1)
-                .then(|| format!("{} never left an objective.", text::count(spared, "tenant", "tenants"))),
+            notes,
             columns,
             span: format!("{} s to {} s", record.phases.fault_s, record.phases.end_s),
             any: !hits.is_empty(),

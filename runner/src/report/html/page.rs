@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::super::{plot, text, title};
 use super::blast::Matrix;
-use crate::judge::{Phase, Verdict};
+use crate::judge::{Objective, Phase, Verdict};
 use crate::record::{FarSide, FaultRecord, PhasePart, Record};
 
 #[derive(Template)]
@@ -15,6 +15,8 @@ pub(super) struct Page<'a> {
     verdict: &'static str,
     icon: &'static str,
     meaning: &'static str,
+    reasons: Vec<Vec<(bool, &'a str)>>,
+    warnings: Vec<Vec<(bool, &'a str)>>,
     expectation: Option<String>,
     tiles: Vec<Tile>,
     phases: Vec<(&'static str, String)>,
@@ -87,11 +89,14 @@ struct PhaseRow {
 
 struct Row {
     slo: String,
-    phase: &'static str,
-    measured: Option<Number>,
     bound: String,
+    /// In each phase: what was measured and whether it was met; none if it was not asked for there.
+    phases: Vec<Option<Met>>,
+}
+
+struct Met {
+    measured: Option<Number>,
     met: Option<bool>,
-    word: &'static str,
 }
 
 struct FarRow<'a> {
@@ -109,6 +114,8 @@ impl<'a> Page<'a> {
             verdict: judgement.verdict.name(),
             icon: icon(judgement.verdict),
             meaning: text::meaning(judgement.verdict),
+            reasons: judgement.reasons.iter().map(|reason| text::parts(reason)).collect(),
+            warnings: judgement.warnings.iter().map(|warning| text::parts(warning)).collect(),
             expectation: expectation(record),
             tiles: tiles(record),
             phases: phases(record),
@@ -214,16 +221,12 @@ fn effective(at: usize, part: &PhasePart) -> Option<Number> {
 
 impl<'a> Fault<'a> {
     fn of(record: &'a FaultRecord, at: usize) -> Self {
-        let attributes = record.attributes.iter().map(|(name, value)| match value {
-            serde_json::Value::String(text) => format!("{name} = {text}"),
-            other => format!("{name} = {other}"),
-        });
         let moment = |value: Option<f64>, name: &str| {
             value.map(|s| Number::new(format!("{s:.1} s"), s, format!("/faults/{at}/{name}")))
         };
         Self {
             record,
-            attributes: attributes.collect::<Vec<_>>().join(", "),
+            attributes: text::attributes(record),
             share: text::share(record.toxicity),
             started: moment(record.started_s, "started_s"),
             stopped: moment(record.stopped_s, "stopped_s"),
@@ -298,22 +301,25 @@ impl PhaseRow {
     }
 }
 
+/// A row for each objective and tenant, a column for each phase.
 fn objectives(record: &Record) -> Vec<Row> {
-    let row = |(at, objective): (usize, &crate::judge::Objective)| {
-        let of = objective.tenant.as_deref().map(|tenant| format!(" – {tenant}")).unwrap_or_default();
-        let value = objective.value;
-        Row {
-            slo: format!("{}{of}", objective.slo),
-            phase: objective.phase.name(),
-            measured: value.map(|value| {
-                Number::new(text::measured(objective), value, format!("/objectives/{at}/value"))
-            }),
-            bound: text::bound(objective),
-            met: objective.met,
-            word: text::met(objective.met),
-        }
-    };
-    record.judgement.objectives.iter().enumerate().map(row).collect()
+    let all = &record.judgement.objectives;
+    let mut rows: Vec<(&Objective, Row)> = Vec::new();
+    for (at, objective) in all.iter().enumerate() {
+        let Some(column) = text::PHASES.iter().position(|phase| *phase == objective.phase) else { continue };
+        let same =
+            |(other, _): &(&Objective, Row)| other.slo == objective.slo && other.tenant == objective.tenant;
+        let row = rows.iter().position(same).unwrap_or_else(|| {
+            let of = objective.tenant.as_deref().map(|tenant| format!(" – {tenant}")).unwrap_or_default();
+            let phases = text::PHASES.iter().map(|_| None).collect();
+            let row = Row { slo: format!("{}{of}", objective.slo), bound: text::bound(objective), phases };
+            rows.push((objective, row));
+            rows.len() - 1
+        });
+        let number = |value| Number::new(text::measured(objective), value, format!("/objectives/{at}/value"));
+        rows[row].1.phases[column] = Some(Met { measured: objective.value.map(number), met: objective.met });
+    }
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 impl<'a> FarRow<'a> {

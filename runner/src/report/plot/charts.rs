@@ -4,7 +4,7 @@ use super::{Axis, Chart, Line, Scale};
 use crate::judge::{Judgement, Phase, Phases};
 use crate::record::{Record, Timeline};
 use crate::report::text;
-use crate::slo::{Indicator, Names, Slo};
+use crate::slo::{Endpoints, Indicator, Names, Slo};
 
 /// A long run is drawn in steps of several seconds: more points than pixels tell nothing.
 const MOST_POINTS: u64 = 600;
@@ -21,7 +21,11 @@ pub(super) fn width(phases: &Phases) -> usize {
 /// Latency percentiles of all requests, the fault and the objectives.
 pub(in crate::report) fn latency(record: &Record) -> Chart {
     let lines = percentiles(&record.timeline, &record.phases);
-    let levels = levels(record, |slo| slo.scope.endpoints == crate::slo::Endpoints::All);
+    let mut levels = levels(record, |slo| slo.scope.endpoints == Endpoints::All);
+    if levels.is_empty() {
+        levels =
+            self::levels(record, |slo| matches!(slo.scope.endpoints, Endpoints::Reads | Endpoints::Writes));
+    }
     let alt = format!("Latency percentiles of all requests, second by second. {}", told(record, None));
     latency_chart(record, "latency".into(), alt, FULL, lines, levels)
 }
@@ -138,6 +142,7 @@ pub(in crate::report) fn recovery(record: &Record) -> Option<Chart> {
         windows: mttr.map(|mttr_s| (0.0, mttr_s, "out")).into_iter().collect(),
         moments: mttr.map(|mttr_s| (mttr_s, "in SLO again")).into_iter().collect(),
         levels: vec![(1.0, "as in the baseline".into())],
+        level_colour: "axis",
     })
 }
 
@@ -184,7 +189,19 @@ pub(super) fn over_time(
         windows.push((0.0, phases.baseline_s as f64, "warm-up"));
     }
     let x = Axis::seconds(0.0, phases.end_s as f64, ticks, SINCE_START);
-    Chart { id, alt, width, height, x, y, lines: Vec::new(), windows, moments, levels: Vec::new() }
+    Chart {
+        id,
+        alt,
+        width,
+        height,
+        x,
+        y,
+        lines: Vec::new(),
+        windows,
+        moments,
+        levels: Vec::new(),
+        level_colour: "bound",
+    }
 }
 
 /// p50, p90 and p99, from the faintest to the boldest.
@@ -221,7 +238,15 @@ fn bounds(record: &Record, of: impl Fn(&Slo) -> bool, word: impl Fn(f64) -> Stri
                 Indicator::Mean => "mean ".to_owned(),
                 _ => String::new(),
             };
-            found.push((slo.bound, format!("SLO: {what}{} {}", slo.comparison.sign(), word(slo.bound))));
+            let whose = match slo.scope.endpoints {
+                Endpoints::Reads => "reads ",
+                Endpoints::Writes => "writes ",
+                Endpoints::All | Endpoints::Named(_) => "",
+            };
+            found.push((
+                slo.bound,
+                format!("SLO: {whose}{what}{} {}", slo.comparison.sign(), word(slo.bound)),
+            ));
         }
     }
     found

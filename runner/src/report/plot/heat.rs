@@ -25,13 +25,13 @@ pub(in crate::report) fn heat_map(record: &Record) -> Option<(String, u32)> {
     let last = columns.iter().map(Vec::len).max()?.min(bounds_ms.len()).checked_sub(1)?;
     let most = columns.iter().flatten().copied().max()?;
     let count = |column: &Vec<u32>, row: usize| column.get(row).copied().unwrap_or(0);
-    // An empty row above: air, and a 0 for the library, which sees shades from the least to the most.
-    let rows: Vec<Vec<f64>> = (first..=last + 1)
+    // Empty rows above: air for the words there, and a 0 for the library, which sees shades from the least to the most.
+    let rows: Vec<Vec<f64>> = (first..=last + 2)
         .map(|row| columns.iter().map(|column| f64::from(level(count(column, row), most))).collect())
         .collect();
     // Classes are of equal width on a logarithmic scale: so is the axis, by its tick's words.
     let step = step(bounds_ms)?;
-    let top = bounds_ms.get(last)?.log10() + step;
+    let top = bounds_ms.get(last)?.log10() + 2.0 * step;
     let bottom = top - step * rows.len() as f64;
     let end = (columns.len() * width) as f64;
     let map = Heatmap::new()

@@ -40,6 +40,8 @@ pub(super) struct Chart {
     pub moments: Vec<(f64, &'static str)>,
     /// Levels with a word above them.
     pub levels: Vec<(f64, String)>,
+    /// Name of the CSS variable that holds the colour of the levels.
+    pub level_colour: &'static str,
 }
 
 /// A line with gaps where nothing was measured.
@@ -106,7 +108,7 @@ impl Chart {
                 .with_reference_line(line.with_stroke_width(1.0).with_dasharray("2 3").with_label(*word));
         }
         for (level, word) in &self.levels {
-            let line = ReferenceLine::horizontal(*level).with_color(variable("bound"));
+            let line = ReferenceLine::horizontal(*level).with_color(variable(self.level_colour));
             layout = layout.with_reference_line(
                 line.with_stroke_width(1.5).with_dasharray("7 4").with_label(word.clone()),
             );

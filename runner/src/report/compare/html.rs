@@ -41,16 +41,22 @@ struct Row {
 
 pub(super) fn html(comparison: &Comparison, a: &Record, b: &Record) -> Result<String, ReportError> {
     let (about, names) = comparison.names();
-    let side = |side, record: &Record, at: usize| {
-        let [latency, errors] = [plot::latency(record), plot::errors(record)].map(|chart| {
-            plot::Chart { id: format!("side-{at}-{}", chart.id), width: 560.0, height: 240.0, ..chart }.svg()
+    // One scale for both: a small fault must not look like a large one.
+    let charts = [plot::latency, plot::errors].map(|of| {
+        let (a, b) = (of(a), of(b));
+        let (x, y) = (plot::Axis::joined(a.x, b.x), plot::Axis::joined(a.y, b.y));
+        [a, b].map(|chart| plot::Chart { x, y, width: 560.0, height: 240.0, ..chart })
+    });
+    let side = |side, verdict, at: usize| {
+        let [latency, errors] = [0, 1].map(|which: usize| {
+            let chart = charts[which][at].clone();
+            plot::Chart { id: format!("side-{at}-{}", chart.id), ..chart }.svg()
         });
-        let verdict = record.judgement.verdict;
         (side, names[at].clone(), icon(verdict), [latency, errors])
     };
     let page = Page {
         comparison,
-        sides: [side(&comparison.a, a, 0), side(&comparison.b, b, 1)],
+        sides: [side(&comparison.a, a.judgement.verdict, 0), side(&comparison.b, b.judgement.verdict, 1)],
         about,
         names: names.clone(),
         groups: groups(comparison),

@@ -214,6 +214,10 @@ impl Side {
         self.recovery.map_or(text::NOTHING, text::recovery)
     }
 
+    fn hit_count(&self) -> String {
+        text::count(self.blast_radius.len() as u64, "endpoint", "endpoints")
+    }
+
     fn hit(&self) -> String {
         if self.blast_radius.is_empty() { "none".to_owned() } else { self.blast_radius.join(", ") }
     }

@@ -23,6 +23,7 @@ pub(super) struct Page<'a> {
     faults: Vec<Fault<'a>>,
     charts: Charts,
     groups: Vec<Group<'a>>,
+    endpoints: Vec<(&'a str, String)>,
     objectives: Vec<Row>,
     matrix: Matrix<'a>,
     far_side: Vec<FarRow<'a>>,
@@ -74,12 +75,10 @@ struct Charts {
     point: String,
 }
 
-/// All requests, or an endpoint: a row for each phase, and its picture.
+/// All requests, or an endpoint: a row for each phase.
 struct Group<'a> {
     name: &'a str,
-    is_all: bool,
     rows: Vec<PhaseRow>,
-    chart: Option<String>,
 }
 
 struct PhaseRow {
@@ -122,6 +121,7 @@ impl<'a> Page<'a> {
             faults: record.faults.iter().enumerate().map(|(at, fault)| Fault::of(fault, at)).collect(),
             charts: Charts::of(record),
             groups: groups(record),
+            endpoints: endpoints(record),
             objectives: objectives(record),
             matrix: Matrix::of(record),
             far_side: record.far_side.iter().enumerate().map(|(at, far)| FarRow::of(far, at)).collect(),
@@ -263,18 +263,20 @@ impl Charts {
     }
 }
 
-fn groups<'a>(record: &'a Record) -> Vec<Group<'a>> {
-    let group = |name: Option<&'a str>, chart| Group {
-        name: name.unwrap_or("All requests"),
-        is_all: name.is_none(),
-        rows: text::PHASES.into_iter().filter_map(|phase| PhaseRow::of(record, phase, name)).collect(),
-        chart,
+fn groups(record: &Record) -> Vec<Group<'_>> {
+    let each = record.endpoints.iter().map(|endpoint| Some(endpoint.name.as_str()));
+    let group = |name: Option<&'_ str>| -> Vec<PhaseRow> {
+        text::PHASES.into_iter().filter_map(|phase| PhaseRow::of(record, phase, name)).collect()
     };
-    let each = record.endpoints.iter().enumerate().map(|(at, endpoint)| {
-        let chart = plot::endpoint(record, at).filter(|chart| !chart.is_empty());
-        group(Some(&endpoint.name), chart.map(|chart| chart.svg()))
-    });
-    std::iter::once(group(None, None)).chain(each).collect()
+    let all = std::iter::once(None).chain(each);
+    all.map(|name| Group { name: name.unwrap_or("All requests"), rows: group(name) }).collect()
+}
+
+/// The picture of each endpoint that answered anything.
+fn endpoints(record: &Record) -> Vec<(&str, String)> {
+    let all = record.endpoints.iter().enumerate();
+    let charts = all.filter_map(|(at, endpoint)| Some((endpoint.name.as_str(), plot::endpoint(record, at)?)));
+    charts.filter(|(_, chart)| !chart.is_empty()).map(|(name, chart)| (name, chart.svg())).collect()
 }
 
 impl PhaseRow {

@@ -51,6 +51,12 @@ impl Axis {
         Self { scale: Scale::Log, min, max, step: 1.0, text, label: "" }
     }
 
+    /// One that holds both, so that two pictures can be compared by eye.
+    pub(in crate::report) fn joined(a: Self, b: Self) -> Self {
+        let wider = if a.max >= b.max { a } else { b };
+        Self { min: a.min.min(b.min), ..wider }
+    }
+
     /// Within its ends: a logarithm knows no 0.
     pub(super) fn clamp(&self, value: f64) -> f64 {
         value.clamp(self.min, self.max)
@@ -106,6 +112,14 @@ mod tests {
         assert_eq!((axis.min, axis.max), (2.0, 2000.0));
         let nothing = Axis::log(std::iter::empty(), plain);
         assert!(nothing.min > 0.0 && nothing.max > nothing.min);
+    }
+
+    #[test]
+    fn two_are_joined_by_what_both_show() {
+        let narrow = Axis::linear([3.0].into_iter(), 1.0, plain);
+        let wide = Axis::linear([70.0].into_iter(), 1.0, plain);
+        let joined = Axis::joined(narrow, wide);
+        assert_eq!((joined.min, joined.max, joined.step), (0.0, wide.max, wide.step));
     }
 
     #[test]

@@ -36,7 +36,11 @@ pub(in crate::report) fn endpoint(record: &Record, at: usize) -> Option<Chart> {
     let lines = percentiles(&endpoint.timeline, &record.phases);
     let names = names(record);
     let index = u16::try_from(at).ok()?;
-    let levels = levels(record, |slo| slo.scope.endpoints(&names).contains(&index));
+    let mut levels = levels(record, |slo| slo.scope.endpoints(&names).contains(&index));
+    for (_, word) in &mut levels {
+        // Whose it is goes without saying here.
+        *word = word.replace("reads ", "").replace("writes ", "");
+    }
     let alt = format!("Latency percentiles of this endpoint. {}", told(record, Some(&endpoint.name)));
     Some(latency_chart(record, format!("endpoint-{at}"), alt, HALF, lines, levels))
 }
@@ -141,7 +145,7 @@ pub(in crate::report) fn recovery(record: &Record) -> Option<Chart> {
         lines,
         windows: mttr.map(|mttr_s| (0.0, mttr_s, "out")).into_iter().collect(),
         moments: mttr.map(|mttr_s| (mttr_s, "in SLO again")).into_iter().collect(),
-        levels: vec![(1.0, "as in the baseline".into())],
+        levels: vec![(1.0, String::new())],
         level_colour: "axis",
     })
 }

@@ -38,7 +38,7 @@ pub(super) struct Chart {
     pub windows: Vec<(f64, f64, &'static str)>,
     /// Upright marks with a word beside them.
     pub moments: Vec<(f64, &'static str)>,
-    /// Levels with a word above them.
+    /// Levels with a word above them, which may be empty.
     pub levels: Vec<(f64, String)>,
     /// Name of the CSS variable that holds the colour of the levels.
     pub level_colour: &'static str,
@@ -108,10 +108,11 @@ impl Chart {
                 .with_reference_line(line.with_stroke_width(1.0).with_dasharray("2 3").with_label(*word));
         }
         for (level, word) in &self.levels {
-            let line = ReferenceLine::horizontal(*level).with_color(variable(self.level_colour));
-            layout = layout.with_reference_line(
-                line.with_stroke_width(1.5).with_dasharray("7 4").with_label(word.clone()),
-            );
+            let mut line = ReferenceLine::horizontal(*level).with_color(variable(self.level_colour));
+            if !word.is_empty() {
+                line = line.with_label(word.clone());
+            }
+            layout = layout.with_reference_line(line.with_stroke_width(1.5).with_dasharray("7 4"));
         }
         layout
     }

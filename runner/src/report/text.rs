@@ -30,7 +30,7 @@ pub(super) fn share(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
         p if p > 0.0 && p < 0.01 => "< 0.01 %".to_owned(),
-        p if p < 100.0 && p >= 99.95 => "> 99.9 %".to_owned(),
+        p if (99.95..100.0).contains(&p) => "> 99.9 %".to_owned(),
         p if p < 9.995 => format!("{} %", trimmed(format!("{p:.2}"))),
         p => format!("{} %", trimmed(format!("{p:.1}"))),
     }

@@ -99,7 +99,7 @@ pub(in crate::report) fn rates(record: &Record) -> Chart {
         lines.push(line(&timeline.dropped, "errors", false, false));
     }
     let values = lines.iter().flat_map(|line| &line.points).filter_map(|(_, value)| *value);
-    let y = Axis::linear(values, 1.0, |rate| text::rate(rate));
+    let y = Axis::linear(values, 1.0, text::rate);
     let alt = "Requests a second: what the schedule called for, what was answered as expected, and what was never sent.";
     Chart { lines, ..over_time(record, "rates".into(), alt.into(), FULL, y) }
 }

@@ -70,10 +70,7 @@ impl Chart {
     }
 
     fn layout(&self) -> Layout {
-        let format = |axis: &Axis| {
-            let text = axis.text;
-            TickFormat::Custom(Arc::new(move |value| text(value)))
-        };
+        let format = |axis: &Axis| TickFormat::Custom(Arc::new(axis.text));
         let mut layout = Layout::new((self.x.min, self.x.max), (self.y.min, self.y.max))
             .with_width(self.width)
             .with_height(self.height)

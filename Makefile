@@ -70,7 +70,7 @@ fuzz:
 	scripts/fuzz.sh
 
 docs:
-	SABOT_BLESS=1 cargo nextest run --workspace -E 'test(/reference|openapi|generated/)'
+	SABOT_BLESS=1 cargo nextest run --workspace -E 'test(/reference|openapi|generated|current/)'
 
 demo:
 	@scripts/setup.sh demo

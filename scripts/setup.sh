@@ -48,6 +48,7 @@ debian_packages() {
   has h2load && has nghttp || want nghttp2-client
   has node || want nodejs
   has npm || want npm
+  has chromium || want chromium
   has ip || want iproute2
   has unshare || want util-linux
   has valgrind || want valgrind

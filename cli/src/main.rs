@@ -7,6 +7,7 @@
 //! | `config` | config files in three formats, with places |
 //! | `serve` | what the server needs around the controller and the API |
 //! | `output`, `table` | what people and programs get to read |
+//! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
 
@@ -21,9 +22,11 @@ mod output;
 mod pairs;
 #[cfg(test)]
 mod reference;
+mod runs;
 mod serve;
 mod shape;
 mod span;
+mod state_dir;
 mod table;
 mod words;
 

@@ -34,6 +34,17 @@ impl Output {
         self.format == Format::Json
     }
 
+    /// Whether people see colours.
+    pub(crate) fn has_colours(&self) -> bool {
+        self.colours
+    }
+
+    /// Cells of a line: the terminal's, or a usual number where the answer goes elsewhere.
+    pub(crate) fn width(&self) -> usize {
+        let table = comfy_table::Table::new();
+        table.width().filter(|width| *width > 0).map_or(100, usize::from)
+    }
+
     /// The answer as JSON, or as `people` writes it.
     pub(crate) fn answer<T: Serialize>(
         &self,

@@ -10,14 +10,18 @@
 //! - [`sli`]: numbers that the load does not know;
 //! - [`slo`]: objectives as people write them, and what a series says of them;
 //! - [`judge`]: whether the system held;
-//! - [`record`]: what a run leaves behind, the source of every report.
+//! - [`record`]: what a run leaves behind, the source of every report;
+//! - [`report`]: what people and machines read of it, of two runs, and of many;
+//! - [`history`]: the runs that were, in a file.
 
 pub mod experiment;
 mod fetch;
+pub mod history;
 pub mod judge;
 pub mod load;
 pub mod outcome;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod series;
 pub mod sli;

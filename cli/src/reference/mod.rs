@@ -1,5 +1,5 @@
-//! The pages of the docs that are generated: the CLI reference, and a page for
-//! each kind of toxic.
+//! The pages of the docs that are generated: the CLI reference, a page for each
+//! kind of toxic, and the schema of a run's record.
 //!
 //! Compiled for tests only: a test compares the committed pages with what would
 //! be generated now. `SABOT_BLESS=1 cargo test -p sabot reference` rewrites them.
@@ -23,7 +23,15 @@ struct Page {
 fn pages() -> Vec<Page> {
     let mut pages = toxics::pages();
     pages.push(cli::page());
+    pages.push(record_schema());
     pages
+}
+
+/// The schema of what a run leaves behind.
+fn record_schema() -> Page {
+    let schema = schemars::schema_for!(sabot_runner::record::Record).to_value();
+    let text = format!("{schema:#}\n");
+    Page { path: "reference/record.schema.json".to_owned(), text }
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What a run leaves behind: one document that every report, comparison and history is made of.
 //!
 //! Everything in it is measured or asked for; nothing is for one report alone. Written as JSON, with
-//! a published schema. `numbers` computes what comes from the load's series.
+//! a published schema. `numbers` computes what comes from the load's series, `read` reads it back.
 
 pub mod numbers;
+mod read;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::judge::{Judgement, Phase, Phases, Verdict};
 use crate::load::{Class, Summary};
+
+pub use read::ReadError;
 
 /// The form of this document; a reader refuses a higher one.
 pub const FORMAT: u32 = 1;

@@ -70,7 +70,8 @@ impl Place {
 
 /// The addresses of the lab that runs in the usual place, or where SABOT_LAB_DIR says, by name.
 pub(crate) async fn addresses() -> anyhow::Result<Vec<(String, String)>> {
-    let directory = std::env::var_os("SABOT_LAB_DIR").map(PathBuf::from).unwrap_or_else(lab::default_directory);
+    let directory =
+        std::env::var_os("SABOT_LAB_DIR").map(PathBuf::from).unwrap_or_else(lab::default_directory);
     let status = lab::status(&directory).await.map_err(Failure::from)?;
     let text = |(name, value): (String, Value)| (name, value.as_str().unwrap_or_default().to_owned());
     Ok(env::variables(&status.lab).into_iter().map(text).collect())

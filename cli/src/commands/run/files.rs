@@ -1,13 +1,12 @@
 //! From files to the runs that they ask for, and from records to files.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sabot_document::{Document, DocumentError};
 use sabot_runner::experiment::Experiment;
 use sabot_runner::experiment::schedule::Schedule;
 use sabot_runner::experiment::vars::Vars;
-use sabot_runner::record::Record;
 
 use crate::failure::Failure;
 
@@ -52,7 +51,11 @@ pub(super) fn read(file: &Path, variant: Option<&str>, vars: &Vars) -> anyhow::R
 }
 
 fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> anyhow::Result<OneRun> {
-    let mut experiment = Experiment::read(document, vars).map_err(|error| refused(&error))?;
+    // What must be new in every run, such as keys that a service remembers, can be made of it.
+    let mut vars = vars.clone();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    vars.add_defaults([("RUN".to_owned(), format!("{:x}", now.as_nanos()))]);
+    let mut experiment = Experiment::read(document, &vars).map_err(|error| refused(&error))?;
     if let Some(name) = variant {
         experiment = experiment.variant(name).map_err(|message| {
             Failure::new(format!("{}: {message}", file.display()), "see its `variants`")
@@ -85,15 +88,4 @@ pub(super) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
         values.push((name.trim().to_owned(), bare.to_owned()));
     }
     Ok(values)
-}
-
-/// Writes a record into a directory, named by the run.
-pub(super) fn write(directory: &Path, record: &Record) -> anyhow::Result<()> {
-    let file = directory.join(format!("{}.json", record.id));
-    let told = |error: std::io::Error| {
-        Failure::new(format!("failed to write {}: {error}", file.display()), "name a directory by --records")
-    };
-    std::fs::create_dir_all(directory).map_err(told)?;
-    std::fs::write(&file, serde_json::to_vec_pretty(record)?).map_err(told)?;
-    Ok(())
 }

@@ -10,14 +10,19 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sabot_client::Client;
 use sabot_runner::experiment::vars::Vars;
+use sabot_runner::history::History;
 use sabot_runner::judge::Verdict;
 use sabot_runner::record::Record;
+use sabot_runner::report;
+use sabot_runner::report::{Committed, Outcome, regressions};
 use sabot_runner::run::{Options, run};
 use tokio::sync::watch;
 
 use super::{Run as Command, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
+use crate::runs;
+use crate::state_dir::StateDir;
 use files::Planned;
 use view::View;
 
@@ -30,7 +35,8 @@ The exit code is 0 if every verdict is the expected one (`held` unless the exper
 nothing could be run.\n\n\
   sabot run payments-slow.yaml\n  \
   sabot run payments-slow.yaml --variant naive --set LAB_API=http://localhost:8080\n  \
-  sabot run schedule.yaml --results results.yaml --fail-on regressed")]
+  sabot run schedule.yaml --results results.yaml --fail-on regressed
+  sabot run --lab compose/experiments/payments-slow.yaml --variant naive --reports reports")]
 pub(crate) struct Run {
     #[command(flatten)]
     api: Api,
@@ -58,9 +64,23 @@ pub(crate) struct Run {
     /// Which verdicts make the exit code 1
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     fail_on: FailOn,
-    /// Write each record as JSON into this directory
+    /// The committed results that `--fail-on regressed` compares with
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    /// Write what the runs came to into the file of --results
+    #[arg(long, requires = "results")]
+    update: bool,
+    /// Write a report of each run as HTML into this directory, and its record as JSON
     #[arg(long, value_name = "DIR")]
-    records: Option<PathBuf>,
+    reports: Option<PathBuf>,
+    /// Write the runs as Markdown for a pull request; `-` is stdout
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Write the runs as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    #[command(flatten)]
+    state: StateDir,
 }
 
 /// Which verdicts make the exit code 1.
@@ -69,6 +89,8 @@ enum FailOn {
     /// One that is not the expected one
     #[default]
     Unexpected,
+    /// One that is worse than the committed one
+    Regressed,
     /// One that is worse than degraded
     Failed,
     /// None
@@ -107,6 +129,8 @@ impl Run {
     }
 
     async fn carry_out(&self, cx: &Context, client: &Client, planned: Planned) -> anyhow::Result<()> {
+        // What would be in the way of keeping a run is to be known before anything is broken.
+        let mut history = self.state.history()?;
         let interrupt = interrupts()?;
         let mut records: Vec<Record> = Vec::new();
         let count = planned.runs.len();
@@ -125,37 +149,100 @@ impl Run {
             let record = record.map_err(|error| {
                 Failure::new(error.to_string(), "nothing was broken; see docs/experiments.md")
             })?;
-            view.verdict(&record);
-            if let Some(directory) = &self.records {
-                files::write(directory, &record)?;
+            if !cx.output.is_json() {
+                view.verdict(&record, &cx.output);
             }
+            self.keep(cx, &mut history, &record)?;
             records.push(record);
             if interrupt.borrow().is_some() {
                 break;
             }
         }
+        self.write(cx, &records)?;
+        if records.len() < count {
+            let message = format!("{} of {count} runs were not carried out", count - records.len());
+            return Err(Failure::new(message, "the run was interrupted; its faults are off").into());
+        }
+        self.judge(&records)
+    }
+
+    /// Remembers a run as soon as it has ended: the next may take long, or fail.
+    fn keep(&self, cx: &Context, history: &mut History, record: &Record) -> anyhow::Result<()> {
+        if let Some(directory) = &self.reports {
+            let json = serde_json::to_string_pretty(record)? + "\n";
+            let told = |error: std::io::Error| {
+                Failure::new(
+                    format!("failed to make {}: {error}", directory.display()),
+                    "name another by --reports",
+                )
+            };
+            std::fs::create_dir_all(directory).map_err(told)?;
+            runs::write("the record", &directory.join(format!("{}.json", record.id)), &json, &cx.output)?;
+            let html = directory.join(format!("{}.html", record.id));
+            runs::write("the report", &html, &report::html(record)?, &cx.output)?;
+        }
+        Ok(history.append(record)?)
+    }
+
+    /// What is written of all runs together.
+    fn write(&self, cx: &Context, records: &[Record]) -> anyhow::Result<()> {
+        if let Some(path) = &self.markdown {
+            let pages: Vec<String> = records.iter().map(report::markdown).collect();
+            runs::write("the report", path, &pages.join("\n"), &cx.output)?;
+        }
+        if let Some(path) = &self.junit {
+            runs::write("JUnit XML", path, &report::junit(records)?, &cx.output)?;
+        }
         if cx.output.is_json() {
             cx.output.answer(&records, |_| Ok(()))?;
         }
-        self.judge(&records, count)
+        Ok(())
     }
 
     /// The exit code, as an error that says which runs make it so.
-    fn judge(&self, records: &[Record], planned: usize) -> anyhow::Result<()> {
-        let bad = |record: &&Record| match self.fail_on {
-            FailOn::Unexpected => !record.as_expected(),
-            FailOn::Failed => record.judgement.verdict.badness() >= Verdict::Failed.badness(),
-            FailOn::Never => false,
+    fn judge(&self, records: &[Record]) -> anyhow::Result<()> {
+        let bad: Vec<String> = match self.fail_on {
+            FailOn::Regressed => self.regressed(records)?,
+            FailOn::Unexpected => records.iter().filter(|record| !record.as_expected()).map(told).collect(),
+            FailOn::Failed => {
+                let worse =
+                    |record: &&Record| record.judgement.verdict.badness() >= Verdict::Failed.badness();
+                records.iter().filter(worse).map(told).collect()
+            }
+            FailOn::Never => Vec::new(),
         };
-        let bad: Vec<String> = records.iter().filter(bad).map(told).collect();
-        if records.len() < planned {
-            let message = format!("{} of {planned} runs were not carried out", planned - records.len());
-            return Err(Failure::new(message, "the run was interrupted; its faults are off").into());
+        if self.update
+            && let Some(file) = &self.results
+        {
+            let mut committed = if file.exists() { Committed::read(file)? } else { Committed::default() };
+            committed.update(records);
+            committed.write(file)?;
+            return Ok(());
         }
         if bad.is_empty() {
             return Ok(());
         }
         Err(Failure::new(bad.join("; "), "`sabot run --help` says when the exit code is 0").into())
+    }
+
+    /// What fell behind the committed results; all else that changed is told.
+    fn regressed(&self, records: &[Record]) -> anyhow::Result<Vec<String>> {
+        let help = "name the committed results by --results; `--update` writes them";
+        let file = self
+            .results
+            .as_ref()
+            .ok_or_else(|| Failure::new("--fail-on regressed has nothing to compare", help))?;
+        if self.update && !file.exists() {
+            return Ok(Vec::new());
+        }
+        let committed = Committed::read(file).map_err(|error| Failure::new(error.to_string(), help))?;
+        let changes = regressions(records, &committed);
+        let (bad, other): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| change.outcome == Outcome::Regressed);
+        for change in other {
+            view::note(&change.told);
+        }
+        Ok(bad.into_iter().map(|change| change.told).collect())
     }
 
     /// What runs this again: the file, the variant and the seed.

@@ -4,11 +4,13 @@
 use std::io::{IsTerminal, Write};
 
 use owo_colors::OwoColorize;
-use sabot_runner::judge::{Phase, Verdict};
-use sabot_runner::record::{PhasePart, Record};
+use sabot_runner::judge::Phase;
+use sabot_runner::record::Record;
+use sabot_runner::report;
 use sabot_runner::run::{Observer, Progress};
 
 use super::files::OneRun;
+use crate::output::Output;
 
 const BAR: usize = 40;
 
@@ -34,34 +36,9 @@ impl View {
     }
 
     /// The end of a run, for people.
-    pub(super) fn verdict(&mut self, record: &Record) {
+    pub(super) fn verdict(&mut self, record: &Record, output: &Output) {
         self.clear();
-        let word = coloured(record.judgement.verdict);
-        let mut text = format!("  {word}");
-        if let Some(expected) = record.expect.filter(|expected| *expected != record.judgement.verdict) {
-            text.push_str(&format!(" (expected {})", expected.name()));
-        }
-        text.push('\n');
-        for reason in &record.judgement.reasons {
-            text.push_str(&format!("    {reason}\n"));
-        }
-        if let Some(mttr_s) = record.judgement.mttr_s {
-            text.push_str(&format!("    back in SLO {mttr_s} s after the fault was gone\n"));
-        }
-        text.push_str(&phases(record));
-        for far in record.far_side.iter().filter(|far| far.amplification().is_some_and(|times| times >= 1.2))
-        {
-            text.push_str(&format!(
-                "    {}: {:.1} times the requests of the baseline ({:.0}/s): retries\n",
-                far.proxy,
-                far.amplification().unwrap_or_default(),
-                far.fault_per_s
-            ));
-        }
-        for warning in &record.judgement.warnings {
-            text.push_str(&format!("    warning: {warning}\n"));
-        }
-        write(&text);
+        write(&report::terminal(record, output.width(), output.has_colours()));
     }
 
     fn clear(&mut self) {
@@ -120,33 +97,9 @@ fn block(progress: &Progress) -> String {
     block
 }
 
-/// What each phase was like, in a line each.
-fn phases(record: &Record) -> String {
-    let part = |part: &PhasePart| {
-        let latency = part.latency_ms.map_or_else(
-            || "no good answer".to_owned(),
-            |ms| format!("p50 {:>7.1}  p99 {:>8.1} ms", ms.p50, ms.p99),
-        );
-        format!(
-            "    {:<9} {:>6.1}/s good of {:>6.1}/s offered  errors {:>6.2} %  {latency}\n",
-            part.phase.name(),
-            part.effective_per_s,
-            part.offered_per_s,
-            part.error_rate * 100.0
-        )
-    };
-    let phases = [Phase::Baseline, Phase::Fault, Phase::Recovery];
-    phases.into_iter().filter_map(|phase| record.part(phase, None)).map(part).collect()
-}
-
-fn coloured(verdict: Verdict) -> String {
-    let word = verdict.name().to_uppercase();
-    match verdict {
-        Verdict::Held => word.green().bold().to_string(),
-        Verdict::Degraded => word.yellow().bold().to_string(),
-        Verdict::Failed => word.red().bold().to_string(),
-        Verdict::Aborted | Verdict::Invalid => word.magenta().bold().to_string(),
-    }
+/// A line that belongs to no run.
+pub(super) fn note(line: &str) {
+    write(&format!("{line}\n"));
 }
 
 /// Colours are left out where nobody would see them.

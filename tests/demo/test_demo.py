@@ -11,82 +11,67 @@ import pytest
 
 from support.server import BINARY
 
-LIMIT_S = 60
+# Twice the experiment, and a machine that does other things too.
+LIMIT_S = 240
 
 
 @pytest.fixture
-def demo(root):
-    command = [sys.executable, "-u", str(root / "scripts" / "demo.py"), "--sabot", BINARY]
+def demo(root, tmp_path):
+    command = [
+        sys.executable, "-u", str(root / "scripts" / "demo.py"), "--sabot", BINARY,
+        "--reports", str(tmp_path / "reports"), "--windows", "2,5,8,14",
+    ]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         yield process
         process.kill()
 
 
-def children(process):
-    """The processes that it has started and that still run."""
-    pid = process.pid
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def of_the_lab():
+    """The processes of labs that demos have brought up."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (process / "environ").read_bytes().decode(errors="replace")
+            state = (process / "status").read_text()
+        except OSError:
+            continue
+        # A killed one stays listed until init has reaped it.
+        if "SABOT_LAB_DIR=" in words and "/sabot-demo-" in words and "State:\tZ" not in state:
+            found.add(process.name)
+    return found
 
 
-def assert_gone(started):
-    assert len(started) >= 2, "redis-server and sabot serve"
-    wait_until_none(lambda: [pid for pid in started if runs(pid)])
-
-
-def runs(pid):
-    """Whether a process does anything any more: a killed one stays listed until init has reaped it."""
-    try:
-        return "State:\tZ" not in Path("/proc", pid, "status").read_text()
-    except OSError:
-        return False
-
-
-def wait_until_none(left):
+def wait_until_gone(before):
     """The kernel ends an orphan a moment after its parent."""
-    deadline = time.monotonic() + 5
-    while left():
-        assert time.monotonic() < deadline, f"still running: {left()}"
+    deadline = time.monotonic() + 20
+    while left := of_the_lab() - before:
+        assert time.monotonic() < deadline, f"still running: {left}"
+        time.sleep(0.05)
 
 
-def test_it_shows_what_was_asked_and_what_came(demo):
-    text = demo.stdout.readline() + demo.stdout.readline()
-    started = children(demo)
-    text += demo.communicate(timeout=LIMIT_S)[0]
+def test_it_shows_why_the_mitigations_matter(demo, tmp_path):
+    before = of_the_lab()
+    text = demo.communicate(timeout=LIMIT_S)[0]
     assert demo.returncode == 0, text
-    measured = dict(re.findall(r"^  (\S.*?)  +.*?  +(\S.*)$", text, re.M))
-    assert 30 - 4 < float(measured["latency, toxicity 0.3"].split()[0]) < 30 + 4, text
-    # Upper bounds leave room for a busy machine: how exact faults are is measured by `fidelity`.
-    assert 7 < float(measured["bandwidth"].split()[0]) < 10.1, text
-    assert 5 <= float(measured["latency"].split()[1]) < 15, text
-    assert 500 <= float(measured["reset_peer"].split()[2]) < 2000, text
-    assert_gone(started)
+    verdicts = re.search(r"^naive: (\w+), mitigated: (\w+)\.", text, re.M)
+    assert verdicts, text
+    naive, mitigated = verdicts.groups()
+    # A machine that is busy with other things may spoil a baseline: that is told as such, and proves nothing.
+    assert (naive, mitigated) == ("failed", "held") or "invalid" in (naive, mitigated), text
+    pages = list((tmp_path / "reports").glob("*.html"))
+    assert len(pages) == 3, pages
+    assert all("<svg" in page.read_text() for page in pages if page.name != "compare.html")
+    wait_until_gone(before)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda how: how.name)
 def test_nothing_is_left_when_it_is_stopped(demo, how):
-    ports = []
+    before = of_the_lab()
     for line in demo.stdout:
-        ports += re.findall(r"on port (\d+)", line)
-        if "idle proxy" in line:
+        if "fault on" in line:
             break
-    started = children(demo)
-    # The next redis-benchmark is just being started.
+    assert of_the_lab() - before
     demo.send_signal(how)
-    demo.communicate(timeout=20)
+    demo.communicate(timeout=60)
     assert demo.returncode == 1
-    assert_gone(started)
-    assert len(ports) == 2
-    wait_until_none(lambda: loads(ports))
-
-
-def loads(ports):
-    """The load generators that run against one of the ports."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        if words[0].endswith("redis-benchmark") and any(port in words for port in ports):
-            found.append(process.name)
-    return found
+    wait_until_gone(before)

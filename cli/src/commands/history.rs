@@ -90,7 +90,7 @@ impl Run for List {
 }
 
 fn tone(run: &Past) -> Tone {
-    match run.verdict().map(|verdict| verdict.badness()) {
+    match run.verdict().map(sabot_runner::judge::Verdict::badness) {
         Some(0) => Tone::Good,
         Some(1) => Tone::Active,
         _ => Tone::Bad,

@@ -15,7 +15,7 @@ export SABOT := $(CURDIR)/target/debug/sabot
 help:
 	@echo 'make check         the gate: format, lints, docs, tests, licences, unused dependencies'
 	@echo 'make test          check, and real clients, real servers, churn, instruction counts, fuzz'
-	@echo 'make demo          a real Redis behind Sabot: what was asked against what was measured'
+	@echo 'make demo          one slow dependency, met by a naive shop and by a protected one'
 	@echo 'make compose-test  the lab in containers, by an engine of its own (root; installs docker.io)'
 	@echo 'make docs          write the generated pages and the API reference anew'
 	@echo 'make format        format everything'

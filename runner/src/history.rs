@@ -6,7 +6,7 @@
 //! - `error`: what can go wrong, and what to do then.
 //!
 //! A record is kept as compressed JSON. Several processes may use one file: writers wait for each
-//! other, for at most [`BUSY`].
+//! other, for at most `BUSY`.
 
 mod error;
 mod schema;

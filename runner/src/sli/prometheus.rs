@@ -45,7 +45,10 @@ impl Source for Prometheus {
 /// The one number of an answer.
 pub(crate) fn number(answer: &Value) -> Result<f64, String> {
     if answer["status"] != "success" {
-        return Err(format!("it refused the query: {}", answer["error"].as_str().unwrap_or("no reason given")));
+        return Err(format!(
+            "it refused the query: {}",
+            answer["error"].as_str().unwrap_or("no reason given")
+        ));
     }
     let result = &answer["data"]["result"];
     let value = match answer["data"]["resultType"].as_str() {
@@ -72,7 +75,8 @@ mod tests {
 
     #[test]
     fn one_number_is_an_answer() {
-        let vector = |result| json!({"status": "success", "data": {"resultType": "vector", "result": result}});
+        let vector =
+            |result| json!({"status": "success", "data": {"resultType": "vector", "result": result}});
         let one = json!([{"metric": {}, "value": [1.5, "0.25"]}]);
         assert_eq!(number(&vector(one)), Ok(0.25));
         let scalar = json!({"status": "success", "data": {"resultType": "scalar", "result": [1, "2"]}});

@@ -68,7 +68,8 @@ def test_it_shows_why_the_mitigations_matter(demo, tmp_path):
 def test_nothing_is_left_when_it_is_stopped(demo, how):
     before = of_the_lab()
     for line in demo.stdout:
-        if "fault on" in line:
+        # The load is on. Later signs, such as the fault, depend on what else the machine has to do.
+        if "warm-up" in line:
             break
     assert of_the_lab() - before
     demo.send_signal(how)

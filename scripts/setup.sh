@@ -27,9 +27,9 @@ rust() {
 debian_packages() {
   has cc || want build-essential
   has python3 || want python3
+  [ "$for_what" = demo ] && return
   has redis-server || want redis-server
   has redis-benchmark || want redis-tools
-  [ "$for_what" = demo ] && return
   # It checks compose/compose.yaml against its schema; that takes no engine.
   has docker-compose || want docker-compose
   if [ "$for_what" = compose ]; then

@@ -10,8 +10,10 @@
 //! - [`sli`]: numbers that the load does not know;
 //! - [`slo`]: objectives as people write them, and what a series says of them;
 //! - [`judge`]: whether the system held;
-//! - [`record`]: what a run leaves behind, the source of every report.
+//! - [`record`]: what a run leaves behind, the source of every report;
+//! - [`chaostoolkit`]: experiments of the Chaos Toolkit, which know no load and no verdict.
 
+pub mod chaostoolkit;
 pub mod experiment;
 mod fetch;
 pub mod judge;

@@ -25,17 +25,21 @@ pub(super) struct OneRun {
 }
 
 /// Reads all that a file asks for, so that a mistake in the last experiment is known before the first.
-pub(super) fn read(file: &Path, variant: Option<&str>, vars: &Vars) -> anyhow::Result<Planned> {
-    let document = Document::read(file).map_err(|error| refused(&error))?;
-    if !Schedule::is_one(&document) {
-        let run = one(file, &document, variant, vars)?;
+pub(super) fn read(
+    file: &Path,
+    document: &Document,
+    variant: Option<&str>,
+    vars: &Vars,
+) -> anyhow::Result<Planned> {
+    if !Schedule::is_one(document) {
+        let run = one(file, document, variant, vars)?;
         return Ok(Planned { runs: vec![run], cool_down: Duration::ZERO });
     }
     if variant.is_some() {
         let help = "it names the variants itself, for each of its runs";
         return Err(Failure::new("--variant does not go with a schedule", help).into());
     }
-    let schedule = Schedule::read(&document, vars).map_err(|error| refused(&error))?;
+    let schedule = Schedule::read(document, vars).map_err(|error| refused(&error))?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut runs = Vec::new();
     for entry in &schedule.runs {
@@ -59,6 +63,11 @@ fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> 
         })?;
     }
     Ok(OneRun { file: file.to_owned(), variant: variant.map(str::to_owned), experiment })
+}
+
+/// Reads a file; what it is about is not looked at yet.
+pub(super) fn document(file: &Path) -> anyhow::Result<Document> {
+    Ok(Document::read(file).map_err(|error| refused(&error))?)
 }
 
 fn refused(error: &DocumentError) -> Failure {

@@ -1,5 +1,6 @@
 //! `sabot run`: carry an experiment out, or a schedule of them, and say whether the system held.
 
+mod chaostoolkit;
 mod files;
 mod view;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sabot_client::Client;
+use sabot_document::Document;
+use sabot_runner::chaostoolkit::Experiment as ChaosExperiment;
 use sabot_runner::experiment::vars::Vars;
 use sabot_runner::judge::Verdict;
 use sabot_runner::record::Record;
@@ -34,7 +37,8 @@ nothing could be run.\n\n\
 pub(crate) struct Run {
     #[command(flatten)]
     api: Api,
-    /// The file of an experiment or a schedule (YAML, JSON or TOML; see docs/experiments.md)
+    /// The file of an experiment or a schedule (YAML, JSON or TOML; see docs/experiments.md), or of an
+    /// experiment of the Chaos Toolkit (see docs/chaostoolkit.md)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Run this variant of the experiment
@@ -58,6 +62,8 @@ pub(crate) struct Run {
     /// Write each record as JSON into this directory
     #[arg(long, value_name = "DIR")]
     records: Option<PathBuf>,
+    #[command(flatten)]
+    chaos: chaostoolkit::Chaos,
 }
 
 /// Which verdicts make the exit code 1.
@@ -75,20 +81,51 @@ enum FailOn {
 impl Command for Run {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         let client = cx.client(&self.api)?;
-        let planned = self.planned()?;
+        let document = files::document(&self.file)?;
+        let set = self.values()?;
+        if ChaosExperiment::is_one(&document) {
+            self.no_option_of_sabots()?;
+            let set: Vec<_> = set.into_iter().collect();
+            return block_on(self.chaos.run(cx, &client, &document, &set));
+        }
+        self.chaos.unused()?;
+        let planned = self.planned(&document, set)?;
         block_on(self.carry_out(cx, &client, planned))
     }
 }
 
 impl Run {
-    fn planned(&self) -> anyhow::Result<Planned> {
+    /// What was set, by hand or by a file.
+    fn values(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut set: BTreeMap<String, String> = self.set.iter().cloned().collect();
         if let Some(file) = &self.env_file {
             for (name, value) in files::env_file(file)? {
                 set.entry(name).or_insert(value);
             }
         }
-        let mut planned = files::read(&self.file, self.variant.as_deref(), &Vars::new(set))?;
+        Ok(set)
+    }
+
+    /// Refuses what an experiment of the Chaos Toolkit has not.
+    fn no_option_of_sabots(&self) -> anyhow::Result<()> {
+        let given = [
+            ("--variant", self.variant.is_some()),
+            ("--windows", self.windows.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--records", self.records.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => {
+                let message = format!("{option} does not go with an experiment of the Chaos Toolkit");
+                Err(Failure::new(message, "it has no variants, windows, load or record; see --journal")
+                    .into())
+            }
+        }
+    }
+
+    fn planned(&self, document: &Document, set: BTreeMap<String, String>) -> anyhow::Result<Planned> {
+        let mut planned = files::read(&self.file, document, self.variant.as_deref(), &Vars::new(set))?;
         for planned in &mut planned.runs {
             if let Some(seconds) = self.windows {
                 planned.experiment.set_windows(seconds);

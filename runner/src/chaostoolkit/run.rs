@@ -81,10 +81,12 @@ async fn ended(
 
 /// Waits for a reason to end.
 async fn interrupted(interrupt: &mut watch::Receiver<Option<String>>) -> String {
-    match interrupt.wait_for(Option::is_some).await {
-        Ok(reason) => reason.clone().unwrap_or_default(),
+    // What it lends must not be held while waiting.
+    let reason = interrupt.wait_for(Option::is_some).await.ok().map(|reason| reason.clone());
+    match reason {
+        Some(reason) => reason.unwrap_or_default(),
         // Nobody is left who could interrupt.
-        Err(_) => std::future::pending().await,
+        None => std::future::pending().await,
     }
 }
 

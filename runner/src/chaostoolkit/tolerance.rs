@@ -2,8 +2,8 @@
 //!
 //! Values compare as Python compares them: `1`, `1.0` and `true` are equal, text and numbers are not.
 
-use jsonpath_rust::JsonPath;
-use jsonpath_rust::parser::parse_json_path;
+mod path;
+
 use regex::Regex;
 use sabot_toxics::Invalid;
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl Tolerance {
             "jsonpath" => {
                 let path = text(object, "path")?;
                 if !path.contains("${") {
-                    parse(path).map_err(|message| Invalid::new("path", message))?;
+                    path::parse(path).map_err(|message| Invalid::new("path", message))?;
                 }
                 let count = given(object, "count");
                 let count = count
@@ -100,7 +100,9 @@ impl Tolerance {
             Self::Regex { pattern, target } => {
                 let pattern = compile(&scope.text(pattern))?;
                 match aim(value, target.as_deref())? {
-                    Value::String(text) => Ok(pattern.is_match(text)),
+                    // In Python `$` is also before a newline at the very end.
+                    Value::String(text) => Ok(pattern.is_match(text)
+                        || text.strip_suffix('\n').is_some_and(|line| pattern.is_match(line))),
                     other => Err(format!("`{}` is no text to be matched; name a `target`", shown(other))),
                 }
             }
@@ -158,16 +160,11 @@ fn among(list: &[Value], value: &Value) -> Result<bool, String> {
 }
 
 fn finds(path: &str, value: &Value, count: Option<u64>, expect: Option<&Value>) -> Result<bool, String> {
-    let path = parse(path)?;
-    let read;
-    let value = match value {
-        Value::String(text) => {
-            read = serde_json::from_str(text).unwrap_or_else(|_| value.clone());
-            &read
-        }
-        value => value,
+    let read = match value {
+        Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| value.clone()),
+        value => value.clone(),
     };
-    let found = value.query(&path).map_err(|error| error.to_string())?;
+    let found = path::find(path, read)?;
     if let Some(expect) = expect {
         let wanted = match expect {
             Value::Array(list) => list.as_slice(),
@@ -184,47 +181,6 @@ fn compile(pattern: &str) -> Result<Regex, String> {
         let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
         format!("is no pattern that Sabot knows: {reason}")
     })
-}
-
-/// The path as RFC 9535 writes it, known to be one.
-fn parse(path: &str) -> Result<String, String> {
-    let path = modern(path.trim());
-    parse_json_path(&path).map_err(|_| {
-        format!(
-            "`{path}` is no JSON path; Sabot takes those of RFC 9535, such as `$.items[?@.ready == true].id`"
-        )
-    })?;
-    Ok(path)
-}
-
-/// `=`, `and` and `or`, as the Chaos Toolkit's paths have them, in the words of the RFC.
-fn modern(path: &str) -> String {
-    let mut out = String::with_capacity(path.len());
-    let mut quote = None;
-    let mut rest = path;
-    while let Some(c) = rest.chars().next() {
-        let after = &rest[c.len_utf8()..];
-        let word = |word: &str| rest.strip_prefix(word).filter(|_| out.contains('?'));
-        match (quote, c) {
-            (Some(open), c) if c == open => quote = None,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, '=') if !out.ends_with(['=', '!', '<', '>']) && !after.starts_with(['=', '~']) => {
-                out.push('=')
-            }
-            (None, ' ') => {
-                let and = word(" and ").map(|rest| (" && ", rest));
-                if let Some((sign, after)) = and.or_else(|| word(" or ").map(|rest| (" || ", rest))) {
-                    out.push_str(sign);
-                    rest = after;
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        out.push(c);
-        rest = after;
-    }
-    out
 }
 
 /// As Python's `==`.

@@ -65,12 +65,12 @@ fn what_cannot_be_carried_out_is_refused_with_its_place() {
         (
             "tolerance: 200",
             "tolerance: 0.5",
-            "e.yaml:16:48: steady-state-hypothesis.probes[0].tolerance: must",
+            "e.yaml:16:47: steady-state-hypothesis.probes[0].tolerance: must",
         ),
         (
             "tolerance: [0, 1]",
             "tolerance: {type: rang}",
-            "e.yaml:17:37: steady-state-hypothesis.probes[1].tolerance.type",
+            "e.yaml:17:38: steady-state-hypothesis.probes[1].tolerance.type",
         ),
         ("type: action", "type: act", "e.yaml:19:11: method[0].type: `act` is not known"),
         ("before: 1", "before: soon", "method[0].pauses.before: must be a number of seconds"),
@@ -89,7 +89,7 @@ fn what_cannot_be_carried_out_is_refused_with_its_place() {
         (
             "provider: {type: process, path: echo}",
             "provider: {type: python, module: chaosk8s.pod.actions, func: terminate_pods}",
-            "e.yaml:25:61: method[1].provider.module: `chaosk8s.pod.actions.terminate_pods` is Python, which \
+            "e.yaml:25:65: method[1].provider.module: `chaosk8s.pod.actions.terminate_pods` is Python, which \
              Sabot does not run: call `kubectl`",
         ),
         (

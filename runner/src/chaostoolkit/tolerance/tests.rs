@@ -34,7 +34,7 @@ fn each_type_says_yes_and_no() {
             json!({"body": " 1 "}),
             json!({"body": "3"}),
         ),
-        (json!({"type": "regex", "pattern": "^ok$"}), json!("ok"), json!("not ok")),
+        (json!({"type": "regex", "pattern": "^ok$"}), json!("ok\n"), json!("ok\nbut")),
         (json!({"type": "regex", "pattern": "${word}"}), json!("it is fine"), json!("it is not")),
         (
             json!({"type": "regex", "pattern": "[0-9]+ ms", "target": "stdout"}),
@@ -42,7 +42,7 @@ fn each_type_says_yes_and_no() {
             json!({"status": 0, "stdout": "took long"}),
         ),
         (path("$.people[*].name"), people.clone(), json!({"people": []})),
-        (path("$.people[?(@.age = 2)]"), people.clone(), json!({"people": [{"age": 3}]})),
+        (path("$.people[*][?(@.age = 2)]"), people.clone(), json!({"people": [{"age": 3}]})),
         (
             json!({"type": "jsonpath", "path": "$.people[*].${key}", "expect": ["a", "b"]}),
             people.clone(),
@@ -87,7 +87,7 @@ fn what_is_no_tolerance_is_refused_by_field() {
         (json!({"type": "regex"}), "pattern", "is missing"),
         (json!({"type": "regex", "pattern": "(?=a)"}), "pattern", "look-around"),
         (json!({"type": "regex", "pattern": 1}), "pattern", "must be text"),
-        (json!({"type": "jsonpath", "path": "people["}), "path", "RFC 9535"),
+        (json!({"type": "jsonpath", "path": "people["}), "path", "no JSON path"),
         (json!({"type": "jsonpath", "path": "$.a", "count": "1"}), "count", "whole number"),
         (json!({"type": "range"}), "range", "is missing"),
         (json!({"type": "range", "range": [1]}), "range", "two numbers"),
@@ -97,17 +97,5 @@ fn what_is_no_tolerance_is_refused_by_field() {
         let error = Tolerance::read(&tolerance).unwrap_err();
         assert_eq!(error.field, field, "{tolerance}");
         assert!(error.message.contains(told), "{}", error.message);
-    }
-}
-
-#[test]
-fn older_paths_are_written_anew() {
-    for (old, new) in [
-        ("$.a[?(@.b = 1)]", "$.a[?(@.b == 1)]"),
-        ("$.a[?(@.b=\"x=y\" and @.c>=2)]", "$.a[?(@.b==\"x=y\" && @.c>=2)]"),
-        ("$.a[?@.b == 1 or @.c != 2]", "$.a[?@.b == 1 || @.c != 2]"),
-        ("$['this and that']", "$['this and that']"),
-    ] {
-        assert_eq!(modern(old), new);
     }
 }

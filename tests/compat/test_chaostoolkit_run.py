@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -33,6 +34,8 @@ journal = run_experiment(
 json.dump(journal, open(sys.argv[3], "w"), default=str)
 """
 
+JSON = "application/json"
+
 # Long enough for a machine that has other things to do.
 LIMIT = 120
 
@@ -56,7 +59,9 @@ class Service(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     def _serve(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        self.server.asked.append((self.command, self.path, self.headers.get("Content-Type"), body))
+        kind = self.headers.get("Content-Type")
+        # Blanks in it differ.
+        self.server.asked.append((self.command, self.path, kind, json.loads(body) if kind == JSON else body))
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/health")
@@ -67,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"well": self.server.well, "parts": [{"name": "a", "load": 0.5}, {"name": "b", "load": 2}]}
         raw = json.dumps(answer).encode()
         self.send_response(200 if self.server.well else 503)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", JSON)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -219,7 +224,7 @@ def test_a_system_that_stays_well(real, sabot, service):
         http("query", f"{health}?q=1", arguments={"a": "x y", "b": True}),
         http("form", f"{service.url}/form", "action", method="POST", arguments={"a": "x y", "b": ["1", "2"]}),
         http("json", f"{service.url}/json", "action", method="PUT", arguments={"a": [1, None]},
-             headers={"Content-Type": "application/json"}),
+             headers={"Content-Type": JSON}),
         http("redirected", f"{service.url}/moved", "action", method="POST", arguments={"a": 1}),
         process("names and values", "echo", {"--a": 1, "-b": "c"}, "action"),
         process("fails", "sh", ["-c", "echo oops >&2; exit 7"], "action"),
@@ -421,6 +426,26 @@ def test_rollbacks_are_played_when_a_probe_fails_after_the_method(real, sabot, s
         journal = run(made)
         assert (journal["status"], journal["deviated"]) == ("failed", True)
         assert (len(journal["rollbacks"]) == 1, proxy.view()["enabled"]) == (played, played)
+
+
+def test_prometheus(sabot, service):
+    def ask(func, **arguments):
+        return python(func, "chaosprometheus.probes", func, {"query": 'up{job="a"}', **arguments}, "probe")
+
+    times = {"start": "2024-05-01T12:00:00Z", "end": "2024-05-01T14:00:00+01:00", "step": 5}
+    method = [ask("query"), ask("query", when="2 minutes ago"), ask("query_interval", **times)]
+    broken = http("break", f"{service.url}/break", "action")
+    made = experiment([], [*method, broken, ask("query")], configuration={"prometheus_base_url": service.url})
+    journal = sabot(made, code=0)
+    assert [one["status"] for one in journal["run"]] == ["succeeded"] * 4 + ["failed"]
+    assert journal["run"][0]["output"]["well"] is True
+    asked = [urlsplit(path) for _, path, _, _ in service.asked]
+    parameters = [dict(parse_qsl(url.query)) for url in asked]
+    assert asked[0].path == "/api/v1/query" and parameters[0] == {"query": 'up{job="a"}'}
+    assert parameters[1]["time"].endswith("Z")
+    assert asked[2].path == "/api/v1/query_range"
+    range = {"start": "2024-05-01T12:00:00Z", "end": "2024-05-01T13:00:00Z", "step": "5"}
+    assert parameters[2] == {"query": 'up{job="a"}', **range}
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])

@@ -11,7 +11,7 @@
 //! - [`Settings`]: what is chosen for one run rather than written in the file;
 //! - `configuration`: the values behind `${name}`; `scope` fills them in;
 //! - `provider`: how an activity is done; `tolerance`: whether what it gave is fine;
-//! - [`run`]: the order of things; `execute` is one activity in it, `hypothesis` a round of the probes;
+//! - [`run`](run()): the order of things; `execute` is one activity in it, `hypothesis` a round of the probes;
 //! - [`Journal`]: what a run leaves behind.
 //!
 //! Not here: Python. Functions that many files use are done natively (`provider::python`), all others

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sabot_document::{Document, DocumentError};
+use sabot_runner::chaostoolkit::Experiment as ChaosExperiment;
 use sabot_runner::experiment::Experiment;
 use sabot_runner::experiment::schedule::Schedule;
 use sabot_runner::experiment::vars::Vars;
@@ -56,6 +57,14 @@ pub(super) fn read(
 }
 
 fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> anyhow::Result<OneRun> {
+    if ChaosExperiment::is_one(document) {
+        let message = format!("{} is an experiment of the Chaos Toolkit", file.display());
+        return Err(Failure::new(
+            message,
+            "run it by itself: it has no verdict that a schedule could expect",
+        )
+        .into());
+    }
     let mut experiment = Experiment::read(document, vars).map_err(|error| refused(&error))?;
     if let Some(name) = variant {
         experiment = experiment.variant(name).map_err(|message| {

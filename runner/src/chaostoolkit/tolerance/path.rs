@@ -4,12 +4,20 @@
 //! far, where the RFC's looks at their members, and says `=`, `and` and `or`. Without the parentheses,
 //! which jsonpath2 demands, a filter is the RFC's.
 
-use jsonpath_rust::JsonPath;
-use jsonpath_rust::parser::parse_json_path;
 use serde_json::Value;
+use serde_json_path::JsonPath;
 
 /// What a filter of jsonpath2 begins with, as a path of its own.
 const FILTER: &str = "$[?(";
+
+/// A part of a path.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Finds what it names within each value that was found so far.
+    Steps(JsonPath),
+    /// Finds those of the values themselves that it lets through, as the members of a list.
+    Filter(JsonPath),
+}
 
 /// All that `path` finds in `value`.
 ///
@@ -18,35 +26,28 @@ const FILTER: &str = "$[?(";
 pub(super) fn find(path: &str, value: Value) -> Result<Vec<Value>, String> {
     let mut found = vec![value];
     for piece in parse(path)? {
-        let query = |value: &Value| -> Result<Vec<Value>, String> {
-            let all = value.query(&piece).map_err(|error| error.to_string())?;
-            Ok(all.into_iter().cloned().collect())
+        found = match piece {
+            Piece::Steps(steps) => found.iter().flat_map(|value| steps.query(value)).cloned().collect(),
+            Piece::Filter(filter) => filter.query(&Value::Array(found)).into_iter().cloned().collect(),
         };
-        let mut next = Vec::new();
-        for value in found {
-            if piece.starts_with(FILTER) {
-                // The members of this list are the value, so that the filter looks at the value.
-                next.extend(query(&Value::Array(vec![value]))?);
-            } else {
-                next.extend(query(&value)?);
-            }
-        }
-        found = next;
     }
     Ok(found)
 }
 
-/// The paths of the RFC that make up a path, each from what the one before it found.
+/// The parts of a path, each from what the one before it found.
 ///
 /// # Errors
 /// It is no path.
-pub(super) fn parse(path: &str) -> Result<Vec<String>, String> {
+pub(super) fn parse(path: &str) -> Result<Vec<Piece>, String> {
     let path = modern(path.trim());
-    let pieces = pieces(&path);
-    match pieces.iter().find(|piece| parse_json_path(piece).is_err()) {
-        None => Ok(pieces),
-        Some(piece) => Err(format!("`{piece}` is no JSON path; one is `$.items[*][?(@.ready = true)].id`")),
-    }
+    let parse = |piece: String| match JsonPath::parse(&piece) {
+        Ok(filter) if piece.starts_with(FILTER) => Ok(Piece::Filter(filter)),
+        Ok(steps) => Ok(Piece::Steps(steps)),
+        Err(error) => {
+            Err(format!("`{piece}` is no JSON path ({error}); one is `$.items[*][?(@.ready = true)].id`"))
+        }
+    };
+    pieces(&path).into_iter().map(parse).collect()
 }
 
 /// Cuts the path before and after each filter.

@@ -2,12 +2,14 @@
 //!
 //! Not for the load, which has a client of its own.
 
+mod anybody;
+
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -15,6 +17,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use sabot_toxics::Invalid;
 use serde_json::Value;
+
+use anybody::Anybody;
 
 /// A query's answer or a page of metrics; larger ones are given up.
 const MAX_ANSWER: usize = 16 << 20;
@@ -41,8 +45,33 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Its body.
     pub(crate) body: Bytes,
+    /// Its headers.
+    pub(crate) headers: HeaderMap,
     /// How long it took.
     pub(crate) took: Duration,
+}
+
+/// Why there is no answer, each as the end of a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// It is no request.
+    NoRequest(String),
+    /// Nobody could be connected to.
+    Connect(String),
+    /// The connection or the answer broke off.
+    Broken(String),
+    /// The time was up.
+    Late(String),
+}
+
+impl Unanswered {
+    fn reason(self) -> String {
+        match self {
+            Self::NoRequest(reason) | Self::Connect(reason) | Self::Broken(reason) | Self::Late(reason) => {
+                reason
+            }
+        }
+    }
 }
 
 impl Answer {
@@ -58,18 +87,32 @@ impl Answer {
 /// # Errors
 /// No whole answer came in time; what kept it, as the end of a sentence.
 pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
-    let request = request(fetch)?;
+    exchange(fetch, true).await.map_err(Unanswered::reason)
+}
+
+/// The same for who wants to know why, or believes any certificate.
+///
+/// # Errors
+/// As [`fetch`].
+pub(crate) async fn exchange(fetch: &Fetch<'_>, verify_tls: bool) -> Result<Answer, Unanswered> {
+    let request = request(fetch).map_err(Unanswered::NoRequest)?;
+    let client = if verify_tls { client() } else { trusting_client() };
+    let client = client.map_err(Unanswered::Broken)?;
     let since = tokio::time::Instant::now();
     let whole = async {
-        let response = client()?.request(request).await.map_err(|error| chain(&error))?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
-        let body = body.map_err(|error| format!("its answer broke off: {error}"))?.to_bytes();
-        Ok(Answer { status, body, took: since.elapsed() })
+        let response = client.request(request).await.map_err(|error| {
+            let reason = chain(&error);
+            if error.is_connect() { Unanswered::Connect(reason) } else { Unanswered::Broken(reason) }
+        })?;
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| Unanswered::Broken(format!("its answer broke off: {error}")))?;
+        let (status, body) = (head.status.as_u16(), body.to_bytes());
+        Ok(Answer { status, body, headers: head.headers, took: since.elapsed() })
     };
     match tokio::time::timeout(fetch.limit, whole).await {
         Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {} s", fetch.limit.as_secs_f64())),
+        Err(_) => Err(Unanswered::Late(format!("no answer within {} s", fetch.limit.as_secs_f64()))),
     }
 }
 
@@ -99,12 +142,30 @@ fn client() -> Result<&'static Pooled, String> {
     }
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = rustls::ClientConfig::builder_with_provider(provider)
+    let tls = tls()?.with_root_certificates(roots).with_no_client_auth();
+    Ok(CLIENT.get_or_init(|| pooled(tls)))
+}
+
+/// One that believes any certificate.
+fn trusting_client() -> Result<&'static Pooled, String> {
+    static CLIENT: OnceLock<Pooled> = OnceLock::new();
+    if let Some(client) = CLIENT.get() {
+        return Ok(client);
+    }
+    let tls = tls()?;
+    let anybody = Arc::new(Anybody(Arc::clone(tls.crypto_provider())));
+    let tls = tls.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth();
+    Ok(CLIENT.get_or_init(|| pooled(tls)))
+}
+
+fn tls() -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>, String> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .map_err(|error| error.to_string())
+}
+
+fn pooled(tls: rustls::ClientConfig) -> Pooled {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     connector.enforce_http(false);
@@ -114,11 +175,10 @@ fn client() -> Result<&'static Pooled, String> {
         .enable_http1()
         .wrap_connector(connector);
     // A kept connection belongs to the runtime that made it, which in tests is another each time.
-    let client = Client::builder(TokioExecutor::new())
+    Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_max_idle_per_host(0)
-        .build(connector);
-    Ok(CLIENT.get_or_init(|| client))
+        .build(connector)
 }
 
 /// Refuses what is no URL of HTTP.

@@ -12,8 +12,10 @@
 //! - [`judge`]: whether the system held;
 //! - [`record`]: what a run leaves behind, the source of every report;
 //! - [`report`]: what people and machines read of it, of two runs, and of many;
-//! - [`history`]: the runs that were, in a file.
+//! - [`history`]: the runs that were, in a file;
+//! - [`chaostoolkit`]: experiments of the Chaos Toolkit, which know no load and no verdict.
 
+pub mod chaostoolkit;
 pub mod experiment;
 mod fetch;
 pub mod history;

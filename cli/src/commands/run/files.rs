@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sabot_document::{Document, DocumentError};
+use sabot_runner::chaostoolkit::Experiment as ChaosExperiment;
 use sabot_runner::experiment::Experiment;
 use sabot_runner::experiment::schedule::Schedule;
 use sabot_runner::experiment::vars::Vars;
@@ -24,17 +25,21 @@ pub(super) struct OneRun {
 }
 
 /// Reads all that a file asks for, so that a mistake in the last experiment is known before the first.
-pub(super) fn read(file: &Path, variant: Option<&str>, vars: &Vars) -> anyhow::Result<Planned> {
-    let document = Document::read(file).map_err(|error| refused(&error))?;
-    if !Schedule::is_one(&document) {
-        let run = one(file, &document, variant, vars)?;
+pub(super) fn read(
+    file: &Path,
+    document: &Document,
+    variant: Option<&str>,
+    vars: &Vars,
+) -> anyhow::Result<Planned> {
+    if !Schedule::is_one(document) {
+        let run = one(file, document, variant, vars)?;
         return Ok(Planned { runs: vec![run], cool_down: Duration::ZERO });
     }
     if variant.is_some() {
         let help = "it names the variants itself, for each of its runs";
         return Err(Failure::new("--variant does not go with a schedule", help).into());
     }
-    let schedule = Schedule::read(&document, vars).map_err(|error| refused(&error))?;
+    let schedule = Schedule::read(document, vars).map_err(|error| refused(&error))?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut runs = Vec::new();
     for entry in &schedule.runs {
@@ -51,6 +56,14 @@ pub(super) fn read(file: &Path, variant: Option<&str>, vars: &Vars) -> anyhow::R
 }
 
 fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> anyhow::Result<OneRun> {
+    if ChaosExperiment::is_one(document) {
+        let message = format!("{} is an experiment of the Chaos Toolkit", file.display());
+        return Err(Failure::new(
+            message,
+            "run it by itself: it has no verdict that a schedule could expect",
+        )
+        .into());
+    }
     // What must be new in every run, such as keys that a service remembers, can be made of it.
     let mut vars = vars.clone();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -62,6 +75,11 @@ fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> 
         })?;
     }
     Ok(OneRun { file: file.to_owned(), variant: variant.map(str::to_owned), experiment })
+}
+
+/// Reads a file; what it is about is not looked at yet.
+pub(super) fn document(file: &Path) -> anyhow::Result<Document> {
+    Ok(Document::read(file).map_err(|error| refused(&error))?)
 }
 
 fn refused(error: &DocumentError) -> Failure {

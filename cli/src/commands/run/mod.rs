@@ -1,5 +1,6 @@
 //! `sabot run`: carry an experiment out, or a schedule of them, and say whether the system held.
 
+mod chaostoolkit;
 mod files;
 mod view;
 
@@ -9,6 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sabot_client::Client;
+use sabot_document::Document;
+use sabot_runner::chaostoolkit::Experiment as ChaosExperiment;
 use sabot_runner::experiment::vars::Vars;
 use sabot_runner::history::History;
 use sabot_runner::judge::Verdict;
@@ -40,7 +43,8 @@ nothing could be run.\n\n\
 pub(crate) struct Run {
     #[command(flatten)]
     api: Api,
-    /// The file of an experiment or a schedule (YAML, JSON or TOML; see docs/experiments.md)
+    /// The file of an experiment or a schedule (YAML, JSON or TOML; see docs/experiments.md), or of an
+    /// experiment of the Chaos Toolkit (see docs/chaostoolkit.md)
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Run this variant of the experiment
@@ -81,6 +85,8 @@ pub(crate) struct Run {
     junit: Option<PathBuf>,
     #[command(flatten)]
     state: StateDir,
+    #[command(flatten)]
+    chaos: chaostoolkit::Chaos,
 }
 
 /// Which verdicts make the exit code 1.
@@ -99,24 +105,61 @@ enum FailOn {
 
 impl Command for Run {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
+        let document = files::document(&self.file)?;
         block_on(async {
             let lab = if self.lab { super::lab::addresses().await? } else { Vec::new() };
             let server = lab.iter().find(|(name, _)| name == "SABOT_URL").map(|(_, url)| url.clone());
             let client = cx.client_or(&self.api, server)?;
-            self.carry_out(cx, &client, self.planned(lab)?).await
+            let set = self.values(lab)?;
+            if ChaosExperiment::is_one(&document) {
+                self.no_option_of_sabots()?;
+                let set: Vec<_> = set.into_iter().collect();
+                return self.chaos.run(cx, &client, &document, &set).await;
+            }
+            self.chaos.unused()?;
+            self.carry_out(cx, &client, self.planned(&document, set)?).await
         })
     }
 }
 
 impl Run {
-    /// The runs, with variables from `--set`, `--env-file`, the lab and the environment, in this order.
-    fn planned(&self, lab: Vec<(String, String)>) -> anyhow::Result<Planned> {
-        let mut vars = Vars::new(self.set.iter().cloned().collect::<BTreeMap<_, _>>());
+    /// What was set: by `--set`, by `--env-file`, by the lab, in this order.
+    fn values(&self, lab: Vec<(String, String)>) -> anyhow::Result<BTreeMap<String, String>> {
+        let mut set: BTreeMap<String, String> = self.set.iter().cloned().collect();
         if let Some(file) = &self.env_file {
-            vars.add_defaults(files::env_file(file)?);
+            for (name, value) in files::env_file(file)? {
+                set.entry(name).or_insert(value);
+            }
         }
-        vars.add_defaults(lab);
-        let mut planned = files::read(&self.file, self.variant.as_deref(), &vars)?;
+        for (name, value) in lab {
+            set.entry(name).or_insert(value);
+        }
+        Ok(set)
+    }
+
+    /// Refuses what an experiment of the Chaos Toolkit has not.
+    fn no_option_of_sabots(&self) -> anyhow::Result<()> {
+        let given = [
+            ("--variant", self.variant.is_some()),
+            ("--windows", self.windows.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--reports", self.reports.is_some()),
+            ("--results", self.results.is_some()),
+            ("--markdown", self.markdown.is_some()),
+            ("--junit", self.junit.is_some()),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            None => Ok(()),
+            Some((option, _)) => {
+                let message = format!("{option} does not go with an experiment of the Chaos Toolkit");
+                Err(Failure::new(message, "it has no variants, windows, load or record; see --journal")
+                    .into())
+            }
+        }
+    }
+
+    fn planned(&self, document: &Document, set: BTreeMap<String, String>) -> anyhow::Result<Planned> {
+        let mut planned = files::read(&self.file, document, self.variant.as_deref(), &Vars::new(set))?;
         for planned in &mut planned.runs {
             if let Some(seconds) = self.windows {
                 planned.experiment.set_windows(seconds);

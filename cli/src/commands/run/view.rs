@@ -103,7 +103,7 @@ pub(super) fn note(line: &str) {
 }
 
 /// Colours are left out where nobody would see them.
-fn write(text: &str) {
+pub(super) fn write(text: &str) {
     let mut out = anstream::stderr().lock();
     // Nothing is left to do should stderr be gone.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -1,0 +1,225 @@
+//! The functions of `chaostoolkit-toxiproxy`, over the same routes of the API.
+
+mod functions;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+
+use super::Around;
+use super::python::Function;
+use crate::chaostoolkit::scope::{Scope, to_text};
+use crate::fetch::{Answer, Fetch, fetch};
+use functions::Call;
+pub(super) use functions::FUNCTIONS;
+
+/// A call of the API on the same machine or near it answers in milliseconds.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// One call.
+#[derive(Clone, Debug)]
+pub(in crate::chaostoolkit) struct Toxiproxy {
+    pub(super) function: &'static Function<Call>,
+    pub(super) arguments: Map<String, Value>,
+}
+
+impl Toxiproxy {
+    pub(super) async fn run(&self, around: &Around) -> Result<Value, String> {
+        let scope = around.scope();
+        let arguments = scope.fill_arguments(&Value::Object(self.arguments.clone()));
+        let api = Api { url: url(&scope, &around.toxiproxy_url), arguments };
+        match &self.function.call {
+            Call::CreateProxy => {
+                let body = api.new_proxy(&scope)?;
+                let proxy = api.json("POST", "/proxies", Some(&body)).await?;
+                tell_port(around, &proxy);
+                Ok(Value::Bool(true))
+            }
+            Call::ModifyProxy => api.patch_proxy(around, &api.patch()).await,
+            Call::Enable(enabled) => api.patch_proxy(around, &json!({"enabled": enabled})).await,
+            Call::DeleteProxy => {
+                // As there, a proxy that is not there is a warning.
+                if let Err(reason) = api.json("DELETE", &api.proxy(), None).await {
+                    (around.said)(&format!("warning: the proxy was not deleted: {reason}"));
+                }
+                Ok(Value::Null)
+            }
+            Call::Reset => Ok(Value::Bool(is_ok(&api.send("POST", "/reset", None).await?))),
+            Call::ProxyExist => Ok(Value::Bool(is_ok(&api.send("GET", &api.proxy(), None).await?))),
+            Call::ProxyAttribute => {
+                let answer = api.send("GET", &api.proxy(), None).await?;
+                if !is_ok(&answer) {
+                    return Ok(Value::Null);
+                }
+                let name = api.text("attribute");
+                let proxy = parse(&answer)?;
+                proxy.get(&name).cloned().ok_or_else(|| format!("a proxy has no `{name}`"))
+            }
+            Call::CreateToxic => {
+                let given = |name: &str, unless: Value| api.arguments.get(name).cloned().unwrap_or(unless);
+                let attributes = given("attributes", json!({}));
+                api.add_toxic(
+                    &api.text("toxic_type"),
+                    given("stream", json!("downstream")),
+                    given("toxicity", json!(1.0)),
+                    attributes,
+                )
+                .await
+            }
+            Call::Toxic(kind, attributes) => {
+                let attribute = |(argument, attribute): &(&str, &str)| {
+                    Some(((*attribute).to_owned(), api.arguments.get(*argument)?.clone()))
+                };
+                let attributes = attributes.iter().filter_map(attribute).collect();
+                api.add_toxic(kind, json!("downstream"), json!(1.0), Value::Object(attributes)).await
+            }
+            Call::DeleteToxic => {
+                let path = format!("{}/toxics/{}", api.proxy(), encode(&api.text("toxic_name")));
+                Ok(Value::Bool(is_ok(&api.send("DELETE", &path, None).await?)))
+            }
+        }
+    }
+}
+
+/// The API and the arguments of one call.
+struct Api {
+    url: String,
+    arguments: Value,
+}
+
+impl Api {
+    fn text(&self, name: &str) -> String {
+        self.arguments.get(name).map(to_text).unwrap_or_default()
+    }
+
+    /// The path of the proxy that is meant.
+    fn proxy(&self) -> String {
+        let name = self.arguments.get("proxy_name").or_else(|| self.arguments.get("for_proxy"));
+        format!("/proxies/{}", encode(&name.map(to_text).unwrap_or_default()))
+    }
+
+    fn new_proxy(&self, scope: &Scope) -> Result<Value, String> {
+        let given =
+            |name: &str, unless: &str| self.arguments.get(name).map_or_else(|| unless.to_owned(), to_text);
+        let upstream = |name: &str| from_environment(scope, self.text(name));
+        Ok(json!({
+            "name": self.text("proxy_name"),
+            "listen": format!("{}:{}", given("listen_host", "0.0.0.0"), given("listen_port", "0")),
+            "upstream": format!("{}:{}", upstream("upstream_host")?, upstream("upstream_port")?),
+            "enabled": self.arguments.get("enabled").cloned().unwrap_or(Value::Bool(true)),
+        }))
+    }
+
+    fn patch(&self) -> Value {
+        let names = [("listen_address", "listen"), ("upstream_address", "upstream"), ("enabled", "enabled")];
+        let given = |(argument, field): &(&str, &str)| {
+            let value = self.arguments.get(*argument).filter(|value| !value.is_null())?;
+            Some(((*field).to_owned(), value.clone()))
+        };
+        Value::Object(names.iter().filter_map(given).collect())
+    }
+
+    async fn patch_proxy(&self, around: &Around, patch: &Value) -> Result<Value, String> {
+        let proxy = self.json("POST", &self.proxy(), Some(patch)).await?;
+        tell_port(around, &proxy);
+        Ok(Value::Bool(true))
+    }
+
+    async fn add_toxic(
+        &self,
+        kind: &str,
+        stream: Value,
+        toxicity: Value,
+        attributes: Value,
+    ) -> Result<Value, String> {
+        let name = self.text("toxic_name");
+        let toxic = json!({"name": name, "type": kind, "stream": stream, "toxicity": toxicity, "attributes": attributes});
+        let made = self.json("POST", &format!("{}/toxics", self.proxy()), Some(&toxic)).await?;
+        Ok(Value::Bool(made["name"] == name.as_str()))
+    }
+
+    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, String> {
+        let url = format!("{}{path}", self.url);
+        let headers = BTreeMap::new();
+        let request = Fetch { method, url: &url, headers: &headers, body, limit: LIMIT };
+        fetch(&request).await.map_err(|reason| format!("failed to {method} {url}: {reason}"))
+    }
+
+    async fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
+        let answer = self.send(method, path, body).await?;
+        if !is_ok(&answer) {
+            let told: String = answer.text().chars().take(200).collect();
+            return Err(format!(
+                "{method} {}{path} was answered by {}: {}",
+                self.url,
+                answer.status,
+                told.trim()
+            ));
+        }
+        if answer.body.is_empty() { Ok(Value::Null) } else { parse(&answer) }
+    }
+}
+
+fn parse(answer: &Answer) -> Result<Value, String> {
+    serde_json::from_slice(&answer.body)
+        .map_err(|_| "the answer is no JSON: is it Toxiproxy or Sabot?".to_owned())
+}
+
+fn is_ok(answer: &Answer) -> bool {
+    answer.status < 400
+}
+
+fn encode(name: &str) -> String {
+    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+}
+
+/// The API that the configuration names, as `chaostoolkit-toxiproxy` reads it.
+fn url(scope: &Scope, unless_given: &str) -> String {
+    let value = |name: &str| {
+        let value = scope.configuration.get(name).filter(|value| !value.is_null());
+        value.map(to_text).filter(|text| !text.is_empty())
+    };
+    let url = value("toxiproxy_url").or_else(|| {
+        let host = value("toxiproxy_host")?;
+        Some(format!("http://{host}:{}", value("toxiproxy_port").unwrap_or_else(|| "8474".to_owned())))
+    });
+    url.as_deref().unwrap_or(unless_given).trim_end_matches('/').to_owned()
+}
+
+/// What a text that begins with `env:` names.
+fn from_environment(scope: &Scope, text: String) -> Result<String, String> {
+    let Some(name) = text.strip_prefix("env:") else { return Ok(text) };
+    let set = scope.environment.get(name).cloned().or_else(|| std::env::var(name).ok());
+    set.ok_or_else(|| format!("`{name}` is not set in the environment"))
+}
+
+/// Leaves the proxy's port where later activities look for it.
+fn tell_port(around: &Around, proxy: &Value) {
+    let (Some(name), Some(listen)) = (proxy["name"].as_str(), proxy["listen"].as_str()) else { return };
+    let port = listen.rsplit(':').next().unwrap_or_default().to_owned();
+    around.change(|scope| {
+        scope.configuration.insert(format!("{name}_PORT"), Value::String(port.clone()));
+        scope.environment.insert(format!("{name}_PORT"), port);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_is_the_one_that_the_configuration_names() {
+        for (configuration, expected) in [
+            (json!({}), "http://sabot"),
+            (json!({"toxiproxy_host": "a"}), "http://a:8474"),
+            (json!({"toxiproxy_host": "a", "toxiproxy_port": 1}), "http://a:1"),
+            (json!({"toxiproxy_host": "a", "toxiproxy_url": "http://b/"}), "http://b"),
+        ] {
+            let configuration = configuration.as_object().cloned().unwrap();
+            let scope = Scope { configuration, ..Scope::default() };
+            assert_eq!(url(&scope, "http://sabot"), expected);
+        }
+    }
+}

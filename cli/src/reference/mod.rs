@@ -1,10 +1,11 @@
-//! The pages of the docs that are generated: the CLI reference, and a page for
-//! each kind of toxic.
+//! The pages of the docs that are generated: the CLI reference, a page for each
+//! kind of toxic, and the schemas of files.
 //!
 //! Compiled for tests only: a test compares the committed pages with what would
 //! be generated now. `SABOT_BLESS=1 cargo test -p sabot reference` rewrites them.
 
 mod cli;
+mod schemas;
 mod toxics;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ struct Page {
 fn pages() -> Vec<Page> {
     let mut pages = toxics::pages();
     pages.push(cli::page());
+    pages.extend(schemas::pages());
     pages
 }
 

@@ -40,8 +40,8 @@ pub struct Experiment {
     pub hypothesis: String,
     /// The load, as `sabot load` takes it; how long it runs follows from the windows.
     // Read apart: a plan says more of what is wrong with it than can pass through serde.
-    #[serde(skip)]
-    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Plan")]
     pub load: Option<Plan>,
     /// SLIs beside those of the load, by the name that objectives use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -190,6 +190,15 @@ impl Default for Windows {
 }
 
 impl Windows {
+    /// Warm-up, baseline, fault and recovery, from seconds.
+    #[must_use]
+    pub fn of_seconds(seconds: [u64; 4]) -> Self {
+        // What is far too long stays so, and is refused.
+        let [warm_up, baseline, fault, recovery] =
+            seconds.map(|seconds| Millis::new(seconds.saturating_mul(1000)));
+        Self { warm_up, baseline, fault, recovery }
+    }
+
     /// Warm-up, baseline, fault and recovery in whole seconds.
     #[must_use]
     pub fn seconds(&self) -> [u64; 4] {
@@ -228,10 +237,14 @@ impl Experiment {
         Ok(self)
     }
 
-    /// Gives it other windows: warm-up, baseline, fault and recovery, in seconds.
-    pub fn set_windows(&mut self, seconds: [u64; 4]) {
-        let [warm_up, baseline, fault, recovery] = seconds.map(|seconds| Millis::new(seconds * 1000));
-        self.windows = Windows { warm_up, baseline, fault, recovery };
+    /// Gives it other windows. A recovery that is shorter than `stable` makes that as short.
+    ///
+    /// # Errors
+    /// A window is missing that its faults need, or they are too long together.
+    pub fn set_windows(&mut self, windows: Windows) -> Result<(), Invalid> {
+        self.stable = self.stable.min(windows.recovery);
+        self.windows = windows;
+        check::windows(self)
     }
 
     /// Its load, ready for as long as its windows last.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use sabot_client::Client;
+use sabot_runner::experiment::Windows;
 use sabot_runner::experiment::vars::Vars;
 use sabot_runner::judge::Verdict;
 use sabot_runner::record::Record;
@@ -27,7 +28,7 @@ use view::View;
 The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C; and by the \
 server itself should this program die.\n\n\
 The exit code is 0 if every verdict is the expected one (`held` unless the experiment says otherwise), 1 if not, 2 if \
-nothing could be run.\n\n\
+one could not be run.\n\n\
   sabot run payments-slow.yaml\n  \
   sabot run payments-slow.yaml --variant naive --set LAB_API=http://localhost:8080\n  \
   sabot run schedule.yaml --results results.yaml --fail-on regressed")]
@@ -60,6 +61,9 @@ pub(crate) struct Run {
     records: Option<PathBuf>,
 }
 
+/// The exit code if an experiment could not be run.
+pub(crate) const NOTHING_RUN: u8 = 2;
+
 /// Which verdicts make the exit code 1.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum FailOn {
@@ -91,7 +95,11 @@ impl Run {
         let mut planned = files::read(&self.file, self.variant.as_deref(), &Vars::new(set))?;
         for planned in &mut planned.runs {
             if let Some(seconds) = self.windows {
-                planned.experiment.set_windows(seconds);
+                let set = planned.experiment.set_windows(Windows::of_seconds(seconds));
+                set.map_err(|error| {
+                    let help = "write four numbers of seconds, such as 2,10,20,20";
+                    Failure::new(format!("--windows: {error}"), help).with_code(NOTHING_RUN)
+                })?;
             }
             if let (Some(seed), Some(load)) = (self.seed, &mut planned.experiment.load) {
                 load.seed = seed;
@@ -103,6 +111,7 @@ impl Run {
     async fn carry_out(&self, cx: &Context, client: &Client, planned: Planned) -> anyhow::Result<()> {
         let interrupt = interrupts()?;
         let mut records: Vec<Record> = Vec::new();
+        let mut refused = None;
         let count = planned.runs.len();
         for (at, one) in planned.runs.iter().enumerate() {
             if at > 0 && !cool_down(planned.cool_down, &interrupt).await {
@@ -115,10 +124,14 @@ impl Run {
                 command: self.command(one),
                 interrupt: interrupt.clone(),
             };
-            let record = run(&one.experiment, &options, &mut view).await;
-            let record = record.map_err(|error| {
-                Failure::new(error.to_string(), "nothing was broken; see docs/experiments.md")
-            })?;
+            let record = match run(&one.experiment, &options, &mut view).await {
+                Ok(record) => record,
+                Err(error) => {
+                    let help = "nothing was broken; see docs/experiments.md";
+                    refused = Some(Failure::new(error.to_string(), help).with_code(NOTHING_RUN));
+                    break;
+                }
+            };
             view.verdict(&record);
             if let Some(directory) = &self.records {
                 files::write(directory, &record)?;
@@ -130,6 +143,9 @@ impl Run {
         }
         if cx.output.is_json() {
             cx.output.answer(&records, |_| Ok(()))?;
+        }
+        if let Some(refused) = refused {
+            return Err(refused.into());
         }
         self.judge(&records, count)
     }
@@ -154,9 +170,15 @@ impl Run {
 
     /// What runs this again: the file, the variant and the seed.
     fn command(&self, planned: &files::OneRun) -> String {
-        let mut command = format!("sabot run {}", planned.file.display());
+        let mut command = format!("sabot run {}", quoted(&planned.file.display().to_string()));
         if let Some(variant) = &planned.variant {
-            command.push_str(&format!(" --variant {variant}"));
+            command.push_str(&format!(" --variant {}", quoted(variant)));
+        }
+        if let Some(file) = &self.env_file {
+            command.push_str(&format!(" --env-file {}", quoted(&file.display().to_string())));
+        }
+        for (name, value) in &self.set {
+            command.push_str(&format!(" --set {}", quoted(&format!("{name}={value}"))));
         }
         if let Some([a, b, c, d]) = self.windows {
             command.push_str(&format!(" --windows {a},{b},{c},{d}"));
@@ -166,6 +188,15 @@ impl Run {
         }
         command
     }
+}
+
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 fn told(record: &Record) -> String {

@@ -7,6 +7,7 @@
 //! | `config` | config files in three formats, with places |
 //! | `serve` | what the server needs around the controller and the API |
 //! | `output`, `table` | what people and programs get to read |
+//! | `subject` | what `baseline` and `ramp` measure |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
 
@@ -24,6 +25,7 @@ mod reference;
 mod serve;
 mod shape;
 mod span;
+mod subject;
 mod table;
 mod words;
 

@@ -10,13 +10,18 @@
 //! - [`sli`]: numbers that the load does not know;
 //! - [`slo`]: objectives as people write them, and what a series says of them;
 //! - [`judge`]: whether the system held;
+//! - [`baseline`]: what is steady, and which objectives its noise leaves room for;
+//! - [`ramp`]: the highest rate at which objectives hold; `measure` is what these two share;
 //! - [`record`]: what a run leaves behind, the source of every report.
 
+pub mod baseline;
 pub mod experiment;
 mod fetch;
 pub mod judge;
 pub mod load;
+pub mod measure;
 pub mod outcome;
+pub mod ramp;
 pub mod record;
 pub mod run;
 pub mod series;

@@ -48,6 +48,8 @@ commands! {
     top::Top,
     run::Run,
     load::Load,
+    baseline::Baseline,
+    ramp::Ramp,
     lab::Lab,
     completions::Completions,
     man::Man,

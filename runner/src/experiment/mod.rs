@@ -257,6 +257,41 @@ impl Experiment {
         Load::new(plan).map_err(|error| error.within("load"))
     }
 
+    /// A load with nothing to break and nothing asked of it.
+    #[must_use]
+    pub fn of_load(title: &str, plan: Plan) -> Self {
+        Self {
+            title: title.to_owned(),
+            hypothesis: String::new(),
+            load: Some(plan),
+            slis: BTreeMap::new(),
+            slos: SlosSpec::All(Vec::new()),
+            faults: Vec::new(),
+            windows: Windows::default(),
+            stable: defaults::stable(),
+            stop: Vec::new(),
+            blast_radius: None,
+            expect: None,
+            prepare: Vec::new(),
+            cleanup: Vec::new(),
+            variants: BTreeMap::new(),
+        }
+    }
+
+    /// Asks these objectives of it, in every phase, instead of its own.
+    ///
+    /// # Errors
+    /// The load has not what one of them is about.
+    pub fn ask(&mut self, slos: Vec<Slo>) -> Result<(), Invalid> {
+        let names = crate::slo::Names::of(&self.load()?);
+        let slis: Vec<&str> = self.slis.keys().map(String::as_str).collect();
+        for slo in &slos {
+            slo.check(&names, &slis).map_err(|message| Invalid::new("slo", message))?;
+        }
+        self.slos = SlosSpec::All(slos);
+        Ok(())
+    }
+
     /// The objectives by phase.
     #[must_use]
     pub fn objectives(&self) -> crate::judge::Slos {

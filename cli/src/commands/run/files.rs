@@ -74,7 +74,7 @@ fn refused(error: &DocumentError) -> Failure {
 
 /// The NAME=VALUE lines of a file; `export` before a name, quotes around a value, blank lines and
 /// comments are taken as a shell would.
-pub(super) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let told = |reason: String| {
         Failure::new(format!("{}: {reason}", file.display()), "give a file of NAME=VALUE lines")
             .with_code(NOTHING_RUN)

@@ -1,6 +1,6 @@
 //! `sabot run`: carry an experiment out, or a schedule of them, and say whether the system held.
 
-mod files;
+pub(crate) mod files;
 mod view;
 
 use std::collections::BTreeMap;
@@ -206,7 +206,7 @@ fn told(record: &Record) -> String {
 }
 
 /// Ctrl-C and SIGTERM end the run, which takes the faults back first.
-fn interrupts() -> anyhow::Result<watch::Receiver<Option<String>>> {
+pub(crate) fn interrupts() -> anyhow::Result<watch::Receiver<Option<String>>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (out, interrupt) = watch::channel(None);
     let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -230,7 +230,7 @@ async fn cool_down(length: Duration, interrupt: &watch::Receiver<Option<String>>
     }
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

@@ -38,7 +38,7 @@ pub struct Measured {
     /// Why it ended before its time, if it did.
     pub interrupted: Option<String>,
     /// Seconds that are whole: what was meant to start in them has ended.
-    phases: Phases,
+    pub(crate) phases: Phases,
 }
 
 impl Measured {

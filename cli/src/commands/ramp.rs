@@ -139,7 +139,7 @@ fn row(probe: &Probe) -> Vec<(String, Tone)> {
         ms(probe.p50_ms),
         ms(probe.p99_ms),
         format!("{:.2} %", probe.error_rate * 100.0),
-        ms(Some(probe.lateness_p99_ms)),
+        ms(Some(probe.lateness_p50_ms)),
     ];
     let mut cells: Vec<_> = numbers.into_iter().map(|number| (number, Tone::Plain)).collect();
     cells.push((word.to_owned(), tone));
@@ -168,7 +168,7 @@ impl Watch for Lines {
         let how = match probe.outcome {
             Outcome::Held => "held".to_owned(),
             Outcome::Broke => probe.broken.join("; "),
-            Outcome::Late => format!("this machine was late by {:.1} ms", probe.lateness_p99_ms),
+            Outcome::Late => format!("this machine was late by {:.1} ms", probe.lateness_p50_ms),
         };
         self.said(&format!("{:.0}/s  {how}", probe.rate_per_s));
     }

@@ -9,9 +9,9 @@ use crate::measure::Measured;
 use crate::run::RunError;
 use crate::slo::{Slo, format_value};
 
-/// A load that is later than this at the 99th percentile, with connections to spare, is late by itself:
-/// at 5,000 requests/s its own lateness is below 1 ms.
-const LATE_MS: f64 = 20.0;
+/// A load whose median request is later than this, with connections to spare, is late by itself: who cannot
+/// keep up falls behind with all of them. Few are late because a connection had to be opened first.
+const LATE_MS: f64 = 5.0;
 /// So is one whose threads had no processor time left.
 const BUSY: f64 = 0.95;
 
@@ -42,7 +42,9 @@ pub struct Probe {
     pub p50_ms: Option<f64>,
     /// What 99 % of them did not exceed.
     pub p99_ms: Option<f64>,
-    /// How late the load itself sent (p99), waits for a connection included.
+    /// How late the load itself sent its median request, waits for a connection included.
+    pub lateness_p50_ms: f64,
+    /// The same at the 99th percentile.
     pub lateness_p99_ms: f64,
     /// How it went.
     pub outcome: Outcome,
@@ -61,9 +63,9 @@ pub(super) fn judge(
     slos: &[Slo],
     connections: u32,
 ) -> Result<Probe, RunError> {
-    let lateness_p99_ms = measured.summary.lateness.p99;
+    let (lateness_p50_ms, lateness_p99_ms) = (measured.summary.lateness.p50, measured.summary.lateness.p99);
     let waited = measured.summary.in_flight_max >= connections;
-    let late = measured.own_cpu >= BUSY || (lateness_p99_ms > LATE_MS && !waited);
+    let late = measured.own_cpu >= BUSY || (lateness_p50_ms > LATE_MS && !waited);
     let observed = measured.observed(skip_s);
     let seconds = observed.phases.of(Phase::Baseline);
     let mut broken = Vec::new();
@@ -97,6 +99,7 @@ pub(super) fn judge(
         error_rate: if offered > 0.0 { 1.0 - ok / offered } else { 0.0 },
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
+        lateness_p50_ms,
         lateness_p99_ms,
         outcome,
         broken,
@@ -112,4 +115,86 @@ fn untold(slo: &Slo, rate_per_s: f64) -> RunError {
              probes longer or begin at a higher rate"
         ),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::judge::Phases;
+    use crate::load::{Batch, Ended, Load, Plan, Recorder, Sink};
+    use crate::outcome::{Fate, Outcome as Request};
+    use crate::slo::Names;
+
+    /// Ten seconds at 100/s, each request sent so late and answered so long after it was meant to be; the
+    /// first two seconds take ten times as long.
+    fn measured(late_ms: u64, latency_ms: u64, in_flight: u32, own_cpu: f64) -> Measured {
+        let plan = json!({"target": "http://localhost", "rate": 100, "duration": "10s"});
+        let load = Load::new(Plan::read(plan).unwrap()).unwrap();
+        let mut recorder = Recorder::new(&load);
+        let mut batch = Batch { in_flight, ..Batch::default() };
+        for n in 0..1000u64 {
+            let intended = Duration::from_millis(n * 10);
+            let sent = Some(intended + Duration::from_millis(late_ms));
+            let times = if n < 200 { 10 } else { 1 };
+            let done = intended + Duration::from_millis(latency_ms * times);
+            batch.outcomes.push(Request { intended, sent, done, endpoint: 0, tenant: 0, fate: Fate::Ok });
+        }
+        recorder.take(&batch);
+        let ended = Ended { offered_for: Duration::from_secs(10), stopped: false, workers: 1 };
+        let (summary, series) = recorder.finish(&load, ended);
+        Measured {
+            names: Names::of(&load),
+            series,
+            summary,
+            slis: std::collections::BTreeMap::new(),
+            warnings: Vec::new(),
+            own_cpu,
+            interrupted: None,
+            phases: Phases { baseline_s: 0, fault_s: 10, recovery_s: 10, end_s: 10 },
+        }
+    }
+
+    fn judged(mut measured: Measured) -> Probe {
+        let slos = ["p99 < 100ms".parse().unwrap(), "error_rate < 1%".parse().unwrap()];
+        judge(&mut measured, 100.0, 2, &slos, 50).unwrap()
+    }
+
+    #[test]
+    fn whose_fault_it_is_is_told_apart() {
+        for (late_ms, latency_ms, in_flight, own_cpu, outcome) in [
+            (0, 20, 3, 0.1, Outcome::Held),
+            (0, 200, 20, 0.1, Outcome::Broke),
+            // With connections to spare nobody but the load made it late.
+            (150, 200, 20, 0.1, Outcome::Late),
+            // Requests that wait for a connection wait for the system.
+            (150, 200, 50, 0.1, Outcome::Broke),
+            (0, 200, 20, 0.99, Outcome::Late),
+            // What held in spite of it, held.
+            (30, 40, 20, 0.99, Outcome::Held),
+        ] {
+            let probe = judged(measured(late_ms, latency_ms, in_flight, own_cpu));
+            assert_eq!(probe.outcome, outcome, "{probe:?}");
+            assert_eq!(probe.broken.is_empty(), outcome == Outcome::Held);
+        }
+    }
+
+    #[test]
+    fn the_first_seconds_do_not_count() {
+        let probe = judged(measured(0, 20, 3, 0.1));
+        assert!((probe.p99_ms.unwrap() - 20.0).abs() < 0.5, "{probe:?}");
+        assert_eq!((probe.offered_per_s, probe.effective_per_s), (100.0, 100.0));
+    }
+
+    #[test]
+    fn a_probe_that_says_too_little_is_no_probe() {
+        let slos = ["GET / p99 < 100ms".parse().unwrap()];
+        let error = judge(&mut measured(0, 20, 3, 0.1), 100.0, 9, &slos, 50);
+        assert!(error.is_ok(), "a hundred are enough");
+        let error = judge(&mut measured(0, 20, 3, 0.1), 100.0, 10, &slos, 50).unwrap_err();
+        assert!(error.to_string().contains("needs 100 requests of its own"), "{error}");
+    }
 }

@@ -137,6 +137,9 @@ fn a_system_that_is_still_warming_up_is_no_steady_state() {
 }
 
 proptest! {
+    // Each case makes and reads 3,600 requests.
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
     /// The promise: what is proposed is met in every window that it was made of.
     #[test]
     fn the_noise_breaks_no_proposal(seed: u64, failing in 0u64..20) {

@@ -16,15 +16,21 @@ pub(crate) struct Failure {
     /// For `--output json`.
     field: Option<String>,
     status: Option<u16>,
+    /// The exit code; 1 unless a command gives another a meaning.
+    code: u8,
 }
 
 impl Failure {
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { message: message.into(), help: Some(help.into()), field: None, status: None }
+        Self { message: message.into(), help: Some(help.into()), field: None, status: None, code: 1 }
     }
-}
 
-impl Failure {
+    /// The same, ending the process with that exit code.
+    pub(crate) fn with_code(mut self, code: u8) -> Self {
+        self.code = code;
+        self
+    }
+
     /// What is wrong in a file, with the lines that are meant.
     pub(crate) fn in_file(error: &DocumentError, help: impl Into<String>) -> Self {
         let excerpt = error.excerpt().map(|lines| format!("\n{lines}")).unwrap_or_default();
@@ -65,7 +71,7 @@ impl From<Error> for Failure {
                     Some(field) if !message.contains(field.as_str()) => format!("{field}: {message}"),
                     _ => message,
                 };
-                Self { message, help, field, status: Some(status) }
+                Self { message, help, field, status: Some(status), code: 1 }
             }
             Error::Url { .. } => Self::new(error.to_string(), "write it as http://localhost:8474"),
             Error::Timeout { .. } => {
@@ -77,7 +83,7 @@ impl From<Error> for Failure {
             Error::Answer { .. } => {
                 Self::new(error.to_string(), "is it a Sabot server? `sabot --host URL list` names another")
             }
-            other => Self { message: other.to_string(), help: None, field: None, status: None },
+            other => Self { message: other.to_string(), help: None, field: None, status: None, code: 1 },
         }
     }
 }
@@ -124,7 +130,7 @@ pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         let help = help.map(|help| format!("\n{} {help}", " help:".cyan())).unwrap_or_default();
         writeln!(out, "{} {error:#}{help}", "error:".red().bold())
     };
-    ExitCode::FAILURE
+    ExitCode::from(failure.map_or(1, |failure| failure.code))
 }
 
 fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {

@@ -8,6 +8,7 @@
 //! | `serve` | what the server needs around the controller and the API |
 //! | `output`, `table` | what people and programs get to read |
 //! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
+//! | `subject` | what `baseline` and `ramp` measure |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
 
@@ -27,6 +28,7 @@ mod serve;
 mod shape;
 mod span;
 mod state_dir;
+mod subject;
 mod table;
 mod words;
 

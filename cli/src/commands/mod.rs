@@ -51,6 +51,8 @@ commands! {
     compare::Compare,
     history::History,
     load::Load,
+    baseline::Baseline,
+    ramp::Ramp,
     lab::Lab,
     completions::Completions,
     man::Man,

@@ -1,10 +1,11 @@
 //! The pages of the docs that are generated: the CLI reference, a page for each
-//! kind of toxic, and the schema of a run's record.
+//! kind of toxic, and the schemas of files.
 //!
 //! Compiled for tests only: a test compares the committed pages with what would
 //! be generated now. `SABOT_BLESS=1 cargo test -p sabot reference` rewrites them.
 
 mod cli;
+mod schemas;
 mod toxics;
 
 use std::collections::BTreeSet;
@@ -23,15 +24,8 @@ struct Page {
 fn pages() -> Vec<Page> {
     let mut pages = toxics::pages();
     pages.push(cli::page());
-    pages.push(record_schema());
+    pages.extend(schemas::pages());
     pages
-}
-
-/// The schema of what a run leaves behind.
-fn record_schema() -> Page {
-    let schema = schemars::schema_for!(sabot_runner::record::Record).to_value();
-    let text = format!("{schema:#}\n");
-    Page { path: "reference/record.schema.json".to_owned(), text }
 }
 
 #[test]

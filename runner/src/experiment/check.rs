@@ -60,7 +60,7 @@ fn actions(experiment: &Experiment) -> Vec<(String, &[Action])> {
     own.into_iter().chain(variants).collect()
 }
 
-fn windows(experiment: &Experiment) -> Result<(), Invalid> {
+pub(super) fn windows(experiment: &Experiment) -> Result<(), Invalid> {
     let [_, baseline, fault, recovery] = experiment.windows.seconds();
     let faulty = !experiment.faults.is_empty();
     for (name, length) in [("baseline", baseline), ("fault", fault), ("recovery", recovery)] {
@@ -68,7 +68,8 @@ fn windows(experiment: &Experiment) -> Result<(), Invalid> {
             return Err(Invalid::new(format!("windows.{name}"), "must be a second or longer"));
         }
     }
-    if experiment.windows.seconds().iter().sum::<u64>() > LONGEST_S {
+    let all = experiment.windows.seconds().into_iter().fold(0, u64::saturating_add);
+    if all > LONGEST_S {
         return Err(Invalid::new("windows", "are longer than a week together"));
     }
     if faulty && experiment.stable.get() > experiment.windows.recovery.get() {

@@ -40,8 +40,8 @@ pub struct Experiment {
     pub hypothesis: String,
     /// The load, as `sabot load` takes it; how long it runs follows from the windows.
     // Read apart: a plan says more of what is wrong with it than can pass through serde.
-    #[serde(skip)]
-    #[schemars(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Plan")]
     pub load: Option<Plan>,
     /// SLIs beside those of the load, by the name that objectives use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -190,6 +190,15 @@ impl Default for Windows {
 }
 
 impl Windows {
+    /// Warm-up, baseline, fault and recovery, from seconds.
+    #[must_use]
+    pub fn of_seconds(seconds: [u64; 4]) -> Self {
+        // What is far too long stays so, and is refused.
+        let [warm_up, baseline, fault, recovery] =
+            seconds.map(|seconds| Millis::new(seconds.saturating_mul(1000)));
+        Self { warm_up, baseline, fault, recovery }
+    }
+
     /// Warm-up, baseline, fault and recovery in whole seconds.
     #[must_use]
     pub fn seconds(&self) -> [u64; 4] {
@@ -228,10 +237,14 @@ impl Experiment {
         Ok(self)
     }
 
-    /// Gives it other windows: warm-up, baseline, fault and recovery, in seconds.
-    pub fn set_windows(&mut self, seconds: [u64; 4]) {
-        let [warm_up, baseline, fault, recovery] = seconds.map(|seconds| Millis::new(seconds * 1000));
-        self.windows = Windows { warm_up, baseline, fault, recovery };
+    /// Gives it other windows. A recovery that is shorter than `stable` makes that as short.
+    ///
+    /// # Errors
+    /// A window is missing that its faults need, or they are too long together.
+    pub fn set_windows(&mut self, windows: Windows) -> Result<(), Invalid> {
+        self.stable = self.stable.min(windows.recovery);
+        self.windows = windows;
+        check::windows(self)
     }
 
     /// Its load, ready for as long as its windows last.
@@ -242,6 +255,41 @@ impl Experiment {
         let mut plan = self.load.clone().ok_or_else(|| Invalid::new("load", "is missing"))?;
         plan.duration = Some(Millis::new(self.windows.seconds().iter().sum::<u64>() * 1000));
         Load::new(plan).map_err(|error| error.within("load"))
+    }
+
+    /// A load with nothing to break and nothing asked of it.
+    #[must_use]
+    pub fn of_load(title: &str, plan: Plan) -> Self {
+        Self {
+            title: title.to_owned(),
+            hypothesis: String::new(),
+            load: Some(plan),
+            slis: BTreeMap::new(),
+            slos: SlosSpec::All(Vec::new()),
+            faults: Vec::new(),
+            windows: Windows::default(),
+            stable: defaults::stable(),
+            stop: Vec::new(),
+            blast_radius: None,
+            expect: None,
+            prepare: Vec::new(),
+            cleanup: Vec::new(),
+            variants: BTreeMap::new(),
+        }
+    }
+
+    /// Asks these objectives of it, in every phase, instead of its own.
+    ///
+    /// # Errors
+    /// The load has not what one of them is about.
+    pub fn ask(&mut self, slos: Vec<Slo>) -> Result<(), Invalid> {
+        let names = crate::slo::Names::of(&self.load()?);
+        let slis: Vec<&str> = self.slis.keys().map(String::as_str).collect();
+        for slo in &slos {
+            slo.check(&names, &slis).map_err(|message| Invalid::new("slo", message))?;
+        }
+        self.slos = SlosSpec::All(slos);
+        Ok(())
     }
 
     /// The objectives by phase.

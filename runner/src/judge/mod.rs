@@ -76,7 +76,7 @@ impl Observed<'_> {
     }
 
     /// How many requests of `slo` and `subject` the schedule called for in these seconds.
-    fn offered(&self, slo: &Slo, subject: Subject, seconds: std::ops::Range<u64>) -> u64 {
+    pub(crate) fn offered(&self, slo: &Slo, subject: Subject, seconds: std::ops::Range<u64>) -> u64 {
         self.tally(slo, subject, seconds).offered()
     }
 

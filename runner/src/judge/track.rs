@@ -109,5 +109,8 @@ fn width(observed: &Observed<'_>, slo: &Slo, subject: Subject) -> u64 {
     let length = seconds.end.saturating_sub(seconds.start);
     let offered = observed.offered(slo, subject, seconds);
     let wanted = slo.indicator.least() * 3 / 2 * length;
-    wanted.checked_div(offered).map_or(WINDOW_S, |width| (width + 1).clamp(WINDOW_S, WIDEST_S))
+    let width = wanted.checked_div(offered).map_or(WINDOW_S, |width| (width + 1).clamp(WINDOW_S, WIDEST_S));
+    // A window that is longer than the recovery could never show that it was one.
+    let recovery_s = observed.phases.end_s.saturating_sub(observed.phases.recovery_s);
+    if recovery_s == 0 { width } else { width.min(recovery_s) }
 }

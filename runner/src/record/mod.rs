@@ -24,7 +24,7 @@ pub const FORMAT: u32 = 1;
 pub struct Record {
     /// The form of this document: [`FORMAT`].
     pub format: u32,
-    /// Names this run: the time it began and a few letters.
+    /// Names this run: the time it began, and the number of the process that carried it out.
     pub id: String,
     /// The experiment's title.
     pub title: String,

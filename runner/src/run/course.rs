@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::far_side::Counters;
 use super::faults::Faults;
 use super::sampling::Sampling;
 use super::stop::StopConditions;
-use super::{CourseEnd, Observer, Options, Progress, RunError};
+use super::{CourseEnd, Observer, Options, Progress, RunError, interrupted, unless_interrupted};
 use crate::experiment::Experiment;
 use crate::judge::{Observed, Phase, Phases, Samples, Tracker};
 use crate::load::{Batch, Load, Recorder, Running, Sink};
@@ -73,7 +72,7 @@ impl<'a> Course<'a> {
 
     /// From the first request to the last. The faults are off afterwards, unless it panics.
     pub(super) async fn drive(&mut self, faults: &mut Faults<'_>) -> Result<CourseEnd, RunError> {
-        let mut running = Running::start(self.load).await?;
+        let mut running = unless_interrupted(&self.options.interrupt, Running::start(self.load)).await??;
         let started = Instant::from_std(running.started());
         self.sampling = Some(Sampling::start(&self.experiment.slis, started));
         let aborted = self.phases(&mut running, started, faults).await;
@@ -221,14 +220,5 @@ impl<'a> Course<'a> {
         };
         self.observer.second(&progress);
         self.stop.check(&self.names, &self.ended, slis, second)
-    }
-}
-
-/// Waits for a reason to end.
-async fn interrupted(interrupt: &mut watch::Receiver<Option<String>>) -> String {
-    match interrupt.wait_for(Option::is_some).await {
-        Ok(reason) => reason.clone().unwrap_or_default(),
-        // Nobody is left who could interrupt.
-        Err(_) => std::future::pending().await,
     }
 }

@@ -19,7 +19,6 @@ const TRIES: u32 = 3;
 pub(super) struct Faults<'a> {
     client: &'a Client,
     all: Vec<Fault<'a>>,
-    warnings: Vec<String>,
 }
 
 struct Fault<'a> {
@@ -50,7 +49,7 @@ impl<'a> Faults<'a> {
             };
             Fault { spec, on: false, record, doubt: None }
         };
-        Self { client, all: specs.iter().enumerate().map(fault).collect(), warnings: Vec::new() }
+        Self { client, all: specs.iter().enumerate().map(fault).collect() }
     }
 
     /// Puts each on and off again with toxicity 0, so that whatever the server would refuse is known
@@ -127,23 +126,21 @@ impl<'a> Faults<'a> {
                 match self.client.remove_toxic(&fault.spec.proxy, &fault.record.name).await {
                     Ok(()) => fault.on = false,
                     Err(error) if error.status() == Some(404) => fault.on = false,
-                    Err(error) if attempt == TRIES => self.warnings.push(format!(
-                        "The toxic {} could not be taken off {}: {error}. The server takes it away by itself \
-                         {} s after the window.",
-                        fault.record.name,
-                        fault.spec.proxy,
-                        GRACE.as_secs()
-                    )),
+                    Err(error) if attempt == TRIES => {
+                        // Once is enough, and whether it was on in the recovery nobody knows.
+                        let told = format!(
+                            "The toxic {} could not be taken off again: {error}. The server takes it away by \
+                             itself {} s after the window",
+                            fault.record.name,
+                            GRACE.as_secs()
+                        );
+                        fault.doubt(told);
+                    }
                     Err(_) => continue,
                 }
                 break;
             }
         }
-    }
-
-    /// What could not be undone.
-    pub(super) fn warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
     }
 
     /// Why the faults prove nothing; empty if each was on throughout, and acted.

@@ -10,7 +10,7 @@ mod course;
 mod far_side;
 mod faults;
 mod observer;
-mod sampling;
+pub(crate) mod sampling;
 mod stop;
 
 use std::panic::AssertUnwindSafe;
@@ -91,19 +91,14 @@ pub async fn run(
     let mut faults = Faults::new(&experiment.faults, &options.client, &id.name);
     let server = faults.rehearse().await?;
     let whole = async {
-        prepare(&experiment.prepare, options, observer).await?;
+        prepare(&experiment.prepare, &options.interrupt, observer).await?;
         let mut course = Course::new(experiment, &load, options, observer);
         let ended = course.drive(&mut faults).await;
         ended.map(|ended| (ended, course.finish()))
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
     faults.revert().await;
-    let mut warnings = faults.warnings();
-    for action in &experiment.cleanup {
-        if let Err(message) = action.run().await {
-            warnings.push(format!("Cleaning up: {message}."));
-        }
-    }
+    let warnings = crate::measure::clean_up(&experiment.cleanup).await;
     // A panic goes on, but only now that nothing is broken any more.
     let (ended, seen) = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let (summary, series) = seen.recorder.finish(&load, ended.load);
@@ -113,6 +108,10 @@ pub async fn run(
     let doubts = faults.doubts();
     let mut judgement =
         judge(&observed, &experiment.objectives(), ended.aborted.as_deref(), &doubts, stable_s);
+    if ended.aborted.is_some() {
+        // What is wrong with the faults is no reason then, but still to be known.
+        judgement.warnings.extend(doubts);
+    }
     judgement.warnings.extend(seen.warnings);
     judgement.warnings.extend(warnings);
     let seconds = ended.phases.end_s;
@@ -139,17 +138,39 @@ pub async fn run(
     })
 }
 
-async fn prepare(actions: &[Action], options: &Options, observer: &mut dyn Observer) -> Result<(), RunError> {
+/// Does these actions in order.
+pub(crate) async fn prepare(
+    actions: &[Action],
+    interrupt: &watch::Receiver<Option<String>>,
+    observer: &mut dyn Observer,
+) -> Result<(), RunError> {
     for (at, action) in actions.iter().enumerate() {
         observer.said(&format!("preparing: {}", action.label()));
-        action
-            .run()
-            .await
-            .map_err(|message| RunError::Prepare { field: format!("prepare[{at}]"), message })?;
+        let done = unless_interrupted(interrupt, action.run()).await?;
+        done.map_err(|message| RunError::Prepare { field: format!("prepare[{at}]"), message })?;
     }
-    match options.interrupt.borrow().as_ref() {
-        Some(reason) => Err(RunError::Interrupted(reason.clone())),
-        None => Ok(()),
+    Ok(())
+}
+
+/// Does what comes before the load, unless it is to end at once. Drops `work` then.
+pub(crate) async fn unless_interrupted<T>(
+    interrupt: &watch::Receiver<Option<String>>,
+    work: impl Future<Output = T>,
+) -> Result<T, RunError> {
+    let mut interrupt = interrupt.clone();
+    tokio::select! {
+        biased;
+        reason = interrupted(&mut interrupt) => Err(RunError::Interrupted(reason)),
+        done = work => Ok(done),
+    }
+}
+
+/// Waits for a reason to end. Cancel safe.
+pub(crate) async fn interrupted(interrupt: &mut watch::Receiver<Option<String>>) -> String {
+    match interrupt.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone().unwrap_or_default(),
+        // Nobody is left who could interrupt.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -158,11 +179,12 @@ struct Identity {
     started_at: String,
 }
 
-/// A run is named by the millisecond in which it began.
+/// A run is named by the millisecond in which it began and the process that carries it out: toxics and
+/// files are named by it, and two runs may begin at once.
 fn identity() -> Identity {
     let now = jiff::Timestamp::now();
     Identity {
-        name: now.strftime("%Y%m%d-%H%M%S-%3f").to_string(),
+        name: format!("{}-{:x}", now.strftime("%Y%m%d-%H%M%S-%3f"), std::process::id()),
         started_at: now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
     }
 }

@@ -13,7 +13,7 @@ use crate::sli::SliSpec;
 const QUEUE: usize = 1024;
 
 /// The SLIs of a run, asked by tasks that end with it.
-pub(super) struct Sampling {
+pub(crate) struct Sampling {
     samples: BTreeMap<String, Samples>,
     incoming: mpsc::Receiver<Sample>,
     /// The last reason for which each had no number.
@@ -29,7 +29,7 @@ struct Sample {
 
 impl Sampling {
     /// Asks from now on; `started` is when the load began.
-    pub(super) fn start(slis: &BTreeMap<String, SliSpec>, started: Instant) -> Self {
+    pub(crate) fn start(slis: &BTreeMap<String, SliSpec>, started: Instant) -> Self {
         let (out, incoming) = mpsc::channel(QUEUE);
         let mut tasks = JoinSet::new();
         for (name, sli) in slis {
@@ -40,7 +40,7 @@ impl Sampling {
     }
 
     /// All that was said so far.
-    pub(super) fn samples(&mut self) -> &BTreeMap<String, Samples> {
+    pub(crate) fn samples(&mut self) -> &BTreeMap<String, Samples> {
         while let Ok(Sample { name, second, value }) = self.incoming.try_recv() {
             let number = value.as_ref().ok().copied();
             if let Err(reason) = value {
@@ -52,7 +52,7 @@ impl Sampling {
     }
 
     /// What was said, and a sentence for each SLI that had no number at times.
-    pub(super) fn finish(mut self) -> (BTreeMap<String, Samples>, Vec<String>) {
+    pub(crate) fn finish(mut self) -> (BTreeMap<String, Samples>, Vec<String>) {
         self.samples();
         let warning = |(name, reason): (&String, &String)| {
             let samples = &self.samples[name].0;

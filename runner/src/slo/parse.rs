@@ -43,8 +43,11 @@ fn read(text: &str) -> Result<Slo, String> {
         return Err(format!("`{name}` is none of {INDICATORS}; and an SLI of one's own has no scope"));
     }
     let (bound, over, grace) = tail(right)?;
-    let bound = value::read(bound, indicator.unit())
-        .map_err(|wanted| format!("`{bound}` must be {wanted} for {name}"))?;
+    let bound = value::read(bound, indicator.unit()).map_err(|wanted| match &indicator {
+        // A unit says that an indicator of the load was meant.
+        Indicator::Sli(_) => format!("`{name}` is none of {INDICATORS}, whose value is a plain number"),
+        _ => format!("`{bound}` must be {wanted} for {name}"),
+    })?;
     Ok(Slo { text: text.to_owned(), scope, indicator, comparison, bound, over, grace })
 }
 
@@ -229,7 +232,7 @@ mod tests {
             ("reads error_rate < 250ms", "a share such as"),
             ("reads error_rate < 101%", "a share such as"),
             ("reads replica_lag < 5", "has no scope"),
-            ("p101 < 1s", "must be a number"),
+            ("p101 < 1s", "`p101` is none of error_rate"),
             ("p99 < 1s over 10", "`over` needs a time"),
             ("p99 < 1s for 5s for 6s", "twice"),
             ("tenant= p99 < 1s", "names no tenant"),

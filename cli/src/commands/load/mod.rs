@@ -144,7 +144,7 @@ fn insert_into(plan: &mut Map<String, Value>, object: &str, field: &str, value: 
 }
 
 /// Files that a plan names lie beside it.
-fn relative_files(plan: &mut Map<String, Value>, folder: &Path) {
+pub(crate) fn relative_files(plan: &mut Map<String, Value>, folder: &Path) {
     let join = |value: &mut Value| {
         if let Some(path) = value.as_str().filter(|path| Path::new(path).is_relative()) {
             *value = json!(folder.join(path));

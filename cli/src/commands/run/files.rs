@@ -9,6 +9,7 @@ use sabot_runner::experiment::Experiment;
 use sabot_runner::experiment::schedule::Schedule;
 use sabot_runner::experiment::vars::Vars;
 
+use super::NOTHING_RUN;
 use crate::failure::Failure;
 
 /// What is to be run.
@@ -37,18 +38,22 @@ pub(super) fn read(
     }
     if variant.is_some() {
         let help = "it names the variants itself, for each of its runs";
-        return Err(Failure::new("--variant does not go with a schedule", help).into());
+        return Err(Failure::new("--variant does not go with a schedule", help)
+            .with_code(NOTHING_RUN)
+            .into());
     }
     let schedule = Schedule::read(document, vars).map_err(|error| refused(&error))?;
     let folder = file.parent().unwrap_or(Path::new(""));
     let mut runs = Vec::new();
     for entry in &schedule.runs {
         let file = folder.join(&entry.experiment);
-        let document = Document::read(&file).map_err(|error| refused(&error))?;
-        let mut run = one(&file, &document, entry.variant.as_deref(), vars)?;
+        let own = Document::read(&file).map_err(|error| refused(&error))?;
+        let mut run = one(&file, &own, entry.variant.as_deref(), vars)?;
         run.experiment.expect = entry.expect.or(run.experiment.expect);
         if let Some(windows) = schedule.windows {
-            run.experiment.windows = windows;
+            run.experiment
+                .set_windows(windows)
+                .map_err(|error| refused(&document.refuse(&error.field, error.message)))?;
         }
         runs.push(run);
     }
@@ -72,6 +77,7 @@ fn one(file: &Path, document: &Document, variant: Option<&str>, vars: &Vars) -> 
     if let Some(name) = variant {
         experiment = experiment.variant(name).map_err(|message| {
             Failure::new(format!("{}: {message}", file.display()), "see its `variants`")
+                .with_code(NOTHING_RUN)
         })?;
     }
     Ok(OneRun { file: file.to_owned(), variant: variant.map(str::to_owned), experiment })
@@ -84,13 +90,15 @@ pub(super) fn document(file: &Path) -> anyhow::Result<Document> {
 
 fn refused(error: &DocumentError) -> Failure {
     Failure::in_file(error, "nothing was run; docs/experiments.md shows what a file holds")
+        .with_code(NOTHING_RUN)
 }
 
 /// The NAME=VALUE lines of a file; `export` before a name, quotes around a value, blank lines and
 /// comments are taken as a shell would.
-pub(super) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
+pub(crate) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let told = |reason: String| {
         Failure::new(format!("{}: {reason}", file.display()), "give a file of NAME=VALUE lines")
+            .with_code(NOTHING_RUN)
     };
     let text = std::fs::read_to_string(file).map_err(|error| told(format!("failed to read it: {error}")))?;
     let mut values = Vec::new();

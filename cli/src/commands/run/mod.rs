@@ -1,7 +1,7 @@
 //! `sabot run`: carry an experiment out, or a schedule of them, and say whether the system held.
 
 mod chaostoolkit;
-mod files;
+pub(crate) mod files;
 mod view;
 
 use std::collections::BTreeMap;
@@ -12,6 +12,7 @@ use clap::{Args, ValueEnum};
 use sabot_client::Client;
 use sabot_document::Document;
 use sabot_runner::chaostoolkit::Experiment as ChaosExperiment;
+use sabot_runner::experiment::Windows;
 use sabot_runner::experiment::vars::Vars;
 use sabot_runner::history::History;
 use sabot_runner::judge::Verdict;
@@ -35,7 +36,7 @@ use view::View;
 The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C; and by the \
 server itself should this program die.\n\n\
 The exit code is 0 if every verdict is the expected one (`held` unless the experiment says otherwise), 1 if not, 2 if \
-nothing could be run.\n\n\
+one could not be run.\n\n\
   sabot run payments-slow.yaml\n  \
   sabot run payments-slow.yaml --variant naive --set LAB_API=http://localhost:8080\n  \
   sabot run schedule.yaml --results results.yaml --fail-on regressed
@@ -88,6 +89,9 @@ pub(crate) struct Run {
     #[command(flatten)]
     chaos: chaostoolkit::Chaos,
 }
+
+/// The exit code if an experiment could not be run.
+pub(crate) const NOTHING_RUN: u8 = 2;
 
 /// Which verdicts make the exit code 1.
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -162,7 +166,11 @@ impl Run {
         let mut planned = files::read(&self.file, document, self.variant.as_deref(), &Vars::new(set))?;
         for planned in &mut planned.runs {
             if let Some(seconds) = self.windows {
-                planned.experiment.set_windows(seconds);
+                let set = planned.experiment.set_windows(Windows::of_seconds(seconds));
+                set.map_err(|error| {
+                    let help = "write four numbers of seconds, such as 2,10,20,20";
+                    Failure::new(format!("--windows: {error}"), help).with_code(NOTHING_RUN)
+                })?;
             }
             if let (Some(seed), Some(load)) = (self.seed, &mut planned.experiment.load) {
                 load.seed = seed;
@@ -176,6 +184,7 @@ impl Run {
         let mut history = self.state.history()?;
         let interrupt = interrupts()?;
         let mut records: Vec<Record> = Vec::new();
+        let mut refused = None;
         let count = planned.runs.len();
         for (at, one) in planned.runs.iter().enumerate() {
             if at > 0 && !cool_down(planned.cool_down, &interrupt).await {
@@ -188,10 +197,14 @@ impl Run {
                 command: self.command(one),
                 interrupt: interrupt.clone(),
             };
-            let record = run(&one.experiment, &options, &mut view).await;
-            let record = record.map_err(|error| {
-                Failure::new(error.to_string(), "nothing was broken; see docs/experiments.md")
-            })?;
+            let record = match run(&one.experiment, &options, &mut view).await {
+                Ok(record) => record,
+                Err(error) => {
+                    let help = "nothing was broken; see docs/experiments.md";
+                    refused = Some(Failure::new(error.to_string(), help).with_code(NOTHING_RUN));
+                    break;
+                }
+            };
             if !cx.output.is_json() {
                 view.verdict(&record, &cx.output);
             }
@@ -202,6 +215,9 @@ impl Run {
             }
         }
         self.write(cx, &records)?;
+        if let Some(refused) = refused {
+            return Err(refused.into());
+        }
         if records.len() < count {
             let message = format!("{} of {count} runs were not carried out", count - records.len());
             return Err(Failure::new(message, "the run was interrupted; its faults are off").into());
@@ -290,9 +306,15 @@ impl Run {
 
     /// What runs this again: the file, the variant and the seed.
     fn command(&self, planned: &files::OneRun) -> String {
-        let mut command = format!("sabot run {}", planned.file.display());
+        let mut command = format!("sabot run {}", quoted(&planned.file.display().to_string()));
         if let Some(variant) = &planned.variant {
-            command.push_str(&format!(" --variant {variant}"));
+            command.push_str(&format!(" --variant {}", quoted(variant)));
+        }
+        if let Some(file) = &self.env_file {
+            command.push_str(&format!(" --env-file {}", quoted(&file.display().to_string())));
+        }
+        for (name, value) in &self.set {
+            command.push_str(&format!(" --set {}", quoted(&format!("{name}={value}"))));
         }
         if self.lab {
             command.push_str(" --lab");
@@ -307,6 +329,15 @@ impl Run {
     }
 }
 
+/// As a shell takes it for one word.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 fn told(record: &Record) -> String {
     let variant = record.variant.as_ref().map(|variant| format!(" ({variant})")).unwrap_or_default();
     let expected = record.expect.unwrap_or(Verdict::Held).name();
@@ -314,7 +345,7 @@ fn told(record: &Record) -> String {
 }
 
 /// Ctrl-C and SIGTERM end the run, which takes the faults back first.
-fn interrupts() -> anyhow::Result<watch::Receiver<Option<String>>> {
+pub(crate) fn interrupts() -> anyhow::Result<watch::Receiver<Option<String>>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (out, interrupt) = watch::channel(None);
     let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
@@ -338,7 +369,7 @@ async fn cool_down(length: Duration, interrupt: &watch::Receiver<Option<String>>
     }
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }

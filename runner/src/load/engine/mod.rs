@@ -124,6 +124,12 @@ impl Running {
         self.started
     }
 
+    /// Threads that send.
+    #[must_use]
+    pub fn workers(&self) -> u16 {
+        self.workers
+    }
+
     /// How long the load has been on; none before its first moment.
     #[must_use]
     pub fn elapsed(&self) -> Duration {

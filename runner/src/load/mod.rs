@@ -5,7 +5,7 @@
 //! - [`plan`]: the load as people write it;
 //! - [`profile`], [`arrivals`]: when each request is meant to start;
 //! - [`mix`]: which endpoint it goes to, and for whom;
-//! - [`template`]: what it says;
+//! - `template`: what it says;
 //! - [`kinds`]: HTTP, gRPC, Redis, SQL: one file each, one list;
 //! - [`Load`]: a plan, checked and ready; [`Running`]: a load under way;
 //! - [`sink`]: where what became of each request goes while the load runs;

@@ -1,7 +1,7 @@
 //! The kinds of requests: one file each, one line in the list.
 //!
 //! Plan, schema, validation and engine derive from the list. A kind says how its fields are read
-//! ([`Kind`]), and what one request of it does on a connection.
+//! (`Kind`), and what one request of it does on a connection.
 
 use std::sync::Arc;
 

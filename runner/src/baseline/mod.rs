@@ -2,9 +2,9 @@
 //! which objectives are beyond that.
 //!
 //! - [`measure_baseline`] drives the load and gives a [`Baseline`];
-//! - [`windows`]: an indicator in windows of equal length;
-//! - [`propose`]: objectives that the system's own noise does not break;
-//! - [`check`]: what that noise says of objectives that there are already.
+//! - `windows`: an indicator in windows of equal length;
+//! - `propose`: objectives that the system's own noise does not break;
+//! - `check`: what that noise says of objectives that there are already.
 //!
 //! All but the first is pure.
 

@@ -114,3 +114,34 @@ fn width(observed: &Observed<'_>, slo: &Slo, subject: Subject) -> u64 {
     let recovery_s = observed.phases.end_s.saturating_sub(observed.phases.recovery_s);
     if recovery_s == 0 { width } else { width.min(recovery_s) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::judge::{Phase, Phases};
+    use crate::load::Class;
+    use crate::outcome::{Fate, Outcome};
+    use crate::series::Series;
+    use crate::slo::Names;
+
+    #[test]
+    fn a_recovery_that_is_shorter_than_a_window_can_still_be_one() {
+        let mut series = Series::default();
+        for at in 0..20 * 40u64 {
+            let intended = Duration::from_millis(at * 25);
+            let sent = Some(intended);
+            let done = intended + Duration::from_millis(10);
+            series.record(&Outcome { intended, sent, done, endpoint: 0, tenant: 0, fate: Fate::Ok });
+        }
+        let names = Names { endpoints: vec![("GET /".into(), Class::Read)], tenants: vec![String::new()] };
+        let phases = Phases { baseline_s: 0, fault_s: 13, recovery_s: 17, end_s: 20 };
+        let slis = BTreeMap::new();
+        let observed = Observed { names: &names, series: &series, slis: &slis, phases: &phases };
+        let slo: Slo = "p99 < 50ms".parse().unwrap();
+        let tracker = Tracker::new(&observed, &slo, Subject { endpoint: None, tenant: None });
+        assert_eq!(tracker.settled(phases.of(Phase::Recovery)), Some(17));
+    }
+}

@@ -88,7 +88,7 @@ fn modern(path: &str) -> String {
             (Some(open), c) if c == open => quote = None,
             (None, '"' | '\'') => quote = Some(c),
             (None, '=') if !out.ends_with(['=', '!', '<', '>']) && !after.starts_with(['=', '~']) => {
-                out.push('=')
+                out.push('=');
             }
             (None, ' ') => {
                 let word = |word: &str| rest.strip_prefix(word).filter(|_| out.contains('?'));

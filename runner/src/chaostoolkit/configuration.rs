@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
 
-    fn scope(file: Value, set: &[(&str, &str)]) -> Result<Scope, Invalid> {
+    fn scope(file: &Value, set: &[(&str, &str)]) -> Result<Scope, Invalid> {
         let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         read(file.as_object().unwrap(), &Lookup { set: &set })
     }
@@ -139,7 +139,7 @@ mod tests {
             "over": "file",
         }});
         let set = [("SABOT_TEST_PORT", "80"), ("over:json", "[1]"), ("other", "x")];
-        let scope = scope(file, &set).unwrap();
+        let scope = scope(&file, &set).unwrap();
         let expected = json!({"plain": {"a": 1}, "port": 80, "host": "here", "over": [1]});
         assert_eq!(Value::Object(scope.configuration), expected);
         assert_eq!(scope.environment["SABOT_TEST_PORT"], "80");
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn secrets_nest() {
         let file = json!({"secrets": {"api": {"token": {"type": "env", "key": "T"}, "inline": "x"}}});
-        let scope = scope(file, &[("T", "t")]).unwrap();
+        let scope = scope(&file, &[("T", "t")]).unwrap();
         assert_eq!(scope.value("token"), Some(&json!("t")));
         assert_eq!(scope.value("inline"), Some(&json!("x")));
     }
@@ -164,7 +164,7 @@ mod tests {
             (json!({"secrets": {"a": {"b": env(nobody)}}}), "secrets.a.b.key", "--set"),
             (json!({"secrets": {"a": {"b": {"type": "vault"}}}}), "secrets.a.b.type", "no Vault"),
         ] {
-            let error = scope(file, &[("X", "x")]).unwrap_err();
+            let error = scope(&file, &[("X", "x")]).unwrap_err();
             assert_eq!(error.field, field);
             assert!(error.message.contains(told), "{}", error.message);
         }

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::activity::Activity;
 use super::execute::{Entries, execute};
 use super::hypothesis::look;
-use super::journal::{Journal, State, Status, SteadyStates, now};
+use super::journal::{Entry, Journal, State, Status, SteadyStates, now};
 use super::provider::{Around, Provider};
 use super::read::{Experiment, Hypothesis};
 use super::settings::{Dry, RollbackStrategy, Settings};
@@ -261,7 +261,7 @@ fn broken(state: &State) -> Option<Status> {
     if state.steady_state_met != Some(false) {
         return None;
     }
-    let carried_out = state.probes.iter().all(super::journal::Entry::succeeded);
+    let carried_out = state.probes.iter().all(Entry::succeeded);
     Some(if carried_out { Status::Completed } else { Status::Failed })
 }
 

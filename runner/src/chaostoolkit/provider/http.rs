@@ -202,7 +202,7 @@ fn title_case(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn request(provider: Value) -> Request {
+    fn request(provider: &Value) -> Request {
         let configuration = json!({"host": "here", "limit": 2});
         let configuration = configuration.as_object().cloned().unwrap();
         let scope = Scope { configuration, ..Scope::default() };
@@ -213,18 +213,18 @@ mod tests {
     fn arguments_go_into_the_query_the_form_or_json() {
         let arguments = json!({"a": "x y", "b": [1, true], "c": null, "d": "${host}"});
         let get =
-            request(json!({"url": "http://${host}/p?q=1", "arguments": arguments, "timeout": "${limit}"}));
+            request(&json!({"url": "http://${host}/p?q=1", "arguments": arguments, "timeout": "${limit}"}));
         assert_eq!(get.url, "http://here/p?q=1&a=x+y&b=1&b=True&d=here");
         assert_eq!((get.limit, get.body), (Duration::from_secs(2), None));
-        let form = request(json!({"url": "http://h/", "method": "post", "arguments": {"a": "é&"}}));
+        let form = request(&json!({"url": "http://h/", "method": "post", "arguments": {"a": "é&"}}));
         assert_eq!((form.method.as_str(), form.body.as_deref()), ("POST", Some("a=%C3%A9%26")));
         assert_eq!(form.headers["Content-Type"], "application/x-www-form-urlencoded");
         let headers = json!({"Content-Type": "application/json"});
         let json =
-            request(json!({"url": "http://h/", "method": "PUT", "headers": headers, "arguments": {"a": 1}}));
+            request(&json!({"url": "http://h/", "method": "PUT", "headers": headers, "arguments": {"a": 1}}));
         assert_eq!(json.body.as_deref(), Some(r#"{"a":1}"#));
         let text =
-            request(json!({"url": "http://h/", "method": "PUT", "arguments": "raw", "timeout": [1, 2.5]}));
+            request(&json!({"url": "http://h/", "method": "PUT", "arguments": "raw", "timeout": [1, 2.5]}));
         assert_eq!((text.body.as_deref(), text.limit), (Some("raw"), Duration::from_millis(3_500)));
     }
 

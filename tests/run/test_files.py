@@ -55,7 +55,8 @@ def test_files_are_as_their_schema_says(bench, root):
         jsonschema.validate({"title": "x", "hypothesis": "y", "slos": []}, schema("experiment"))
     for file in sorted((root / "compose").glob("experiments/**/*.yaml")):
         content = yaml.safe_load(file.read_text())
-        jsonschema.validate(content, schema("schedule" if "runs" in content else "experiment"))
+        kind = "schedule" if "runs" in content else "experiment" if "slos" in content else "load"
+        jsonschema.validate(content, schema(kind))
 
 
 def test_what_the_server_would_refuse_is_refused_before_the_load(bench):

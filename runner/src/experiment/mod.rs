@@ -38,10 +38,11 @@ pub struct Experiment {
     pub title: String,
     /// What is believed of the system: the sentence that the run confirms or refutes.
     pub hypothesis: String,
-    /// The load, as `sabot load` takes it; how long it runs follows from the windows.
+    /// The load, as `sabot load` takes it, or the file of one, relative to this file; how long it runs
+    /// follows from the windows.
     // Read apart: a plan says more of what is wrong with it than can pass through serde.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Plan")]
+    #[schemars(with = "LoadSpec")]
     pub load: Option<Plan>,
     /// SLIs beside those of the load, by the name that objectives use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -78,6 +79,17 @@ pub struct Experiment {
     /// The same experiment on a system prepared otherwise, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variants: BTreeMap<String, Variant>,
+}
+
+/// What a file may say of its load.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[allow(dead_code, reason = "it stands for the field in the schema alone")]
+enum LoadSpec {
+    /// A plan.
+    Plan(Box<Plan>),
+    /// The file of one.
+    File(String),
 }
 
 /// Objectives: one list for every phase, or a list for each.

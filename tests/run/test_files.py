@@ -55,6 +55,9 @@ def test_files_are_as_their_schema_says(bench, root):
         jsonschema.validate({"title": "x", "hypothesis": "y", "slos": []}, schema("experiment"))
     for file in sorted((root / "compose").glob("experiments/**/*.yaml")):
         content = yaml.safe_load(file.read_text())
+        # What the runs came to is read with places by `sabot run --results`; it has no schema.
+        if "results" in content:
+            continue
         kind = "schedule" if "runs" in content else "experiment" if "slos" in content else "load"
         jsonschema.validate(content, schema(kind))
 

@@ -12,7 +12,7 @@ use super::engine::lane::AnyCall;
 use super::kinds::Http;
 use super::kinds::HttpCall;
 use super::mix::{self, Mix};
-use super::plan::{Class, Endpoint, Plan, Scalar, Tls};
+use super::plan::{Class, Endpoint, Plan, Scalar};
 use super::profile::Profile;
 use super::target::Target;
 use super::template::{Scope, Values};
@@ -111,7 +111,7 @@ impl Load {
         let (tenants, tenant_mix) = mix::tenants(plan.tenants.as_ref())?;
         let mix = Mix::of_endpoints(&plan.endpoints)?;
         let seed = Seed::new(plan.seed).split("load");
-        let tls = tls(&plan.tls)?;
+        let tls = tls(&plan)?;
         let mut captured = BTreeSet::new();
         let setup = steps(&plan, &seed, &tls, &mut captured)?;
         let mut endpoints: Vec<Ready> = Vec::with_capacity(plan.endpoints.len());
@@ -276,8 +276,15 @@ fn steps(
     Ok(steps)
 }
 
-fn tls(plan: &Tls) -> Result<ClientConfig, Invalid> {
-    let trust = Trust { ca: plan.roots.clone(), also: Vec::new(), insecure: plan.insecure };
+fn tls(load: &Plan) -> Result<ClientConfig, Invalid> {
+    let plan = &load.tls;
+    // Reading the system's roots costs as much as thousands of requests; where no target speaks TLS
+    // nobody will ever be believed.
+    let targets = load.target.iter().chain(load.endpoints.iter().filter_map(|each| each.target.as_ref()));
+    let targets = targets.chain(load.setup.iter().filter_map(|step| step.target.as_ref()));
+    let plain = targets.into_iter().all(|url| url.starts_with("http://") || url.starts_with("redis://"));
+    let insecure = plan.insecure || (plain && plan.roots.is_none());
+    let trust = Trust { ca: plan.roots.clone(), also: Vec::new(), insecure };
     let builder = trust.builder().map_err(|error| Invalid::new("tls.roots", error.to_string()))?;
     match (&plan.cert, &plan.key) {
         (None, None) => Ok(builder.with_no_client_auth()),

@@ -1,5 +1,6 @@
 """The demo shows what it says it shows, ends by itself, and leaves nothing running."""
 
+import json
 import re
 import signal
 import subprocess
@@ -49,15 +50,26 @@ def wait_until_gone(before):
         time.sleep(0.05)
 
 
+def good_under_fault(record):
+    """The share of all requests that were answered as expected while the fault was on."""
+    (share,) = [1 - part["error_rate"] for part in record["parts"] if part["phase"] == "fault" and "endpoint" not in part]
+    return share
+
+
 def test_it_shows_why_the_mitigations_matter(demo, tmp_path):
     before = of_the_lab()
     text = demo.communicate(timeout=LIMIT_S)[0]
     assert demo.returncode == 0, text
     verdicts = re.search(r"^naive: (\w+), mitigated: (\w+)\.", text, re.M)
     assert verdicts, text
-    naive, mitigated = verdicts.groups()
-    # A machine that is busy with other things may spoil a baseline: that is told as such, and proves nothing.
-    assert (naive, mitigated) == ("failed", "held") or "invalid" in (naive, mitigated), text
+    # Which verdict it is also depends on what else the machine has to do; that the protected shop answers more
+    # of its requests under the fault does not.
+    records = [json.loads(path.read_text()) for path in sorted((tmp_path / "reports").glob("*.json"))]
+    assert [record["variant"] for record in records] == ["naive", "mitigated"]
+    assert [record["verdict"] for record in records] == list(verdicts.groups())
+    if "invalid" not in verdicts.groups():
+        naive, mitigated = map(good_under_fault, records)
+        assert naive < mitigated, text
     pages = list((tmp_path / "reports").glob("*.html"))
     assert len(pages) == 3, pages
     assert all("<svg" in page.read_text() for page in pages if page.name != "compare.html")

@@ -2,10 +2,8 @@
 //!
 //! Not for the load, which has a client of its own.
 
-mod anybody;
-
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,10 +13,9 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use sabot_client::Trust;
 use sabot_toxics::Invalid;
 use serde_json::Value;
-
-use anybody::Anybody;
 
 /// A query's answer or a page of metrics; larger ones are given up.
 const MAX_ANSWER: usize = 16 << 20;
@@ -140,9 +137,7 @@ fn client() -> Result<&'static Pooled, String> {
     if let Some(client) = CLIENT.get() {
         return Ok(client);
     }
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let tls = tls()?.with_root_certificates(roots).with_no_client_auth();
+    let tls = tls(&Trust::default())?;
     Ok(CLIENT.get_or_init(|| pooled(tls)))
 }
 
@@ -152,17 +147,12 @@ fn trusting_client() -> Result<&'static Pooled, String> {
     if let Some(client) = CLIENT.get() {
         return Ok(client);
     }
-    let tls = tls()?;
-    let anybody = Arc::new(Anybody(Arc::clone(tls.crypto_provider())));
-    let tls = tls.dangerous().with_custom_certificate_verifier(anybody).with_no_client_auth();
+    let tls = tls(&Trust { insecure: true, ..Trust::default() })?;
     Ok(CLIENT.get_or_init(|| pooled(tls)))
 }
 
-fn tls() -> Result<rustls::ConfigBuilder<rustls::ClientConfig, rustls::WantsVerifier>, String> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())
+fn tls(trust: &Trust) -> Result<rustls::ClientConfig, String> {
+    Ok(trust.builder().map_err(|error| error.to_string())?.with_no_client_auth())
 }
 
 fn pooled(tls: rustls::ClientConfig) -> Pooled {

@@ -82,13 +82,16 @@ impl Load {
     /// The plan of the file or URL, with the options laid over it, checked.
     fn ready(&self) -> anyhow::Result<Ready> {
         let is_url = self.what.contains("://");
-        let source = (!is_url).then(|| Document::read(Path::new(&self.what))).transpose().map_err(refused)?;
+        let source = (!is_url)
+            .then(|| Document::read(Path::new(&self.what)))
+            .transpose()
+            .map_err(|error| refused(&error))?;
         let mut plan = match &source {
             None => Map::from_iter([("target".to_owned(), json!(self.what))]),
             Some(source) => match source.to_value() {
                 Value::Object(plan) => plan,
                 _ => {
-                    return Err(refused(source.refuse("", "must be an object: the plan of a load")));
+                    return Err(refused(&source.refuse("", "must be an object: the plan of a load")));
                 }
             },
         };
@@ -103,7 +106,7 @@ impl Load {
         }
         let ready = Plan::read(Value::Object(plan)).and_then(Ready::new);
         ready.map_err(|error| match source {
-            Some(source) => refused(source.refuse(&error.field, error.message)),
+            Some(source) => refused(&source.refuse(&error.field, error.message)),
             None => Failure::new(error.to_string(), "`sabot load --help` shows the options").into(),
         })
     }
@@ -168,9 +171,8 @@ pub(crate) fn relative_files(plan: &mut Map<String, Value>, folder: &Path) {
     }
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "it maps errors")]
-fn refused(error: DocumentError) -> anyhow::Error {
-    Failure::in_file(&error, "docs/load.md shows what a plan holds").into()
+fn refused(error: &DocumentError) -> anyhow::Error {
+    Failure::in_file(error, "docs/load.md shows what a plan holds").into()
 }
 
 fn print(output: &Output, load: &Ready, count: u64) -> anyhow::Result<()> {

@@ -4,7 +4,7 @@
     scripts/demo.py --sabot target/release/sabot [--reports target/demo] [--windows 2,6,10,15]
 
 Brings the embedded lab up on free ports and in a temporary directory, runs the experiment against it
-twice, and ends it whatever happens, Ctrl-C included. What stays are the reports. Takes about 75 s.
+twice, and ends it whatever happens, Ctrl-C included. What stays are the reports. Takes about 66 s.
 """
 
 import argparse

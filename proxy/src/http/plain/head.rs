@@ -17,7 +17,7 @@ use crate::http::stats::METHODS;
 
 /// Headers of a message: as many as hyper takes, so that no way refuses what the other
 /// would pass.
-const HEADERS: usize = 100;
+pub(super) const HEADERS: usize = 100;
 
 /// What some bytes of a client are.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,9 +4,13 @@
 use httparse::{EMPTY_HEADER, Header, Status};
 
 use super::framing::{Chunks, Framing, Malformed};
-use super::head::{self, Answer, Asked, Request};
+use super::head::{self, Answer, Asked, HEADERS, Request};
 use crate::http::onward::{Changes, Onward};
 use crate::model::{Protocol, ProxySpec};
+
+/// Headers of a message that is written: as many as are read, and those that are added, which
+/// are `X-Forwarded-For` of a request, `Transfer-Encoding` and `Connection` of an answer.
+const WRITTEN: usize = HEADERS + 2;
 
 /// Panics unless it holds of these: choices in the first byte, what the readers get behind it.
 pub(crate) fn hold(data: &[u8]) {
@@ -35,7 +39,7 @@ fn for_requests(input: &[u8], changes: &Changes) {
         return;
     };
     is_one_head(&out);
-    let (mut before, mut after) = ([EMPTY_HEADER; 101], [EMPTY_HEADER; 101]);
+    let (mut before, mut after) = ([EMPTY_HEADER; WRITTEN], [EMPTY_HEADER; WRITTEN]);
     let (mut came, mut went) = (httparse::Request::new(&mut before), httparse::Request::new(&mut after));
     assert_eq!(came.parse(input), Ok(Status::Complete(request.head)));
     assert_eq!(went.parse(&out), Ok(Status::Complete(out.len())));
@@ -89,7 +93,7 @@ fn for_answers(input: &[u8], to_head: bool, last: bool) {
         return;
     };
     is_one_head(&out);
-    let (mut before, mut after) = ([EMPTY_HEADER; 101], [EMPTY_HEADER; 101]);
+    let (mut before, mut after) = ([EMPTY_HEADER; WRITTEN], [EMPTY_HEADER; WRITTEN]);
     let (mut came, mut went) = (httparse::Response::new(&mut before), httparse::Response::new(&mut after));
     assert_eq!(came.parse(input), Ok(Status::Complete(answer.head)));
     assert_eq!(went.parse(&out), Ok(Status::Complete(out.len())));
@@ -212,6 +216,22 @@ mod tests {
         b"X-Forwarded-For: c\r\n",
         b"0\r\n\r\n",
     ];
+
+    #[test]
+    fn they_hold_of_messages_with_as_many_headers_as_are_taken() {
+        for choices in 0..16 {
+            let mut answer = vec![choices];
+            answer.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+            answer.extend(b"A: b\r\n".repeat(HEADERS));
+            answer.extend_from_slice(b"\r\nuntil it closes");
+            hold(&answer);
+            let mut request = vec![choices];
+            request.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a\r\n");
+            request.extend(b"A: b\r\n".repeat(HEADERS - 1));
+            request.extend_from_slice(b"\r\n");
+            hold(&request);
+        }
+    }
 
     #[test]
     fn they_hold_of_what_is_right_and_of_what_is_nearly_so() {

@@ -469,6 +469,36 @@ def test_an_interrupt_plays_the_rollbacks(tmp_path, server, service, how):
     assert (written["status"], written["run"][0]["status"]) == ("interrupted", "aborted")
 
 
+def test_a_killed_experiment_leaves_toxics_that_end_by_themselves(tmp_path, server, service):
+    server.proxy(service.url.removeprefix("http://"), "svc")
+    slow = {"for_proxy": "svc", "toxic_name": "slow", "latency": 100}
+    made = experiment(
+        [],
+        [
+            python("slow", TOXICS, "create_latency_toxic", slow),
+            process("endless", "sh", ["-c", f"curl -s --noproxy '*' {service.url}/began; exec sleep 30"], "action"),
+        ],
+    )
+    began = threading.Event()
+    service.asked = Telling(began)
+    command = [BINARY, "run", str(save(tmp_path, made)), "--host", server.url]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert began.wait(LIMIT)
+        running.kill()
+    [left] = server.get("/v1/proxies/svc/toxics")["toxics"]
+    assert left["name"] == "slow" and 0 < left["expires_in_ms"] <= 60_000
+
+
+def test_a_toxic_that_no_rollback_takes_away_is_told(tmp_path, server, service):
+    server.proxy(service.url.removeprefix("http://"), "svc")
+    slow = {"for_proxy": "svc", "toxic_name": "slow", "latency": 100}
+    made = experiment([], [python("slow", TOXICS, "create_latency_toxic", slow)])
+    command = [BINARY, "run", str(save(tmp_path, made)), "--host", server.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0
+    assert "warning: the toxic slow stays on svc for 60 s more: no rollback took it away" in done.stderr
+
+
 class Telling(list):
     """Says when something is in it."""
 

@@ -24,6 +24,9 @@ pub async fn run(experiment: &Experiment, settings: &Settings) -> Journal {
     raw["title"] = Value::String(experiment.title());
     let mut journal = Journal::begin(raw);
 
+    let leases = run.around.leases.clone();
+    let mut kept = JoinSet::new();
+    kept.spawn(leases.clone().keep());
     let method = Entries::default();
     let course = tokio::spawn(Arc::clone(&run).course(method.clone()));
     if let Err(reason) = ended(course, settings.interrupt.clone()).await {
@@ -41,6 +44,11 @@ pub async fn run(experiment: &Experiment, settings: &Settings) -> Journal {
             run.book().status = Some(Status::Aborted);
         }
         journal.rollbacks = rollbacks.take();
+    }
+
+    kept.shutdown().await;
+    for left in leases.left().await {
+        (run.around.said)(&format!("warning: {left}"));
     }
 
     let book = std::mem::take(&mut *run.book());

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use super::check::{Object, optional_object, text};
 use super::scope::Scope;
 use super::settings::Said;
+use toxiproxy::Leases;
 
 /// What activities find around them.
 pub(super) struct Around {
@@ -21,11 +22,13 @@ pub(super) struct Around {
     /// The API that Toxiproxy's functions use if the configuration names none.
     pub(super) toxiproxy_url: String,
     pub(super) said: Said,
+    /// The toxics that have been set.
+    pub(super) leases: Leases,
 }
 
 impl Around {
     pub(super) fn new(scope: Scope, toxiproxy_url: String, said: Said) -> Self {
-        Self { scope: Mutex::new(scope), toxiproxy_url, said }
+        Self { scope: Mutex::new(scope), toxiproxy_url, said, leases: Leases::default() }
     }
 
     /// The values as they are now.

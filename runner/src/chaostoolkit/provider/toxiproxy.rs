@@ -1,6 +1,7 @@
 //! The functions of `chaostoolkit-toxiproxy`, over the same routes of the API.
 
 mod functions;
+mod leases;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::chaostoolkit::scope::{Scope, to_text};
 use crate::fetch::{Answer, Fetch, fetch};
 use functions::Call;
 pub(super) use functions::FUNCTIONS;
+pub(in crate::chaostoolkit) use leases::Leases;
 
 /// A call of the API on the same machine or near it answers in milliseconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -61,6 +63,7 @@ impl Toxiproxy {
                 let given = |name: &str, unless: Value| api.arguments.get(name).cloned().unwrap_or(unless);
                 let attributes = given("attributes", json!({}));
                 api.add_toxic(
+                    &around.leases,
                     &api.text("toxic_type"),
                     given("stream", json!("downstream")),
                     given("toxicity", json!(1.0)),
@@ -73,7 +76,8 @@ impl Toxiproxy {
                     Some(((*attribute).to_owned(), api.arguments.get(*argument)?.clone()))
                 };
                 let attributes = attributes.iter().filter_map(attribute).collect();
-                api.add_toxic(kind, json!("downstream"), json!(1.0), Value::Object(attributes)).await
+                let attributes = Value::Object(attributes);
+                api.add_toxic(&around.leases, kind, json!("downstream"), json!(1.0), attributes).await
             }
             Call::DeleteToxic => {
                 let path = format!("{}/toxics/{}", api.proxy(), encode(&api.text("toxic_name")));
@@ -94,10 +98,15 @@ impl Api {
         self.arguments.get(name).map(to_text).unwrap_or_default()
     }
 
-    /// The path of the proxy that is meant.
-    fn proxy(&self) -> String {
+    /// The name of the proxy that is meant.
+    fn proxy_name(&self) -> String {
         let name = self.arguments.get("proxy_name").or_else(|| self.arguments.get("for_proxy"));
-        format!("/proxies/{}", encode(&name.map(to_text).unwrap_or_default()))
+        name.map(to_text).unwrap_or_default()
+    }
+
+    /// Its path.
+    fn proxy(&self) -> String {
+        format!("/proxies/{}", encode(&self.proxy_name()))
     }
 
     fn new_proxy(&self, scope: &Scope) -> Result<Value, String> {
@@ -129,13 +138,19 @@ impl Api {
 
     async fn add_toxic(
         &self,
+        leases: &Leases,
         kind: &str,
         stream: Value,
         toxicity: Value,
         attributes: Value,
     ) -> Result<Value, String> {
         let name = self.text("toxic_name");
-        let toxic = json!({"name": name, "type": kind, "stream": stream, "toxicity": toxicity, "attributes": attributes});
+        let toxic = json!({
+            "name": name, "type": kind, "stream": stream, "toxicity": toxicity, "attributes": attributes,
+            "when": leases::condition(),
+        });
+        // Before it is sent: an answer that got lost may have been carried out.
+        leases.begin(&self.url, &self.proxy_name(), &name);
         let made = self.json("POST", &format!("{}/toxics", self.proxy()), Some(&toxic)).await?;
         Ok(Value::Bool(made["name"] == name.as_str()))
     }

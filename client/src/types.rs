@@ -3,6 +3,8 @@
 //! Apart from the server's own types on purpose: a client must be able to talk
 //! to a server that knows more. Unknown fields in answers are ignored.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -82,7 +84,10 @@ pub struct Proxy {
     pub x_forwarded_for: bool,
     /// Whether it accepts connections.
     pub enabled: bool,
-    /// Its toxics, the upstream chain first.
+    /// What it is labelled with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Its toxics, the upstream chain first; in each chain those that injections own last.
     #[serde(default)]
     pub toxics: Vec<Toxic>,
     /// How many connections it has and had.
@@ -122,7 +127,8 @@ pub struct Toxic {
     /// When the server will remove it.
     #[serde(default)]
     pub expires_in_ms: Option<f64>,
-    /// Who may change it; `toxic` for what people and clients set.
+    /// Who may change it; `toxic` for what people and clients set, `injection <id>` for what
+    /// that injection owns.
     #[serde(default)]
     pub owner: String,
 }
@@ -154,6 +160,9 @@ pub struct NewProxy {
     pub x_forwarded_for: bool,
     /// Whether to accept connections at once.
     pub enabled: bool,
+    /// What to select it by.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Toxics from the start.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub toxics: Vec<NewToxic>,
@@ -172,6 +181,7 @@ impl NewProxy {
             host_rewrite: None,
             x_forwarded_for: false,
             enabled: true,
+            labels: BTreeMap::new(),
             toxics: Vec::new(),
         }
     }
@@ -197,6 +207,13 @@ impl NewProxy {
         self
     }
 
+    /// With that label.
+    #[must_use]
+    pub fn label(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(key.into(), value.into());
+        self
+    }
+
     /// With this toxic from the start.
     #[must_use]
     pub fn toxic(mut self, toxic: NewToxic) -> Self {
@@ -217,6 +234,9 @@ pub struct ProxyPatch {
     /// Accept connections or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+    /// Its labels from now on, all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// A toxic to be added.

@@ -6,7 +6,8 @@
 //! | [`Proxy`] | a proxy of one's own, in three lines of a Rust test |
 //! | [`model`] | what goes in and what comes out |
 //! | `proxy`, `accept`, `connection`, `registry` | one proxy, from its listener to its live connections |
-//! | `expiry` | toxics that end by themselves |
+//! | `expiry`, `losses` | faults that end by themselves; whose injection is told of it |
+//! | `labels` | what a proxy may be labelled with |
 //! | `http` | proxies that speak HTTP, request by request |
 //! | [`tls`] | TLS on either side, and Sabot's own CA |
 //! | `relay` | bytes from one peer to the other, through the toxics or by the shortest way |
@@ -23,6 +24,8 @@ pub mod event;
 mod expiry;
 mod histogram;
 mod http;
+mod labels;
+mod losses;
 pub mod metrics;
 pub mod model;
 pub(crate) mod net;
@@ -37,6 +40,7 @@ pub mod tls;
 pub use controller::Controller;
 pub use embed::Proxy;
 pub use event::{Event, What};
+pub use losses::Lost;
 pub use model::{
     ApplySummary, ConnectionView, ControlError, Distribution, HttpTotals, Protocol, ProxyPatch, ProxySpec,
     ProxyTotals, ProxyView, ToxicPatch, ToxicView,

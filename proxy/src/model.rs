@@ -41,6 +41,9 @@ pub struct ProxySpec {
     /// Whether to accept connections.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// What it is to whoever selects proxies: at most 32 keys, see `labels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Its toxics, in the order of their chains.
     #[serde(default)]
     pub toxics: Vec<ToxicSpec>,
@@ -85,6 +88,7 @@ impl ProxySpec {
             host_rewrite: None,
             x_forwarded_for: false,
             enabled: true,
+            labels: BTreeMap::new(),
             toxics: Vec::new(),
         }
     }
@@ -111,8 +115,12 @@ pub struct ProxyView {
     pub x_forwarded_for: bool,
     /// Whether it accepts connections.
     pub enabled: bool,
-    /// The upstream chain first, then the downstream one.
+    /// What it is labelled with.
+    pub labels: BTreeMap<String, String>,
+    /// What people and clients set: the upstream chain first, then the downstream one.
     pub toxics: Vec<ToxicView>,
+    /// What injections own, which comes after the toxics in each chain; in the same order.
+    pub injected: Vec<ToxicView>,
     /// Connections alive now.
     pub open_connections: usize,
     /// Connections accepted since the proxy was created.
@@ -128,13 +136,18 @@ pub struct ProxyPatch {
     pub upstream: Option<String>,
     /// Accept connections or not.
     pub enabled: Option<bool>,
+    /// Its labels from now on, all of them.
+    pub labels: Option<BTreeMap<String, String>>,
 }
 
 /// A toxic as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToxicView {
-    /// Unique on the proxy over both directions.
+    /// Unique on the proxy over both directions, among those of its layer: what people set,
+    /// or what injections own.
     pub name: String,
+    /// The id of the injection that owns it; none is what people and clients set.
+    pub owner: Option<String>,
     /// What it does.
     pub kind: &'static Kind,
     /// Which direction it acts on.
@@ -284,6 +297,20 @@ pub enum ControlError {
     #[error("there is a toxic `{name}` already")]
     ToxicExists {
         /// The name given.
+        name: String,
+    },
+    /// It is not people's to change.
+    #[error("`{name}` belongs to injection {injection}: end it with `sabot revert {injection}`")]
+    Injected {
+        /// The name given.
+        name: String,
+        /// The id of the injection that owns it.
+        injection: String,
+    },
+    /// What does not run can have no injected fault.
+    #[error("the proxy `{name}` is disabled: enable it before anything is injected")]
+    ProxyDisabled {
+        /// The proxy.
         name: String,
     },
     /// A field cannot be what was given.

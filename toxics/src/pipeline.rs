@@ -161,7 +161,7 @@ impl Pipeline {
                 Some(stage) if Arc::ptr_eq(&stage.entry, &entry) => {}
                 Some(stage) => stage.update(entry, settings, now),
                 None => {
-                    let seed = self.key.toxic_seed(self.direction, &entry.spec.name);
+                    let seed = entry.seed(&self.key, self.direction);
                     let offset = match index.checked_sub(1).and_then(|before| self.stages.get(before)) {
                         Some(before) => before.out_offset,
                         None => self.offset,

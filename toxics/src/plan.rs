@@ -23,13 +23,8 @@ pub struct ConnKey {
     pub seed: Seed,
 }
 
-impl ConnKey {
-    /// The seed of one toxic on one direction of this connection.
-    #[must_use]
-    pub fn toxic_seed(&self, direction: Direction, toxic: &str) -> Seed {
-        self.seed.split_n(self.number).split(direction.as_str()).split(toxic)
-    }
-}
+/// Where the seeds of what injections own branch off. No direction and no phase is called so.
+const INJECTED: &str = "injected";
 
 /// A toxic that a proxy has.
 pub struct Entry {
@@ -44,6 +39,8 @@ pub struct Entry {
     pub added: Time,
     /// The number of the first connection opened after it was added.
     pub first_connection: u64,
+    /// The injection that it belongs to; none is what people and clients set.
+    pub owner: Option<Arc<str>>,
     pub(crate) shared: Arc<Shared>,
     applied: Arc<AtomicU64>,
     /// Requests that an HTTP toxic was meant for so far.
@@ -58,7 +55,15 @@ impl Entry {
     pub fn new(spec: ToxicSpec, id: u64, added: Time, first_connection: u64) -> Result<Self, Invalid> {
         let settings = spec.settings()?;
         let (shared, applied, matched) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { spec, settings, id, added, first_connection, shared, applied, matched })
+        Ok(Self { spec, settings, id, added, first_connection, owner: None, shared, applied, matched })
+    }
+
+    /// The same as a fault of that injection. Its draws are others than those of a toxic of
+    /// its name that people set.
+    #[must_use]
+    pub fn owned_by(mut self, injection: &str) -> Self {
+        self.owner = Some(injection.into());
+        self
     }
 
     /// The same toxic with other settings.
@@ -73,6 +78,7 @@ impl Entry {
             id: self.id,
             added: self.added,
             first_connection: self.first_connection,
+            owner: self.owner.clone(),
             shared: Arc::clone(&self.shared),
             applied: Arc::clone(&self.applied),
             matched: Arc::clone(&self.matched),
@@ -108,6 +114,24 @@ impl Entry {
         self.spec.kind.phase == Phase::Stream && (self.spec.kind.both || self.spec.stream == direction)
     }
 
+    /// The seed of its draws on one direction of a connection. Injections come and go with ids
+    /// that are not known before, so the draws hang on the layer and the name alone.
+    #[must_use]
+    pub fn seed(&self, key: &ConnKey, direction: Direction) -> Seed {
+        let connection = key.seed.split_n(key.number);
+        let layer = if self.owner.is_some() { connection.split(INJECTED) } else { connection };
+        layer.split(direction.as_str()).split(&self.spec.name)
+    }
+
+    /// The same for its draws on the requests of a proxy.
+    pub(crate) fn request_seed(&self, proxy: &Seed) -> Seed {
+        let layer = match self.owner {
+            Some(_) => proxy.split(INJECTED).split("http"),
+            None => proxy.split("http"),
+        };
+        layer.split(&self.spec.name)
+    }
+
     /// Whether the connection is one that this toxic was drawn for: a pure
     /// function of the connection, so updates and other toxics change nothing.
     #[must_use]
@@ -118,7 +142,7 @@ impl Entry {
         }
         let toxicity = self.spec.toxicity;
         toxicity >= 1.0 || {
-            let seed = key.toxic_seed(self.spec.stream, &self.spec.name).split("toxicity");
+            let seed = self.seed(key, self.spec.stream).split("toxicity");
             seed.at(0).chance(toxicity)
         }
     }
@@ -196,7 +220,7 @@ impl Plan {
                 continue;
             }
             let before = plan.clone();
-            let seed = key.toxic_seed(entry.spec.stream, &entry.spec.name);
+            let seed = entry.seed(key, entry.spec.stream);
             settings.apply(&ConnectCx { live_connections, seed: &seed }, &mut plan);
             if plan != before {
                 applied(entry);
@@ -223,7 +247,7 @@ impl Plan {
                 continue;
             }
             let before = fate.plan.clone();
-            let seed = key.toxic_seed(entry.spec.stream, &entry.spec.name);
+            let seed = entry.seed(key, entry.spec.stream);
             settings.apply(&TlsCx { seed: &seed }, &mut fate.plan);
             if fate.plan != before {
                 fate.by.push((step, Arc::clone(entry)));

@@ -116,6 +116,7 @@ mod tests {
             let given = read(kind, serde_json::from_str(given).unwrap()).unwrap();
             let toxic = ToxicView {
                 name: String::new(),
+                owner: None,
                 kind,
                 stream: sabot_toxics::Direction::Downstream,
                 toxicity: 1.0,

@@ -93,6 +93,7 @@ pub(super) async fn update(
         listen: fields.string("listen")?,
         upstream: fields.string("upstream")?,
         enabled: fields.boolean("enabled")?,
+        labels: None,
     };
     let updated = finish(async move { app.controller.update(&name, patch).await }).await.map_err(refused)?;
     Ok(Json(Proxy::from(&updated)))
@@ -155,6 +156,8 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
         host_rewrite,
         x_forwarded_for: x_forwarded_for.unwrap_or(false),
         enabled: enabled.unwrap_or(true),
+        // They are Sabot's own: a proxy that is made anew here has none.
+        labels: BTreeMap::new(),
         toxics: Vec::new(),
     })
 }

@@ -10,7 +10,10 @@ use crate::error::ApiError;
 pub(super) fn refused(error: ControlError) -> ApiError {
     match error {
         ControlError::ProxyNotFound { .. } => ApiError::new(StatusCode::NOT_FOUND, "proxy not found"),
-        ControlError::ToxicNotFound { .. } => ApiError::new(StatusCode::NOT_FOUND, "toxic not found"),
+        // What injections own does not exist here.
+        ControlError::ToxicNotFound { .. } | ControlError::Injected { .. } => {
+            ApiError::new(StatusCode::NOT_FOUND, "toxic not found")
+        }
         ControlError::ProxyExists { .. } => ApiError::new(StatusCode::CONFLICT, "proxy already exists"),
         ControlError::ToxicExists { .. } => ApiError::new(StatusCode::CONFLICT, "toxic already exists"),
         ControlError::Invalid(invalid) => {

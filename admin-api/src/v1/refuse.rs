@@ -10,7 +10,10 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::ProxyNotFound { .. }
         | ControlError::ToxicNotFound { .. }
         | ControlError::ConnectionNotFound { .. } => StatusCode::NOT_FOUND,
-        ControlError::ProxyExists { .. } | ControlError::ToxicExists { .. } => StatusCode::CONFLICT,
+        ControlError::ProxyExists { .. }
+        | ControlError::ToxicExists { .. }
+        | ControlError::Injected { .. }
+        | ControlError::ProxyDisabled { .. } => StatusCode::CONFLICT,
         ControlError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ControlError::Invalid(_) => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

@@ -3,18 +3,18 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use sabot_proxy::ToxicPatch;
+use sabot_proxy::{ControlError, ToxicPatch};
 use sabot_toxics::{Invalid, ToxicSpec, When};
 use serde_json::Value;
 
 use super::refuse::refused;
 use super::strict;
-use super::wire::{PatchToxic, Toxic, Toxics};
+use super::wire::{PatchToxic, Toxic, Toxics, in_order};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::{Body, Names};
 
-/// The toxics of a proxy, the upstream chain first.
+/// The toxics of a proxy, the upstream chain first; in each chain those of injections last.
 #[utoipa::path(get, path = "/v1/proxies/{proxy}/toxics", tag = "sabot", operation_id = "list_toxics",
     params(("proxy" = String, Path)),
     responses((status = 200, body = Toxics), (status = 404, body = ApiError)))]
@@ -23,7 +23,7 @@ pub(super) async fn list(
     Names(proxy): Names<String>,
 ) -> Result<Json<Toxics>, ApiError> {
     let proxy = app.controller.proxy(&proxy).map_err(refused)?;
-    Ok(Json(Toxics { toxics: proxy.toxics.into_iter().map(Toxic::from).collect() }))
+    Ok(Json(Toxics { toxics: in_order(proxy.toxics, proxy.injected) }))
 }
 
 /// Adds a toxic at the end of its direction's chain.
@@ -41,7 +41,7 @@ pub(super) async fn add(
     Ok((StatusCode::CREATED, Json(toxic.into())))
 }
 
-/// One toxic.
+/// One toxic: that which people or clients set under that name, else that of an injection.
 #[utoipa::path(get, path = "/v1/proxies/{proxy}/toxics/{toxic}", tag = "sabot", operation_id = "toxic",
     params(("proxy" = String, Path), ("toxic" = String, Path)),
     responses((status = 200, body = Toxic), (status = 404, body = ApiError)))]
@@ -49,13 +49,19 @@ pub(super) async fn show(
     State(app): State<App>,
     Names((proxy, toxic)): Names<(String, String)>,
 ) -> Result<Json<Toxic>, ApiError> {
-    Ok(Json(app.controller.toxic(&proxy, &toxic).map_err(refused)?.into()))
+    let shown = match app.controller.toxic(&proxy, &toxic) {
+        Err(ControlError::Injected { .. }) => app.controller.injected(&proxy, &toxic),
+        set => set,
+    };
+    Ok(Json(shown.map_err(refused)?.into()))
 }
 
-/// Changes the fields that are given; a refused patch changes nothing.
+/// Changes the fields that are given; a refused patch changes nothing. What an injection owns
+/// is not changed here (409).
 #[utoipa::path(patch, path = "/v1/proxies/{proxy}/toxics/{toxic}", tag = "sabot", operation_id = "update_toxic",
     params(("proxy" = String, Path), ("toxic" = String, Path)), request_body = PatchToxic,
-    responses((status = 200, body = Toxic), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
+    responses((status = 200, body = Toxic), (status = 400, body = ApiError), (status = 404, body = ApiError),
+        (status = 409, body = ApiError)))]
 pub(super) async fn update(
     State(app): State<App>,
     Names((proxy, toxic)): Names<(String, String)>,
@@ -76,10 +82,10 @@ pub(super) async fn update(
     Ok(Json(app.controller.update_toxic(&proxy, &toxic, patch).map_err(refused)?.into()))
 }
 
-/// Removes a toxic; what it held goes on at once.
+/// Removes a toxic; what it held goes on at once. What an injection owns ends with it (409).
 #[utoipa::path(delete, path = "/v1/proxies/{proxy}/toxics/{toxic}", tag = "sabot", operation_id = "remove_toxic",
     params(("proxy" = String, Path), ("toxic" = String, Path)),
-    responses((status = 204), (status = 404, body = ApiError)))]
+    responses((status = 204), (status = 404, body = ApiError), (status = 409, body = ApiError)))]
 pub(super) async fn remove(
     State(app): State<App>,
     Names((proxy, toxic)): Names<(String, String)>,

@@ -4,6 +4,7 @@
 //! a server lives. What expired meanwhile is dropped when it is read. Not kept:
 //! connections, counters, and how far a toxic's `when` had come.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,8 @@ struct SavedProxy {
     #[serde(default)]
     x_forwarded_for: bool,
     enabled: bool,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
     toxics: Vec<SavedToxic>,
 }
 
@@ -138,6 +141,8 @@ impl Saved {
             host_rewrite: proxy.host_rewrite,
             x_forwarded_for: proxy.x_forwarded_for,
             enabled: proxy.enabled,
+            labels: proxy.labels,
+            // Not what injections own: they are kept, and come back, by their own rules.
             toxics: proxy.toxics.into_iter().map(|toxic| SavedToxic::of(toxic, now)).collect(),
         });
         Self { format: FORMAT, config, proxies: proxies.collect() }
@@ -163,6 +168,7 @@ impl Saved {
                 && (a.protocol, a.max_active_faults) == (b.protocol, b.max_active_faults)
                 && (&a.host_rewrite, a.x_forwarded_for) == (&b.host_rewrite, b.x_forwarded_for)
                 && a.tls == b.tls
+                && a.labels == b.labels
                 && a.toxics.len() == b.toxics.len()
                 && a.toxics.iter().zip(&b.toxics).all(|(a, b)| same_toxic(a, b))
         };
@@ -185,6 +191,7 @@ impl Saved {
             host_rewrite: proxy.host_rewrite,
             x_forwarded_for: proxy.x_forwarded_for,
             enabled: proxy.enabled,
+            labels: proxy.labels,
             toxics: proxy.toxics.into_iter().filter_map(|toxic| toxic.into_spec(now)).collect(),
         });
         specs.collect()

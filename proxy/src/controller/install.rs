@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use sabot_toxics::{Entry, Invalid};
 
+use super::injections::{DISABLED, REPLACED};
 use super::{Controller, bind};
 use crate::http::Onward;
+use crate::labels;
 use crate::metrics;
 use crate::model::{ApplySummary, ControlError, Protocol, ProxyPatch, ProxySpec};
 use crate::net::Bound;
@@ -162,7 +164,7 @@ impl Controller {
             }
             old => {
                 if let Some(old) = old {
-                    old.stop().await;
+                    self.stop(old, REPLACED).await;
                     metrics::publish_proxy(old);
                     summary.changed.push(old.name.clone());
                 } else {
@@ -192,12 +194,13 @@ impl Controller {
         bound: Option<Bound>,
     ) -> Result<bool, ControlError> {
         let mut changed = proxy.reconcile_toxics(&self.inner.shell, &spec.toxics)?;
+        changed |= proxy.set_labels(spec.labels);
         self.inner.expiry.changed();
         if let Some(bound) = bound {
             proxy.start(&self.inner.shell, bound);
             changed = true;
         } else if !spec.enabled && proxy.is_enabled() {
-            proxy.stop().await;
+            self.stop(proxy, DISABLED).await;
             changed = true;
         }
         Ok(changed)
@@ -230,6 +233,9 @@ impl Controller {
         }
         if listen.is_some() || !enabled {
             drop(proxy.stop_listening());
+        }
+        if !enabled {
+            self.inner.lose(proxy, DISABLED);
         }
         if listen.is_some() || upstream.is_some() {
             proxy.readdress(listen, upstream);
@@ -268,6 +274,7 @@ impl Controller {
             Ok(bound) => proxy.start(&self.inner.shell, bound),
             Err(error) => {
                 tracing::error!(proxy = %proxy.name, %error, "failed to listen again, the proxy is disabled");
+                self.inner.lose(proxy, DISABLED);
             }
         }
     }
@@ -294,6 +301,7 @@ fn check(spec: &ProxySpec) -> Result<(), Invalid> {
         listen.parse::<crate::net::Address>().map_err(|error| Invalid::new("listen", error.to_string()))?;
     }
     check_cap(spec)?;
+    labels::check(&spec.labels)?;
     for (index, toxic) in spec.toxics.iter().enumerate() {
         let valid = toxic
             .validate()

@@ -7,8 +7,10 @@
 //!
 //! - `install`: putting proxies in place, all or none
 //! - `toxics`: their toxics
+//! - `injections`: faults that injections own
 //! - `seen`: what there is to see of connections, requests and counters
 
+mod injections;
 mod install;
 mod seen;
 mod toxics;
@@ -22,6 +24,8 @@ use std::time::Duration;
 use sabot_toxics::Invalid;
 
 use crate::expiry::{Expiry, Watch};
+use crate::labels;
+use crate::losses::Losses;
 use crate::metrics;
 use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec, ProxyView};
 use crate::net::timers::monotonic_now;
@@ -53,6 +57,8 @@ struct Inner {
     /// Held by whoever creates, moves or removes proxies: one at a time.
     changing: tokio::sync::Mutex<()>,
     expiry: Expiry,
+    /// Who is told when an injection lost something.
+    losses: Losses,
     stopping: AtomicBool,
 }
 
@@ -62,7 +68,12 @@ impl Inner {
         let proxies: Vec<_> =
             self.proxies.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
         let now = monotonic_now();
-        let next = proxies.iter().filter_map(|proxy| proxy.expire(now)).min();
+        let expire = |proxy: &Arc<Proxy>| {
+            let (next, injections) = proxy.expire(now);
+            self.losses.tell(&proxy.name, injections, injections::EXPIRED);
+            next
+        };
+        let next = proxies.iter().filter_map(expire).min();
         next.map_or(Watch::Idle, Watch::Until)
     }
 }
@@ -91,6 +102,7 @@ impl Controller {
             proxies: RwLock::default(),
             changing: tokio::sync::Mutex::default(),
             expiry: Expiry::default(),
+            losses: Losses::default(),
             stopping: AtomicBool::new(false),
         };
         let inner = Arc::new(inner);
@@ -167,7 +179,7 @@ impl Controller {
         Ok(self.find(name)?.view())
     }
 
-    /// Changes a proxy's addresses or whether it accepts. Another address drops its
+    /// Changes a proxy's addresses, its labels, or whether it accepts. Another address drops its
     /// connections and keeps its toxics; one that means the same changes nothing.
     /// When this returns from disabling, a connect is refused.
     ///
@@ -177,7 +189,11 @@ impl Controller {
     pub async fn update(&self, name: &str, patch: ProxyPatch) -> Result<ProxyView, ControlError> {
         let _changing = self.change().await?;
         let proxy = self.find(name)?;
+        patch.labels.as_ref().map_or(Ok(()), labels::check)?;
         self.readdress(&proxy, &patch).await?;
+        if let Some(labels) = patch.labels {
+            proxy.set_labels(labels);
+        }
         Ok(proxy.view())
     }
 
@@ -192,7 +208,8 @@ impl Controller {
         Ok(())
     }
 
-    /// Enables every proxy and removes every toxic, or does nothing.
+    /// Enables every proxy and removes every toxic, or does nothing. What injections own
+    /// stays.
     ///
     /// # Errors
     /// A proxy that is disabled can no longer listen on its address.
@@ -284,7 +301,7 @@ impl Controller {
     /// Takes a proxy out, and ends all that it has.
     async fn remove(&self, proxy: &Proxy) {
         self.write().remove(&proxy.name);
-        proxy.stop().await;
+        self.stop(proxy, injections::DELETED).await;
         metrics::publish_proxy(proxy);
     }
 

@@ -21,7 +21,8 @@ impl Controller {
     /// One toxic.
     ///
     /// # Errors
-    /// No such proxy or toxic.
+    /// No such proxy or toxic, or [`ControlError::Injected`]: only an injected fault has the
+    /// name. The same holds for changing and removing.
     pub fn toxic(&self, proxy: &str, toxic: &str) -> Result<ToxicView, ControlError> {
         self.find(proxy)?.toxic(toxic)
     }

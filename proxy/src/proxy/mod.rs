@@ -1,8 +1,10 @@
 //! One proxy: its addresses, its listener, its connections; its toxics in
-//! `toxics`.
+//! `toxics`, what injections have on it in `injected`.
 
+mod injected;
 mod toxics;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -20,7 +22,7 @@ use crate::relay::Policy;
 use crate::shell::Shell;
 use crate::tally::Tally;
 use crate::tls::{Slot, Tls};
-use toxics::in_order;
+use toxics::views;
 pub(crate) use toxics::{check_fits, view};
 
 /// How long closing waits for connections that were told to end. They need one
@@ -66,6 +68,8 @@ struct State {
     /// As it is shown: resolved once it was bound.
     listen: String,
     upstream: String,
+    labels: BTreeMap<String, String>,
+    /// What people set, then what injections own.
     toxics: Vec<Arc<Entry>>,
     running: Option<Arc<Running>>,
     /// Whether the configuration file has it.
@@ -144,6 +148,7 @@ impl Proxy {
             asked: listen.to_owned(),
             listen: listen.to_owned(),
             upstream: upstream.to_owned(),
+            labels: spec.labels.clone(),
             toxics,
             running: None,
             configured: false,
@@ -183,7 +188,9 @@ impl Proxy {
             host_rewrite: self.onward.host().map(str::to_owned),
             x_forwarded_for: self.onward.forwards_client(),
             enabled: state.running.is_some(),
-            toxics: in_order(&state.toxics).map(|entry| view(entry)).collect(),
+            labels: state.labels.clone(),
+            toxics: views(&state.toxics[..state.layer()]),
+            injected: views(&state.toxics[state.layer()..]),
             open_connections: self.registry.len(),
             total_connections: self.registry.accepted(),
         }
@@ -266,6 +273,14 @@ impl Proxy {
         self.lock().configured = true;
     }
 
+    /// Labels it; true if that changed anything. Nothing that runs notices.
+    pub(crate) fn set_labels(&self, labels: BTreeMap<String, String>) -> bool {
+        let mut state = self.lock();
+        let changed = state.labels != labels;
+        state.labels = labels;
+        changed
+    }
+
     /// Accepts from `bound` on every worker.
     pub(crate) fn start(self: &Arc<Self>, shell: &Arc<Shell>, bound: Bound) {
         let mut state = self.lock();
@@ -279,12 +294,6 @@ impl Proxy {
         self.tell_update(&state);
         drop(state);
         accept::start(self, shell, &running);
-    }
-
-    /// Stops listening at once and ends all connections; waits until they ended.
-    pub(crate) async fn stop(&self) {
-        drop(self.stop_listening());
-        self.end_connections().await;
     }
 
     /// Stops listening at once; its connections go on.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sabot_toxics::{Direction, Entry, Invalid, Kind, Phase, Plan, Time, TlsStep, ToxicSpec};
 
+use super::injected::owners;
 use super::{Proxy, State};
 use crate::event::What;
 use crate::model::{ControlError, Protocol, ToxicPatch, ToxicView};
@@ -15,7 +16,7 @@ use crate::tls::TlsSpec;
 impl Proxy {
     pub(crate) fn toxic(&self, name: &str) -> Result<ToxicView, ControlError> {
         let state = self.lock();
-        Ok(view(find(&state.toxics, name)?))
+        Ok(view(state.find(name)?))
     }
 
     /// Adds a toxic at the end of its chain.
@@ -23,12 +24,12 @@ impl Proxy {
         spec.validate()?;
         check_fits(self.protocol, self.tls.as_ref().map(|tls| &tls.spec), spec.kind)?;
         let mut state = self.lock();
-        if state.toxics.iter().any(|entry| entry.spec.name == spec.name) {
+        if state.find(&spec.name).is_ok() {
             return Err(ControlError::ToxicExists { name: spec.name });
         }
-        let entry = self.new_entry(shell, spec)?;
+        let entry = Arc::new(self.new_entry(shell, spec)?);
         let mut toxics = state.toxics.clone();
-        toxics.push(Arc::clone(&entry));
+        toxics.insert(state.layer(), Arc::clone(&entry));
         self.set_toxics(&mut state, toxics, false);
         Ok(entry)
     }
@@ -36,7 +37,7 @@ impl Proxy {
     /// Changes a toxic, or nothing.
     pub(crate) fn update_toxic(&self, name: &str, patch: ToxicPatch) -> Result<Arc<Entry>, ControlError> {
         let mut state = self.lock();
-        let old = find(&state.toxics, name)?;
+        let old = state.find(name)?;
         let mut spec = match &patch.attributes {
             Some(attributes) => old.spec.with_attributes(attributes)?,
             None => old.spec.clone(),
@@ -54,21 +55,24 @@ impl Proxy {
 
     pub(crate) fn remove_toxic(&self, name: &str) -> Result<(), ControlError> {
         let mut state = self.lock();
-        let id = find(&state.toxics, name)?.id;
+        let id = state.find(name)?.id;
         let toxics = state.toxics.iter().filter(|held| held.id != id).cloned().collect();
         self.set_toxics(&mut state, toxics, false);
         Ok(())
     }
 
+    /// Removes what people and clients set.
     pub(crate) fn remove_all_toxics(&self) {
         let mut state = self.lock();
-        if !state.toxics.is_empty() {
-            self.set_toxics(&mut state, Vec::new(), false);
+        if state.layer() > 0 {
+            let injected = state.toxics[state.layer()..].to_vec();
+            self.set_toxics(&mut state, injected, false);
         }
     }
 
-    /// Removes the toxics whose lease has ended, and says when the next one ends.
-    pub(crate) fn expire(&self, now: Time) -> Option<Time> {
+    /// Removes the faults whose lease has ended. Says when the next one ends, and which
+    /// injections lost something.
+    pub(crate) fn expire(&self, now: Time) -> (Option<Time>, Vec<String>) {
         let mut state = self.lock();
         let is_over = |entry: &Entry| lease_end(entry).is_some_and(|end| end <= now);
         let (over, rest): (Vec<_>, Vec<_>) = state.toxics.iter().cloned().partition(|entry| is_over(entry));
@@ -78,7 +82,7 @@ impl Proxy {
         if !over.is_empty() {
             self.set_toxics(&mut state, rest, true);
         }
-        state.toxics.iter().filter_map(|entry| lease_end(entry)).min()
+        (state.toxics.iter().filter_map(|entry| lease_end(entry)).min(), owners(&over))
     }
 
     /// Makes its toxics what `wanted` says: those that are the same stay
@@ -87,17 +91,18 @@ impl Proxy {
     pub(crate) fn reconcile_toxics(&self, shell: &Shell, wanted: &[ToxicSpec]) -> Result<bool, ControlError> {
         let mut state = self.lock();
         let entry = |spec: &ToxicSpec| {
-            let old = state.toxics.iter().find(|entry| {
+            let old = state.toxics[..state.layer()].iter().find(|entry| {
                 let held = &entry.spec;
                 held.name == spec.name && held.kind == spec.kind && held.stream == spec.stream
             });
             match old {
                 Some(old) if old.spec == *spec => Ok(Arc::clone(old)),
                 Some(old) => self.updated(old, spec.clone(), old.spec.when != spec.when),
-                None => self.new_entry(shell, spec.clone()),
+                None => self.new_entry(shell, spec.clone()).map(Arc::new),
             }
         };
-        let toxics = wanted.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        let mut toxics = wanted.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
+        toxics.extend_from_slice(&state.toxics[state.layer()..]);
         let same = |(a, b): (&Arc<Entry>, &Arc<Entry>)| Arc::ptr_eq(a, b);
         if toxics.len() == state.toxics.len() && toxics.iter().zip(&state.toxics).all(same) {
             return Ok(false);
@@ -106,8 +111,8 @@ impl Proxy {
         Ok(true)
     }
 
-    fn new_entry(&self, shell: &Shell, spec: ToxicSpec) -> Result<Arc<Entry>, Invalid> {
-        Entry::new(spec, shell.next_id(), monotonic_now(), self.registry.accepted() + 1).map(Arc::new)
+    pub(super) fn new_entry(&self, shell: &Shell, spec: ToxicSpec) -> Result<Entry, Invalid> {
+        Entry::new(spec, shell.next_id(), monotonic_now(), self.registry.accepted() + 1)
     }
 
     /// The same toxic with other settings; `anew` lets its times and counts begin
@@ -121,7 +126,7 @@ impl Proxy {
     }
 
     /// Puts the plan into force for all connections, and waits for none of them.
-    fn set_toxics(&self, state: &mut State, toxics: Vec<Arc<Entry>>, expired: bool) {
+    pub(super) fn set_toxics(&self, state: &mut State, toxics: Vec<Arc<Entry>>, expired: bool) {
         // Told first: that a toxic acted must not be heard before that it came.
         self.tell_changes(&state.toxics, &toxics, expired);
         state.toxics = toxics;
@@ -149,18 +154,18 @@ impl Proxy {
     }
 }
 
-/// The upstream chain first, then the downstream one.
-pub(super) fn in_order(toxics: &[Arc<Entry>]) -> impl Iterator<Item = &Arc<Entry>> {
-    Direction::BOTH
-        .into_iter()
-        .flat_map(|direction| toxics.iter().filter(move |entry| entry.spec.stream == direction))
+impl State {
+    /// The toxic of that name which people or clients set.
+    fn find(&self, name: &str) -> Result<&Arc<Entry>, ControlError> {
+        let mut set = self.toxics[..self.layer()].iter();
+        set.find(|entry| entry.spec.name == name).ok_or_else(|| self.no_toxic(name))
+    }
 }
 
-fn find<'a>(toxics: &'a [Arc<Entry>], name: &str) -> Result<&'a Arc<Entry>, ControlError> {
-    toxics
-        .iter()
-        .find(|entry| entry.spec.name == name)
-        .ok_or_else(|| ControlError::ToxicNotFound { name: name.to_owned() })
+/// How they look: the upstream chain first, then the downstream one.
+pub(super) fn views(toxics: &[Arc<Entry>]) -> Vec<ToxicView> {
+    let of = |direction| toxics.iter().filter(move |entry| entry.spec.stream == direction);
+    Direction::BOTH.into_iter().flat_map(of).map(|entry| view(entry)).collect()
 }
 
 /// Refuses a toxic that could never act on a proxy that speaks something else.
@@ -204,6 +209,7 @@ pub(crate) fn view(entry: &Entry) -> ToxicView {
     let left = lease_end(entry).map(|end| end.saturating_since(monotonic_now()));
     ToxicView {
         name: spec.name,
+        owner: entry.owner.as_deref().map(str::to_owned),
         kind: spec.kind,
         stream: spec.stream,
         toxicity: spec.toxicity,

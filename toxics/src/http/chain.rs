@@ -237,7 +237,7 @@ impl Chain {
             if !matcher.request(head) || !entry.spec.when.window(entry.added, shell.now()).open {
                 continue;
             }
-            let seed = key.seed.split("http").split(&entry.spec.name);
+            let seed = entry.request_seed(&key.seed);
             let sticky = matcher.sticky.as_ref().and_then(|sticky| sticky.value(head));
             let cx = Cx(Arc::new(Inner {
                 shell: Arc::clone(shell),

@@ -242,7 +242,13 @@ fn a_toxic_added_behind_one_that_holds_knows_its_offset() {
 
 #[test]
 fn directions_and_connections_draw_apart() {
-    let seed = |n, direction| key(n).toxic_seed(direction, "latency");
+    let toxic = || entry(toxic("latency", Direction::Upstream, &json!({})));
+    let (set, injected) = (toxic(), toxic().owned_by("inj-1"));
+    let seed = |n, direction| set.seed(&key(n), direction);
     assert_ne!(seed(1, Direction::Upstream), seed(1, Direction::Downstream));
     assert_ne!(seed(1, Direction::Upstream), seed(2, Direction::Upstream));
+    // The same name in the other layer, whatever the injection is called.
+    let of = |entry: &Entry| entry.seed(&key(1), Direction::Upstream);
+    assert_ne!(of(&injected), of(&set));
+    assert_eq!(of(&injected), of(&toxic().owned_by("inj-2")));
 }

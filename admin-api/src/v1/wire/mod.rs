@@ -11,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub(crate) use connection::{Connection, Connections, EventData, RequestData};
+pub(super) use proxy::in_order;
 pub(crate) use proxy::{NewProxy, PatchProxy, Proxies, Proxy};
 pub(crate) use toxic::{PatchToxic, Toxic, Toxics};
 

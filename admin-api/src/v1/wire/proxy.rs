@@ -1,6 +1,8 @@
 //! Proxies.
 
-use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView, TlsSpec};
+use std::collections::BTreeMap;
+
+use sabot_proxy::{Protocol, ProxyPatch, ProxySpec, ProxyView, TlsSpec, ToxicView};
 use sabot_toxics::ToxicSpec;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -37,7 +39,11 @@ pub(crate) struct Proxy {
     x_forwarded_for: bool,
     /// Whether it accepts connections.
     enabled: bool,
-    /// Its toxics, the upstream chain first.
+    /// What it is labelled with; absent without any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(required = false)]
+    labels: BTreeMap<String, String>,
+    /// Its toxics, the upstream chain first; in each chain those that injections own last.
     toxics: Vec<Toxic>,
     /// How many connections it has and had.
     connections: ConnectionCount,
@@ -65,10 +71,19 @@ impl From<ProxyView> for Proxy {
             host_rewrite: proxy.host_rewrite,
             x_forwarded_for: proxy.x_forwarded_for,
             enabled: proxy.enabled,
-            toxics: proxy.toxics.into_iter().map(Toxic::from).collect(),
+            labels: proxy.labels,
+            toxics: in_order(proxy.toxics, proxy.injected),
             connections: ConnectionCount { open, total },
         }
     }
+}
+
+/// Both layers of a proxy in the order of its chains.
+pub(in crate::v1) fn in_order(toxics: Vec<ToxicView>, injected: Vec<ToxicView>) -> Vec<Toxic> {
+    let mut all: Vec<_> = toxics.into_iter().chain(injected).collect();
+    // Stable: within a chain they stay in order.
+    all.sort_by_key(|toxic| toxic.stream as usize);
+    all.into_iter().map(Toxic::from).collect()
 }
 
 /// All proxies, sorted by name.
@@ -112,6 +127,10 @@ pub(crate) struct NewProxy {
     /// Whether to accept connections at once.
     #[schema(default = true)]
     enabled: Option<bool>,
+    /// What to select it by: keys of up to 63 letters, digits and `. _ / -`, values of up to 63
+    /// letters, digits and `. _ : @ / -`, 32 at most.
+    #[schema(example = json!({"service": "payments"}))]
+    labels: Option<BTreeMap<String, String>>,
     /// Toxics from the start.
     #[schema(schema_with = new_toxics)]
     toxics: Option<Vec<ToxicSpec>>,
@@ -129,6 +148,7 @@ impl From<NewProxy> for ProxySpec {
             host_rewrite: new.host_rewrite,
             x_forwarded_for: new.x_forwarded_for.unwrap_or(false),
             enabled: new.enabled.unwrap_or(true),
+            labels: new.labels.unwrap_or_default(),
             toxics: new.toxics.unwrap_or_default(),
         }
     }
@@ -145,11 +165,13 @@ pub(crate) struct PatchProxy {
     upstream: Option<String>,
     /// Accept connections or not; `false` drops those it has.
     enabled: Option<bool>,
+    /// Its labels from now on, in place of all that it has; connections do not notice.
+    labels: Option<BTreeMap<String, String>>,
 }
 
 impl From<PatchProxy> for ProxyPatch {
     fn from(patch: PatchProxy) -> Self {
-        Self { listen: patch.listen, upstream: patch.upstream, enabled: patch.enabled }
+        Self { listen: patch.listen, upstream: patch.upstream, enabled: patch.enabled, labels: patch.labels }
     }
 }
 

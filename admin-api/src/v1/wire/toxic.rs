@@ -12,7 +12,7 @@ use super::Stream;
 /// A toxic on a proxy.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Toxic {
-    /// Unique on its proxy over both directions.
+    /// Unique on its proxy over both directions, among those of its owner's layer.
     name: String,
     /// The kind.
     #[serde(rename = "type")]
@@ -33,8 +33,10 @@ pub(crate) struct Toxic {
     /// In how many milliseconds the server removes it; `null` is never.
     #[schema(value_type = Option<f64>)]
     expires_in_ms: Option<Number>,
-    /// Who may change it: `toxic` is for what people and clients set.
-    owner: &'static str,
+    /// Who may change it: `toxic` is what people and clients set, `injection <id>` what that
+    /// injection owns.
+    #[schema(example = "toxic")]
+    owner: String,
 }
 
 impl From<ToxicView> for Toxic {
@@ -49,12 +51,12 @@ impl From<ToxicView> for Toxic {
             when: toxic.when,
             applied: toxic.applied,
             expires_in_ms: toxic.expires_in_ms.and_then(Number::from_f64),
-            owner: "toxic",
+            owner: toxic.owner.map_or_else(|| "toxic".to_owned(), |id| format!("injection {id}")),
         }
     }
 }
 
-/// The toxics of a proxy, the upstream chain first.
+/// The toxics of a proxy, the upstream chain first; in each chain those of injections last.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Toxics {
     pub(in crate::v1) toxics: Vec<Toxic>,

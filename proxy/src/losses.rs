@@ -1,0 +1,40 @@
+//! Who wants to know that an injection lost what it had on a proxy.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// An injection's faults came off a proxy, and not by its own doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The proxy.
+    pub proxy: String,
+    /// The injection's id.
+    pub injection: String,
+    /// `the proxy was deleted`, `the proxy was disabled`, `the proxy was replaced`, or `expired`.
+    pub why: &'static str,
+}
+
+type Hook = Arc<dyn Fn(Lost) + Send + Sync>;
+
+/// Those who are told.
+#[derive(Default)]
+pub(crate) struct Losses(RwLock<Vec<Hook>>);
+
+impl Losses {
+    pub(crate) fn add(&self, hook: impl Fn(Lost) + Send + Sync + 'static) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).push(Arc::new(hook));
+    }
+
+    /// Tells everybody of each; no lock is held meanwhile.
+    pub(crate) fn tell(&self, proxy: &str, injections: Vec<String>, why: &'static str) {
+        if injections.is_empty() {
+            return;
+        }
+        let hooks = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        for injection in injections {
+            tracing::warn!(proxy, injection, why, "an injection lost its faults");
+            for hook in &hooks {
+                hook(Lost { proxy: proxy.to_owned(), injection: injection.clone(), why });
+            }
+        }
+    }
+}

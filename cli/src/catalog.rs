@@ -199,7 +199,12 @@ mod tests {
         assert_eq!(shape[0], ("latency", "duration (ms)", "0", "≥ 0"));
         assert_eq!(
             shape[2],
-            ("distribution", "uniform | normal | pareto | paretonormal | exponential", "uniform", "")
+            (
+                "distribution",
+                "uniform | normal | pareto | paretonormal | exponential | lognormal",
+                "uniform",
+                ""
+            )
         );
         assert_eq!(shape[3], ("correlation", "number", "0", "0 – 1"));
         assert!(latency.iter().all(|attribute| !attribute.docs.is_empty()));

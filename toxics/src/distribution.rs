@@ -11,8 +11,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Seed;
 use crate::seed::Draws;
+use crate::units::Millis;
+use crate::{Invalid, Seed};
 
 /// Largest value of a netem table: 32767 / 8192.
 const TABLE_MAX: f64 = 32767.0 / 8192.0;
@@ -32,15 +33,22 @@ pub enum Distribution {
     ParetoNormal,
     /// Exponential of mean and standard deviation `jitter`, moved to mean 0.
     Exponential,
+    /// As services answer: the delay is the median, and `jitter` is how much more the 99th
+    /// percentile has. The delay must not be 0 then. Not of netem.
+    LogNormal,
 }
 
+/// The 99th percentile of a standard normal distribution.
+const Z99: f64 = 2.326_347_874_040_840_8;
+
 impl Distribution {
-    /// The value at the quantile `u` in `[0, 1)`, in units of jitter.
+    /// The value at the quantile `u` in `[0, 1)`, in units of jitter; that of `LogNormal` is
+    /// of the logarithm of the delay, in units of its standard deviation.
     #[must_use]
     pub fn at(self, u: f64) -> f64 {
         match self {
             Self::Uniform => 2.0 * u - 1.0,
-            Self::Normal => normal(u),
+            Self::Normal | Self::LogNormal => normal(u),
             Self::Pareto => pareto(u),
             Self::ParetoNormal => (normal(u) + 3.0 * pareto(u)) / 4.0,
             Self::Exponential => (-(1.0 - u).ln() - 1.0).min(TABLE_MAX),
@@ -49,14 +57,33 @@ impl Distribution {
 }
 
 impl Distribution {
-    /// A delay of `mean` give or take `jitter` at the quantile `u`, never below 0.
+    /// A delay of `mean` give or take `jitter` at the quantile `u`, never below 0. `LogNormal`
+    /// takes `mean` as the median.
     #[must_use]
     pub fn delay(self, mean: Duration, jitter: Duration, u: f64) -> Duration {
         if jitter.is_zero() {
             return mean;
         }
-        let seconds = mean.as_secs_f64() + jitter.as_secs_f64() * self.at(u);
+        let (mean, jitter) = (mean.as_secs_f64(), jitter.as_secs_f64());
+        let seconds = match self {
+            Self::LogNormal => mean * (self.at(u) * (jitter / mean).ln_1p() / Z99).exp(),
+            _ => mean + jitter * self.at(u),
+        };
         Duration::from_nanos((seconds.max(0.0) * 1e9).round() as u64)
+    }
+}
+
+impl Distribution {
+    /// Refuses what the shape cannot have; `field` is the name of the delay.
+    ///
+    /// # Errors
+    /// A median of 0 with jitter: its multiples are all 0.
+    pub(crate) fn check(self, field: &str, delay: Millis, jitter: Millis) -> Result<(), Invalid> {
+        if self != Self::LogNormal || !delay.is_zero() || jitter.is_zero() {
+            return Ok(());
+        }
+        let message = "is the median of a lognormal delay and must not be 0: give it, or leave `jitter` out";
+        Err(Invalid::new(field, message))
     }
 }
 

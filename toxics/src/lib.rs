@@ -15,6 +15,7 @@
 //! | [`plan`] | the toxics of a proxy, and which connection draws which |
 //! | [`pipeline`] | the chain of toxics on one direction of a connection |
 //! | [`seed`], [`distribution`] | chance |
+//! | [`percentiles()`] | a delay by its median and its 99th percentile |
 
 pub mod catalog;
 pub mod connect;
@@ -24,6 +25,7 @@ pub mod http;
 mod invalid;
 pub mod kinds;
 mod merge;
+mod percentiles;
 pub mod pipeline;
 pub mod plan;
 mod said;
@@ -40,6 +42,7 @@ pub use catalog::{Kind, Phase, Settings, find_kind, kind, kinds};
 pub use connect::{ConnectCx, ConnectPlan, ConnectToxic, Dial};
 pub use frame::{Direction, End, Frame};
 pub use invalid::{Invalid, suggestion};
+pub use percentiles::percentiles;
 pub use pipeline::{Pipeline, Ready};
 pub use plan::{ConnKey, Entry, Plan};
 pub use said::plain;

@@ -148,7 +148,8 @@ async fn a_rejected_update_changes_nothing() {
     let mut client = open(&proxy).await;
     let busy = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = busy.local_addr().unwrap().to_string();
-    let bad = ProxyPatch { listen: Some(taken), upstream: Some("other:1".to_owned()), ..ProxyPatch::default() };
+    let bad =
+        ProxyPatch { listen: Some(taken), upstream: Some("other:1".to_owned()), ..ProxyPatch::default() };
     assert!(matches!(controller.update("p", bad).await, Err(ControlError::Bind { .. })));
     for (patch, field) in [(listen("nonsense"), "listen"), (upstream(""), "upstream")] {
         let error = controller.update("p", patch).await.unwrap_err();

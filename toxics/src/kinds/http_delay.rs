@@ -4,10 +4,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Seed;
 use crate::distribution::Distribution;
 use crate::http::{Answer, Body, Cx, Dialled, HttpToxic, Next, Request};
 use crate::units::Millis;
+use crate::{Invalid, Seed};
 
 /// Delays requests by `delay`, give or take `jitter`.
 ///
@@ -20,8 +20,10 @@ pub struct HttpDelay {
     /// The delay.
     pub delay: Millis,
     /// How far the delay varies, in the shape of `distribution`; it never falls below 0.
+    #[schemars(extend("x-varies" = "delay"))]
     pub jitter: Millis,
-    /// The shape of the jitter, as tc-netem means it.
+    /// The shape of the jitter, as tc-netem means it; with lognormal `delay` is the median, and
+    /// `jitter` is how much more the 99th percentile has.
     pub distribution: Distribution,
     /// Where the request waits.
     pub at: Place,
@@ -43,6 +45,10 @@ pub enum Place {
 
 impl HttpToxic for HttpDelay {
     const KIND: &'static str = "http_delay";
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.distribution.check("delay", self.delay, self.jitter)
+    }
 
     fn acts_before_answer(&self) -> bool {
         self.at == Place::Request

@@ -40,8 +40,10 @@ pub struct HttpStream {
     /// How long each event waits before it leaves.
     pub delay: Millis,
     /// How far the delay varies, in the shape of `distribution`; it never falls below 0.
+    #[schemars(extend("x-varies" = "delay"))]
     pub jitter: Millis,
-    /// The shape of the jitter, as tc-netem means it.
+    /// The shape of the jitter, as tc-netem means it; with lognormal `delay` is the median, and
+    /// `jitter` is how much more the 99th percentile has.
     pub distribution: Distribution,
 }
 
@@ -72,7 +74,8 @@ impl HttpToxic for HttpStream {
             let message = "says after how many events `then` comes: give `then` as stall, close or reset";
             return Err(Invalid::new("after", message));
         }
-        Invalid::unless_share("drop", self.drop)
+        Invalid::unless_share("drop", self.drop)?;
+        self.distribution.check("delay", self.delay, self.jitter)
     }
 
     fn passes_on(&self) -> bool {

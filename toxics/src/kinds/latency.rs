@@ -20,8 +20,10 @@ pub struct Latency {
     pub latency: Millis,
     /// How far the delay varies, in the shape of `distribution`. No delay falls
     /// below 0, and none overtakes another.
+    #[schemars(extend("x-varies" = "latency"))]
     pub jitter: Millis,
-    /// The shape of the jitter, as tc-netem means it.
+    /// The shape of the jitter, as tc-netem means it; with lognormal `latency` is the median, and
+    /// `jitter` is how much more the 99th percentile has.
     pub distribution: Distribution,
     /// How much one delay resembles the one before it, 0 (not at all) to 1
     /// (always the same).
@@ -36,7 +38,8 @@ impl Toxic for Latency {
     type State = Walk;
 
     fn validate(&self) -> Result<(), Invalid> {
-        Invalid::unless_share("correlation", self.correlation)
+        Invalid::unless_share("correlation", self.correlation)?;
+        self.distribution.check("latency", self.latency, self.jitter)
     }
 
     fn on_frame(&self, walk: &mut Walk, cx: &Cx<'_>, frame: Frame, out: &mut Out<'_>) {

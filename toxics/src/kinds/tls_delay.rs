@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::Invalid;
 use crate::distribution::Distribution;
 use crate::tls::{TlsCx, TlsPlan, TlsStep, TlsToxic};
 use crate::units::Millis;
@@ -18,14 +19,20 @@ pub struct TlsDelay {
     pub delay: Millis,
     /// How far the delay varies, in the shape of `distribution`. No delay falls
     /// below 0.
+    #[schemars(extend("x-varies" = "delay"))]
     pub jitter: Millis,
-    /// The shape of the jitter, as tc-netem means it.
+    /// The shape of the jitter, as tc-netem means it; with lognormal `delay` is the median, and
+    /// `jitter` is how much more the 99th percentile has.
     pub distribution: Distribution,
 }
 
 impl TlsToxic for TlsDelay {
     const KIND: &'static str = "tls_delay";
     const STEP: TlsStep = TlsStep::Wait;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        self.distribution.check("delay", self.delay, self.jitter)
+    }
 
     fn on_tls(&self, cx: &TlsCx<'_>, plan: &mut TlsPlan) {
         let draw = cx.seed.at(0).unit();

@@ -40,8 +40,10 @@ pub struct Websocket {
     /// what comes then waits in the sockets.
     pub delay: Millis,
     /// How far the delay varies, in the shape of `distribution`; it never falls below 0.
+    #[schemars(extend("x-varies" = "delay"))]
     pub jitter: Millis,
-    /// The shape of the jitter, as tc-netem means it.
+    /// The shape of the jitter, as tc-netem means it; with lognormal `delay` is the median, and
+    /// `jitter` is how much more the 99th percentile has.
     pub distribution: Distribution,
     /// Share of messages that wait, 0 to 1.
     #[schemars(range(min = 0.0, max = 1.0))]
@@ -117,6 +119,7 @@ impl HttpToxic for Websocket {
         for (field, share) in shares {
             Invalid::unless_share(field, share)?;
         }
+        self.distribution.check("delay", self.delay, self.jitter)?;
         // RFC 6455, section 7.4, and the registry it made.
         if !matches!(self.close, 0 | 1000..=1003 | 1007..=1014 | 3000..=4999) {
             let message = "is no code that a close may carry: give 1000 to 1003, 1007 to 1014, 3000 to 4999, \

@@ -1,7 +1,8 @@
 //! Chance: the values are pinned, the shares are as asked.
 
 use sabot_toxics::distribution::Distribution;
-use sabot_toxics::{Direction, Seed};
+use sabot_toxics::units::Millis;
+use sabot_toxics::{Direction, Entry, Seed, Time, kinds, percentiles};
 use serde_json::json;
 
 use crate::support::{MS, Rig, entry, key, plan, stream, toxic};
@@ -125,31 +126,77 @@ fn distributions_have_the_moments_of_netems_tables() {
     }
 }
 
+/// The value below which that share of `values` lies.
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[(values.len() as f64 * share) as usize]
+}
+
+#[test]
+fn lognormal_is_given_by_its_median_and_99th_percentile() {
+    for correlation in [0.0, 0.7] {
+        let attributes =
+            json!({"latency": 200, "jitter": 300, "distribution": "lognormal", "correlation": correlation});
+        let mut values = delays(attributes, 12_000);
+        let [p50, p99] = [0.5, 0.99].map(|share| quantile(&mut values, share));
+        // The 99th percentile of so many draws has a standard error of 1.5 % of itself, three times
+        // as much where neighbours correlate.
+        let wide = if correlation > 0.0 { 3.0 } else { 1.0 };
+        assert!((p50 / 200.0 - 1.0).abs() < 0.02 * wide, "{correlation}: p50 {p50}");
+        assert!((p99 / 500.0 - 1.0).abs() < 0.05 * wide, "{correlation}: p99 {p99}");
+        assert!(values[0] > 0.0);
+    }
+}
+
+#[test]
+fn percentiles_of_every_kind_with_a_delay_that_varies() {
+    let takes: Vec<_> = kinds().iter().filter(|kind| kind.attributes().contains(&"distribution")).collect();
+    assert!(takes.len() >= 5, "{takes:?}");
+    for kind in kinds() {
+        let [p50, p99] = [200, 500].map(|ms| Millis::new(ms).get());
+        let fitted = percentiles(kind, p50, p99);
+        assert_eq!(fitted.is_some(), takes.contains(&kind), "{}", kind.name);
+        let Some(fitted) = fitted else { continue };
+        let delay = if kind.name == "latency" { "latency" } else { "delay" };
+        let expected = json!({delay: 200, "jitter": 300, "distribution": "lognormal"});
+        assert_eq!(json!(fitted), expected, "{}", kind.name);
+        kind.parse(&fitted).unwrap();
+        for p99 in [p50, p50 / 2] {
+            assert_eq!(json!(percentiles(kind, p50, p99)), json!({delay: 200}), "{}", kind.name);
+        }
+        let refused = kind.parse(&percentiles(kind, MS * 0, p99).unwrap()).err().unwrap();
+        assert_eq!(refused.field, delay, "{}", kind.name);
+        let constant = json!({"distribution": "lognormal"});
+        kind.parse(constant.as_object().unwrap()).unwrap();
+    }
+    let fine = percentiles(sabot_toxics::kind("latency").unwrap(), MS / 4, MS).unwrap();
+    assert_eq!(json!(fine), json!({"latency": 0.25, "jitter": 0.75, "distribution": "lognormal"}));
+}
+
+/// The delays (ms) that `latency` gives to so many chunks, none of which waits for another.
+fn delays(attributes: serde_json::Value, count: usize) -> Vec<f64> {
+    let mut rig = Rig::new(&plan([toxic("latency", attributes)]));
+    let one = |_| {
+        let arrived = rig.now;
+        rig.push(1);
+        rig.run_for(std::time::Duration::from_secs(5));
+        let (left, _) = rig.out.pop().unwrap();
+        left.saturating_since(arrived).as_secs_f64() * 1e3
+    };
+    (0..count).map(one).collect()
+}
+
 #[test]
 fn correlated_jitter_keeps_its_spread() {
-    let delays = |correlation: f64| {
-        let attributes =
-            json!({"latency": 1000, "jitter": 100, "distribution": "normal", "correlation": correlation});
-        let plan = plan([toxic("latency", attributes)]);
-        let mut rig = Rig::new(&plan);
-        let mut values = Vec::new();
-        for _ in 0..4000 {
-            let arrived = rig.now;
-            rig.push(1);
-            // Far apart, so that none waits for another.
-            rig.run_for(std::time::Duration::from_secs(2));
-            let (left, _) = rig.out.pop().unwrap();
-            values.push(left.saturating_since(arrived).as_secs_f64() * 1e3);
-        }
-        values
-    };
     let neighbours = |values: &[f64]| {
         let [mean, deviation, _] = moments(values);
         let pairs = values.windows(2).map(|pair| (pair[0] - mean) * (pair[1] - mean));
         pairs.sum::<f64>() / (values.len() - 1) as f64 / deviation.powi(2)
     };
     for correlation in [0.0, 0.5, 0.9] {
-        let values = delays(correlation);
+        let attributes =
+            json!({"latency": 1000, "jitter": 100, "distribution": "normal", "correlation": correlation});
+        let values = delays(attributes, 4000);
         let [mean, deviation, _] = moments(&values);
         assert!((980.0..1020.0).contains(&mean), "{correlation}: {mean}");
         assert!((85.0..115.0).contains(&deviation), "{correlation}: {deviation}");
@@ -242,7 +289,7 @@ fn a_toxic_added_behind_one_that_holds_knows_its_offset() {
 
 #[test]
 fn directions_and_connections_draw_apart() {
-    let toxic = || entry(toxic("latency", Direction::Upstream, &json!({})));
+    let toxic = || Entry::new(toxic("latency", json!({})), 1, Time::ZERO, 1).unwrap();
     let (set, injected) = (toxic(), toxic().owned_by("inj-1"));
     let seed = |n, direction| set.seed(&key(n), direction);
     assert_ne!(seed(1, Direction::Upstream), seed(1, Direction::Downstream));

@@ -1,6 +1,8 @@
 //! The second layer on a proxy: faults that an injection owns. They come after the toxics
 //! that people and clients set, under names of their own, and no route for toxics ends them.
 
+use std::collections::BTreeMap;
+
 use sabot_toxics::ToxicSpec;
 
 use super::{Controller, Inner};
@@ -26,6 +28,12 @@ impl Controller {
         let entry = proxy.inject(&self.inner.shell, injection, spec)?;
         self.inner.expiry.changed();
         Ok(proxy::view(&entry))
+    }
+
+    /// The labels of all proxies, by name.
+    #[must_use]
+    pub fn labels(&self) -> Vec<(String, BTreeMap<String, String>)> {
+        self.all().iter().map(|proxy| (proxy.name.clone(), proxy.labels())).collect()
     }
 
     /// What [`Self::inject`] would refuse now; changes nothing.

@@ -273,6 +273,10 @@ impl Proxy {
         self.lock().configured = true;
     }
 
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        self.lock().labels.clone()
+    }
+
     /// Labels it; true if that changed anything. Nothing that runs notices.
     pub(crate) fn set_labels(&self, labels: BTreeMap<String, String>) -> bool {
         let mut state = self.lock();

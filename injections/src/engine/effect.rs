@@ -1,0 +1,187 @@
+//! Events into effect.
+//!
+//! What lets a fault come on is kept before it does; what takes it off takes it off first. Between the
+//! decision and the journal an injection is running already as far as others are concerned, so that two
+//! cannot be decided at one time; if it cannot be kept it has failed.
+
+use sabot_proxy::ControlError;
+use sabot_toxics::Invalid;
+use sabot_toxics::units::Span;
+
+use super::{Change, Engine, EngineError, Inner, Kept};
+use crate::book::{Book, Record, Refusal};
+use crate::clock::Moment;
+use crate::event::{Actor, Event};
+use crate::injection::{Ending, State};
+
+impl Engine {
+    /// Decides, keeps and does. What is decided is done to its end, also if nobody waits for it.
+    pub(super) async fn commit(
+        &self,
+        actor: &Actor,
+        decide: impl FnOnce(&mut Book, Moment) -> Result<Vec<Event>, EngineError>,
+    ) -> Result<(), EngineError> {
+        if let Kept::Broken(reason) = &self.inner.journal {
+            return Err(EngineError::Unjournalled(reason.clone()));
+        }
+        let records = {
+            let mut book = self.inner.book();
+            let now = self.inner.clock.now();
+            let events = decide(&mut book, now)?;
+            let record = |event| Record { at: now, actor: actor.clone(), event };
+            let records: Vec<_> = events.into_iter().map(record).collect();
+            self.inner.remember(&mut book, &records);
+            records
+        };
+        let engine = self.clone();
+        let done = tokio::spawn(async move { engine.put_into_effect(records).await });
+        done.await.unwrap_or_else(|error| Err(EngineError::NotApplied(error.to_string())))
+    }
+
+    /// The second half: what was decided and remembered is kept, and then done.
+    pub(super) async fn put_into_effect(&self, records: Vec<Record>) -> Result<(), EngineError> {
+        let Kept::Open { writer, .. } = &self.inner.journal else { return Ok(()) };
+        if records.is_empty() {
+            return Ok(());
+        }
+        let (happened, begins) = records.into_iter().partition::<Vec<_>, _>(|it| has_happened(&it.event));
+        if !happened.is_empty() {
+            writer.kept(happened).await.map_err(|error| EngineError::NotYetJournalled(error.to_string()))?;
+        }
+        if begins.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = writer.before(begins.clone()).await {
+            self.undo(&begins, &error.to_string());
+            return Err(EngineError::Unjournalled(error.to_string()));
+        }
+        let started = begins.iter().filter_map(|record| match &record.event {
+            Event::Started { id, .. } | Event::Resumed { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        started.map(|id| self.put_on(id)).fold(Ok(()), Result::and)
+    }
+
+    /// Puts the fault on, if it is still to be on.
+    fn put_on(&self, id: &str) -> Result<(), EngineError> {
+        let mut book = self.inner.book();
+        let now = self.inner.clock.now();
+        let Some(left) = book.left(id, now) else { return Ok(()) };
+        let Some(injection) = book.injection(id).cloned() else { return Ok(()) };
+        let outcome = injection.request.fault.spec().map_err(ControlError::from).and_then(|mut spec| {
+            spec.name = id.to_owned();
+            // The proxy takes it off by itself, should nobody else be left to do so.
+            spec.when.expires_after = Some(Span(left));
+            let inject = |target: &String| self.inner.controller.inject(target, id, spec.clone()).map(drop);
+            injection.targets.iter().try_for_each(inject)
+        });
+        match outcome {
+            Ok(()) => {
+                drop(book);
+                self.inner.sooner.notify_one();
+                self.watch(injection);
+                Ok(())
+            }
+            Err(error) => {
+                let events = book.fail(id, Ending::Failed, format!("the fault could not be put on: {error}"));
+                let records = self.inner.happened(&mut book, &Actor::server(), events);
+                self.keep(records);
+                Err(EngineError::NotApplied(error.to_string()))
+            }
+        }
+    }
+
+    /// What could not be kept has not been.
+    fn undo(&self, records: &[Record], reason: &str) {
+        let mut book = self.inner.book();
+        for record in records {
+            let events = match &record.event {
+                Event::Requested { id, .. }
+                | Event::Approved { id }
+                | Event::Started { id, .. }
+                | Event::Resumed { id, .. } => {
+                    book.fail(id, Ending::Failed, format!("it could not be journalled: {reason}"))
+                }
+                Event::ScheduleAdded { schedule } => {
+                    vec![Event::ScheduleRemoved { name: schedule.name.clone() }]
+                }
+                _ => Vec::new(),
+            };
+            let records = self.inner.happened(&mut book, &Actor::server(), events);
+            // One that the journal does not know needs no end there.
+            if !matches!(record.event, Event::Requested { .. } | Event::ScheduleAdded { .. }) {
+                self.keep(records);
+            }
+        }
+    }
+
+    /// Has what has happened kept, without waiting for it.
+    pub(super) fn keep(&self, records: Vec<Record>) {
+        if let Kept::Open { writer, .. } = &self.inner.journal
+            && !records.is_empty()
+        {
+            writer.after(records);
+        }
+    }
+}
+
+impl Inner {
+    /// Remembers what has happened, and tells it.
+    pub(super) fn happened(&self, book: &mut Book, actor: &Actor, events: Vec<Event>) -> Vec<Record> {
+        let at = self.clock.now();
+        let records: Vec<_> =
+            events.into_iter().map(|event| Record { at, actor: actor.clone(), event }).collect();
+        self.remember(book, &records);
+        records
+    }
+
+    /// Remembers it, takes off what ends by it, and tells it.
+    pub(super) fn remember(&self, book: &mut Book, records: &[Record]) {
+        for record in records {
+            book.record(record);
+            if let Event::Ended { id, .. } = &record.event {
+                self.take_off(book, id);
+            }
+            let injection = record.event.subject().and_then(|id| book.injection(id)).cloned();
+            // Nobody may be listening.
+            let _ = self.changes.send(Change { event: record.event.clone(), injection });
+        }
+        self.sooner.notify_one();
+    }
+
+    fn take_off(&self, book: &Book, id: &str) {
+        let Some(injection) = book.injection(id) else { return };
+        for target in &injection.targets {
+            // What was never put on, or came off with its proxy, need not come off.
+            self.controller.revert(target, id);
+        }
+        tracing::info!(
+            injection = id,
+            state = State::as_str(injection.state),
+            reason = injection.reason.as_deref().unwrap_or_default(),
+            "injection ended"
+        );
+    }
+}
+
+/// Whether an event tells of what is done already; all others are kept before they are done.
+fn has_happened(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Ended { .. }
+            | Event::Recovered { .. }
+            | Event::ScheduleSkipped { .. }
+            | Event::ServerStarted { .. }
+    )
+}
+
+/// What a proxy says of a fault that it cannot have.
+pub(super) fn misfit(target: &str, error: &ControlError) -> Refusal {
+    match error {
+        ControlError::Invalid(Invalid { field, message }) => {
+            let field = field.strip_prefix("attributes.").unwrap_or(field);
+            Invalid::new(format!("fault.{field}"), format!("{message} (on {target})")).into()
+        }
+        other => Invalid::new("target", format!("{target} cannot be hit: {other}")).into(),
+    }
+}

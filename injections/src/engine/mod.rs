@@ -1,0 +1,379 @@
+//! The engine: the book, with a clock, a journal and proxies around it.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`Engine`] | what people ask for |
+//! | `start` | what the journal says is to go on |
+//! | `effect` | events into effect: kept first, then on; off first, then kept |
+//! | `run` | what time brings, and what proxies tell |
+//! | `watch` | what guards a fault, and whether all recovers after it |
+//! | [`view`] | what the proxies themselves see of requests |
+//!
+//! The book is locked whenever a fault is put on or taken off, so what is on is what is running.
+
+mod effect;
+mod run;
+mod start;
+#[cfg(test)]
+mod tests;
+pub mod view;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sabot_proxy::Controller;
+use sabot_toxics::Invalid;
+use tokio::sync::{Notify, Semaphore, broadcast};
+
+use crate::book::{Book, Candidate, Draft, Record, Refusal};
+use crate::clock::{Clock, Moment};
+use crate::event::{Actor, Event};
+use crate::injection::{Injection, State};
+use crate::journal::{Filter, Journal, JournalError, Stored, Verified, Writer};
+use crate::request::{Request, Selector};
+use crate::rules::Rules;
+use crate::schedule::{Recurrence, Schedule};
+use view::Views;
+
+/// Reads a service level indicator.
+pub trait Indicator: Send + Sync {
+    /// One value; ready within about `limit`.
+    fn sample(&self, limit: Duration) -> Pin<Box<dyn Future<Output = Result<f64, String>> + Send + '_>>;
+    /// Where it comes from, in words.
+    fn source(&self) -> String;
+}
+
+/// What the server is told.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// What is allowed.
+    pub rules: Rules,
+    /// Indicators, by the names that `steady_state.slo` may have.
+    pub slos: BTreeMap<String, Arc<dyn Indicator>>,
+    /// What ends every injection, whatever it asks for.
+    pub limits: Limits,
+    /// How long an injection by `/chaos/inject` is.
+    pub default_duration: Option<Duration>,
+}
+
+impl Settings {
+    /// How long an injection is that does not say so.
+    #[must_use]
+    pub fn default_duration(&self) -> Duration {
+        self.default_duration.unwrap_or(Duration::from_secs(60))
+    }
+}
+
+/// What ends every injection, whatever it asks for. Seen of the requests through all HTTP proxies that
+/// `watch` means, the targets left out: what is broken on purpose is broken.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// The largest share of requests that may fail.
+    pub error_rate: Option<f64>,
+    /// How many times the 99th percentile of before may be reached.
+    pub p99_factor: Option<f64>,
+    /// For how long they may be passed.
+    pub grace: Duration,
+    /// Which proxies.
+    pub watch: Selector,
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// It may not be done.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It could not be written down, so it was not done.
+    #[error("nothing was injected, since it could not be journalled: {0}")]
+    Unjournalled(String),
+    /// It was done, and could not be written down yet.
+    #[error("it is done, but could not be journalled yet: {0}")]
+    NotYetJournalled(String),
+    /// It could not be put on.
+    #[error("the fault could not be put on: {0}")]
+    NotApplied(String),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl From<Invalid> for EngineError {
+    fn from(invalid: Invalid) -> Self {
+        Self::Refused(invalid.into())
+    }
+}
+
+/// A change of an injection, for those who listen.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What happened.
+    pub event: Event,
+    /// The injection as it is now, if it is about one.
+    pub injection: Option<Injection>,
+}
+
+/// So many changes may a listener be behind.
+const CHANGES: usize = 1024;
+
+/// Owner of all injections. Clones are handles of the same one.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    controller: Controller,
+    clock: Arc<dyn Clock>,
+    boot: String,
+    settings: Mutex<Settings>,
+    book: Mutex<Book>,
+    journal: Kept,
+    changes: broadcast::Sender<Change>,
+    /// Something may be due earlier than it was.
+    sooner: Notify,
+    views: Views,
+    /// A place for each recovery that is watched.
+    recoveries: Semaphore,
+}
+
+/// The journal: to write, and to read.
+enum Kept {
+    Open {
+        writer: Writer,
+        reader: Arc<Mutex<Journal>>,
+    },
+    /// Nothing is injected.
+    Broken(String),
+}
+
+/// An injection as it is asked for, and by whom.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What.
+    pub request: Request,
+    /// Who.
+    pub actor: Actor,
+    /// What they may touch.
+    pub scope: Selector,
+}
+
+impl Engine {
+    /// Asks for an injection. It is on when this returns, unless it waits for its approval or its turn.
+    ///
+    /// # Errors
+    /// It may not be, cannot be journalled, or cannot be put on.
+    pub async fn inject(&self, asked: Asked) -> Result<Injection, EngineError> {
+        self.ask(asked, None).await
+    }
+
+    async fn ask(&self, asked: Asked, schedule: Option<String>) -> Result<Injection, EngineError> {
+        let Asked { request, actor, scope } = asked;
+        let candidates = self.candidates();
+        let id = new_id();
+        let draft = Draft { id: id.clone(), request, scope, schedule, seed: self.inner.controller.seed() };
+        let spec = draft.request.fault.spec().map_err(|error| error.within("fault"))?;
+        let inner = &self.inner;
+        let decide = |book: &mut Book, now: Moment| -> Result<Vec<Event>, EngineError> {
+            let events = book.request(draft, &candidates, now, &inner.boot)?;
+            // Before anything is written: what would be refused then has not been asked for.
+            if let Some(Event::Requested { targets, .. }) = events.first() {
+                for target in targets {
+                    let refused = inner.controller.check_fault(target, &spec);
+                    refused.map_err(|error| effect::misfit(target, &error))?;
+                }
+            }
+            Ok(events)
+        };
+        self.commit(&actor, decide).await?;
+        self.injection(&id)
+    }
+
+    /// A second person approves.
+    ///
+    /// # Errors
+    /// There is none that waits for it, it is no second person, or it cannot be journalled or put on.
+    pub async fn approve(&self, id: &str, actor: &Actor) -> Result<Injection, EngineError> {
+        self.commit(actor, |book, now| Ok(book.approve(id, actor, now, &self.inner.boot)?)).await?;
+        self.injection(id)
+    }
+
+    /// Takes an injection back. The fault is off when this returns, whatever it returns.
+    ///
+    /// # Errors
+    /// There is none, it is over, or it could not be journalled yet.
+    pub async fn revert(&self, id: &str, actor: &Actor) -> Result<Injection, EngineError> {
+        self.commit(actor, |book, _| Ok(book.revert(id, actor)?)).await?;
+        self.injection(id)
+    }
+
+    /// Takes all of them back that are in a scope; which they were.
+    ///
+    /// # Errors
+    /// It could not be journalled yet; it is done.
+    pub async fn halt(&self, actor: &Actor, scope: &Selector) -> Result<Vec<Injection>, EngineError> {
+        let labels: BTreeMap<_, _> = self.candidates().into_iter().map(|it| (it.name, it.labels)).collect();
+        let may = |it: &Injection| {
+            it.targets.iter().all(|target| scope.meets(labels.get(target).unwrap_or(&BTreeMap::new())))
+        };
+        let mut halted = Vec::new();
+        let decide = |book: &mut Book, _: Moment| {
+            let events = book.halt(actor, may);
+            halted.extend(events.iter().filter_map(Event::subject).map(str::to_owned));
+            Ok(events)
+        };
+        self.commit(actor, decide).await?;
+        halted.iter().map(|id| self.injection(id)).collect()
+    }
+
+    /// The client of an injection is still there.
+    ///
+    /// # Errors
+    /// There is none that runs, or it has no lease.
+    pub fn renew(&self, id: &str) -> Result<Injection, EngineError> {
+        self.inner.book().renew(id, self.inner.clock.now())?;
+        self.injection(id)
+    }
+
+    /// Adds a schedule.
+    ///
+    /// # Errors
+    /// There is one of this name, or its injections could never run.
+    pub async fn add_schedule(
+        &self,
+        name: String,
+        when: Recurrence,
+        asked: Asked,
+    ) -> Result<(), EngineError> {
+        let Asked { request, actor, scope } = asked;
+        request.check()?;
+        let schedule = Schedule { name, when, injection: request, by: actor.clone(), scope };
+        self.commit(&actor, |book, _| Ok(book.add_schedule(schedule)?)).await
+    }
+
+    /// Removes a schedule; what it has started goes on.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn remove_schedule(&self, name: &str, actor: &Actor) -> Result<(), EngineError> {
+        self.commit(actor, |book, _| Ok(book.remove_schedule(name)?)).await
+    }
+
+    /// All schedules, each with its next time in milliseconds since 1970.
+    #[must_use]
+    pub fn schedules(&self) -> Vec<(Schedule, Option<u64>)> {
+        self.inner.book().schedules().map(|(schedule, next)| (schedule.clone(), next)).collect()
+    }
+
+    /// An injection.
+    ///
+    /// # Errors
+    /// There is none, or it is so long over that only the journal has it, which cannot be read.
+    pub fn injection(&self, id: &str) -> Result<Injection, EngineError> {
+        if let Some(injection) = self.inner.book().injection(id) {
+            return Ok(injection.clone());
+        }
+        let subject = Some(id.to_owned());
+        let events = self.audit(&Filter { subject, ..Filter::default() })?;
+        let mut book = Book::new(Rules::default());
+        events.into_iter().for_each(|stored| book.record(&stored.into_record()));
+        let found = book.injection(id).cloned();
+        found.ok_or_else(|| Refusal::NotFound { what: "injection", name: id.to_owned() }.into())
+    }
+
+    /// Those that are not over, the oldest first, then the last ones that are, the newest first.
+    #[must_use]
+    pub fn injections(&self) -> Vec<Injection> {
+        self.inner.book().injections().cloned().collect()
+    }
+
+    /// How many there are of those that are not over, by state and kind.
+    #[must_use]
+    pub fn live(&self) -> Vec<(State, &'static str, Vec<String>)> {
+        let book = self.inner.book();
+        let live = book.injections().take_while(|it| !it.state.is_over());
+        live.map(|it| (it.state, it.request.fault.kind().name, it.targets.clone())).collect()
+    }
+
+    /// What happens from now on. A receiver that lags misses some and is told how many.
+    #[must_use]
+    pub fn changes(&self) -> broadcast::Receiver<Change> {
+        self.inner.changes.subscribe()
+    }
+
+    /// Notes something that has happened elsewhere.
+    pub fn note(&self, actor: Actor, event: Event) {
+        let record = Record { at: self.inner.clock.now(), actor, event };
+        if let Kept::Open { writer, .. } = &self.inner.journal {
+            writer.after(vec![record]);
+        }
+    }
+
+    /// What happened.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn audit(&self, filter: &Filter) -> Result<Vec<Stored>, EngineError> {
+        Ok(self.inner.reader()?.query(filter)?)
+    }
+
+    /// Whether the journal is as it was written.
+    ///
+    /// # Errors
+    /// It is not, or cannot be read.
+    pub fn verify(&self) -> Result<Verified, EngineError> {
+        Ok(self.inner.reader()?.verify()?)
+    }
+
+    /// What keeps the journal from being written now; nothing is injected then.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        match &self.inner.journal {
+            Kept::Open { writer, .. } => writer.trouble(),
+            Kept::Broken(reason) => Some(reason.clone()),
+        }
+    }
+
+    /// Puts other settings in force. What is running is watched as it was.
+    pub fn configure(&self, settings: Settings) {
+        self.inner.book().rules = settings.rules.clone();
+        *self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        self.inner.sooner.notify_one();
+    }
+
+    /// The settings in force.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn candidates(&self) -> Vec<Candidate> {
+        let proxies = self.inner.controller.labels();
+        proxies.into_iter().map(|(name, labels)| Candidate { name, labels }).collect()
+    }
+}
+
+/// A name that nothing else has: 60 bits of chance, in letters that are told apart.
+fn new_id() -> String {
+    const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    let bits = RandomState::new().build_hasher().finish();
+    let letter = |place: u32| char::from(LETTERS[(bits >> (place * 5)) as usize % LETTERS.len()]);
+    format!("inj-{}", (0..12).map(letter).collect::<String>())
+}
+
+impl Inner {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> Result<MutexGuard<'_, Journal>, EngineError> {
+        match &self.journal {
+            Kept::Open { reader, .. } => Ok(reader.lock().unwrap_or_else(PoisonError::into_inner)),
+            Kept::Broken(reason) => Err(EngineError::Unjournalled(reason.clone())),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What time brings, and what proxies tell.
+
+use std::sync::Weak;
+use std::time::Duration;
+
+use sabot_proxy::Lost;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::{Asked, Engine, EngineError, Inner};
+use crate::event::{Actor, Event};
+use crate::injection::Ending;
+
+/// The clock on the wall may be set, so what goes by it is looked at this often.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why a proxy took a fault off by itself at its time.
+const EXPIRED: &str = "expired";
+
+/// Runs until the engine is gone.
+pub(super) async fn run(engine: Weak<Inner>, mut lost: UnboundedReceiver<Lost>) {
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let engine_now = Engine { inner };
+        engine_now.let_time_pass();
+        let wait = engine_now.wait();
+        let sooner = std::pin::pin!(engine_now.inner.sooner.notified());
+        tokio::select! {
+            () = sooner => {}
+            () = tokio::time::sleep(wait) => {}
+            lost = lost.recv() => match lost {
+                Some(lost) => engine_now.has_lost(&lost),
+                None => return,
+            },
+        }
+    }
+}
+
+impl Engine {
+    /// How long nothing is due.
+    fn wait(&self) -> Duration {
+        let book = self.inner.book();
+        let next = book.next_due(self.inner.clock.now());
+        next.map_or(LOOK, Duration::from_millis).min(LOOK)
+    }
+
+    fn let_time_pass(&self) {
+        loop {
+            let (ended, started) = {
+                let mut book = self.inner.book();
+                let events = book.due(self.inner.clock.now(), &self.inner.boot);
+                if events.is_empty() {
+                    break;
+                }
+                let records = self.inner.happened(&mut book, &Actor::server(), events);
+                records.into_iter().partition(|it| matches!(it.event, Event::Ended { .. }))
+            };
+            self.keep(ended);
+            self.in_the_background(started);
+        }
+        // Not in the loop's head: there the book would be locked throughout.
+        let due = self.inner.book().due_schedules(self.inner.clock.now());
+        due.iter().for_each(|name| self.fire(name));
+    }
+
+    fn in_the_background(&self, records: Vec<crate::book::Record>) {
+        if !records.is_empty() {
+            let engine = self.clone();
+            tokio::spawn(async move {
+                if let Err(error) = engine.put_into_effect(records).await {
+                    tracing::error!(%error, "an injection whose turn had come did not begin");
+                }
+            });
+        }
+    }
+
+    /// The time of a schedule has come.
+    fn fire(&self, name: &str) {
+        let Some((schedule, _)) = self.schedules().into_iter().find(|(it, _)| it.name == name) else {
+            return;
+        };
+        // Its next time is found now, whatever comes of this one, so that it is not fired twice.
+        self.inner.book().replan(name, self.inner.clock.now());
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let asked = Asked { request: schedule.injection, actor: schedule.by, scope: schedule.scope };
+            match engine.ask(asked, Some(schedule.name.clone())).await {
+                Ok(_) => {}
+                Err(EngineError::Unjournalled(reason)) => {
+                    tracing::error!(schedule = schedule.name, reason, "a schedule could not be journalled");
+                }
+                Err(error) => {
+                    let (name, reason) = (schedule.name, error.to_string());
+                    tracing::warn!(schedule = name, reason, "the time of a schedule was left out");
+                    engine.note(Actor::server(), Event::ScheduleSkipped { name, reason });
+                }
+            }
+        });
+    }
+
+    /// A proxy has taken a fault off by itself.
+    fn has_lost(&self, lost: &Lost) {
+        let mut book = self.inner.book();
+        let events = if lost.why == EXPIRED {
+            book.fail(&lost.injection, Ending::Completed, "its time was up")
+        } else {
+            book.fail(&lost.injection, Ending::Aborted, format!("{}: {}", lost.why, lost.proxy))
+        };
+        let records = self.inner.happened(&mut book, &Actor::server(), events);
+        drop(book);
+        self.keep(records);
+    }
+}

@@ -1,0 +1,127 @@
+//! What the journal says is to go on.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sabot_proxy::Controller;
+use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
+use tokio::time::MissedTickBehavior;
+
+use super::{CHANGES, Engine, Inner, Kept, Settings, Views, run, watch};
+use crate::book::{Began, Book, OnRestart, Record};
+use crate::clock::{Clock, Machine};
+use crate::event::{Actor, Event};
+use crate::journal::{Journal, JournalError, Writer};
+
+/// How often proxies are looked at.
+const EVERY: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Starts it over these proxies, which have to be there already: what the journal of `directory` says is
+    /// running goes on, or is over, by `on_restart`. Without a directory nothing outlasts the process. If the
+    /// journal cannot be used the proxies run, and nothing is injected.
+    ///
+    /// To be called within a tokio runtime.
+    pub async fn start(
+        controller: Controller,
+        settings: Settings,
+        directory: Option<&Path>,
+        on_restart: OnRestart,
+    ) -> Self {
+        Self::start_with(controller, settings, directory, on_restart, Arc::new(Machine)).await
+    }
+
+    pub(super) async fn start_with(
+        controller: Controller,
+        settings: Settings,
+        directory: Option<&Path>,
+        on_restart: OnRestart,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let boot = clock.boot();
+        let opened = open(directory, settings.rules.clone()).unwrap_or_else(|reason| {
+            tracing::error!(reason, "nothing is injected");
+            let book = Book::new(settings.rules.clone());
+            Opened { kept: Kept::Broken(reason), book, began: HashMap::new(), newest_ms: 0 }
+        });
+        let Opened { kept, mut book, began, newest_ms } = opened;
+        let events = book.restart(&began, newest_ms, on_restart, clock.now(), &boot);
+        let (tell, lost) = mpsc::unbounded_channel();
+        controller.on_lost(move |one| drop(tell.send(one)));
+        let engine = Self {
+            inner: Arc::new(Inner {
+                controller,
+                clock,
+                boot,
+                settings: Mutex::new(settings),
+                book: Mutex::new(book),
+                journal: kept,
+                changes: broadcast::Sender::new(CHANGES),
+                sooner: Notify::new(),
+                views: Views::default(),
+                recoveries: Semaphore::new(watch::RECOVERIES),
+            }),
+        };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let started = Event::ServerStarted { version, on_restart: on_restart.to_string() };
+        engine.go_on([vec![started], events].concat()).await;
+        tokio::spawn(run::run(Arc::downgrade(&engine.inner), lost));
+        tokio::spawn(look(Arc::downgrade(&engine.inner)));
+        engine
+    }
+
+    /// Each by itself: one that cannot go on ends none of the others.
+    async fn go_on(&self, events: Vec<Event>) {
+        for event in events {
+            let records = {
+                let mut book = self.inner.book();
+                self.inner.happened(&mut book, &Actor::server(), vec![event])
+            };
+            if let Err(error) = self.put_into_effect(records).await {
+                tracing::error!(%error, "an injection does not go on");
+            }
+        }
+    }
+}
+
+struct Opened {
+    kept: Kept,
+    book: Book,
+    /// The last beginning of each that is not over.
+    began: HashMap<String, Began>,
+    newest_ms: u64,
+}
+
+/// Opens the journal, and plays it.
+fn open(directory: Option<&Path>, rules: crate::rules::Rules) -> Result<Opened, String> {
+    let told = |error: JournalError| error.to_string();
+    let journal = Journal::open(directory).map_err(told)?;
+    let mut book = Book::new(rules);
+    let (mut began, mut newest_ms) = (HashMap::new(), 0);
+    let each = |stored: crate::journal::Stored| {
+        newest_ms = newest_ms.max(stored.at_ms);
+        let record: Record = stored.into_record();
+        book.record(&record);
+        match &record.event {
+            Event::Ended { id, .. } => drop(began.remove(id)),
+            _ => began.extend(Began::of(&record)),
+        }
+    };
+    journal.replay(each).map_err(told)?;
+    let (writer, reader) = journal.split().map_err(told)?;
+    let (writer, _) = Writer::start(writer).map_err(|error| error.to_string())?;
+    Ok(Opened { kept: Kept::Open { writer, reader }, book, began, newest_ms })
+}
+
+/// Looks at the counters of all proxies, until the engine is gone.
+async fn look(engine: std::sync::Weak<Inner>) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(inner) = engine.upgrade() else { return };
+        inner.views.look(&inner.controller.totals());
+    }
+}

@@ -1,0 +1,277 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sabot_proxy::{Options, ProxySpec};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::book::OnRestart;
+use crate::clock::Clock;
+use crate::journal::FILE;
+
+/// A clock that stands still until it is told.
+#[derive(Default)]
+struct Told(AtomicU64);
+
+impl Clock for Told {
+    fn now(&self) -> Moment {
+        let ms = self.0.load(Ordering::SeqCst);
+        Moment { wall_ms: 1_800_000_000_000 + ms, steady_ms: 1_000_000 + ms }
+    }
+
+    fn boot(&self) -> String {
+        "boot".to_owned()
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    controller: Controller,
+    clock: Arc<Told>,
+}
+
+impl Bench {
+    async fn new(directory: Option<&Path>, on_restart: OnRestart, settings: Settings) -> Self {
+        Self::at(0, directory, on_restart, settings).await
+    }
+
+    /// One that comes up so late.
+    async fn at(ms: u64, directory: Option<&Path>, on_restart: OnRestart, settings: Settings) -> Self {
+        let controller = Controller::start(&Options { workers: Some(1), ..Options::default() }).unwrap();
+        for (name, shard) in [("south-a", "south"), ("south-b", "south"), ("north", "north")] {
+            let mut spec = ProxySpec::new(name, "127.0.0.1:9");
+            spec.labels.insert("service".to_owned(), "payments".to_owned());
+            spec.labels.insert("shard".to_owned(), shard.to_owned());
+            controller.create(spec).await.unwrap();
+        }
+        let clock = Arc::new(Told(AtomicU64::new(ms)));
+        let shared: Arc<dyn Clock> = Arc::<Told>::clone(&clock);
+        let engine = Engine::start_with(controller.clone(), settings, directory, on_restart, shared).await;
+        Self { engine, controller, clock }
+    }
+
+    async fn plain() -> Self {
+        Self::new(None, OnRestart::Resume, Settings::default()).await
+    }
+
+    /// Which proxies have a fault on.
+    fn on(&self) -> Vec<String> {
+        let has = |it: &sabot_proxy::ProxyView| !it.injected.is_empty();
+        self.controller.list().into_iter().filter(has).map(|it| it.name).collect()
+    }
+
+    async fn inject(&self, change: impl FnOnce(&mut Value)) -> Result<Injection, EngineError> {
+        self.engine.inject(asked(change)).await
+    }
+
+    /// Lets so much time pass, and waits until the injection has ended.
+    async fn ends_after(&self, ms: u64, id: &str) -> Injection {
+        self.clock.0.fetch_add(ms, Ordering::SeqCst);
+        self.engine.inner.sooner.notify_one();
+        let mut changes = self.engine.changes();
+        loop {
+            let injection = self.engine.injection(id).unwrap();
+            if injection.state.is_over() {
+                return injection;
+            }
+            changes.recv().await.unwrap();
+        }
+    }
+
+    fn actions(&self) -> Vec<String> {
+        let all = self.engine.audit(&Filter::default()).unwrap();
+        all.iter()
+            .map(|it| serde_json::to_value(&it.event).unwrap()["action"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+fn ann() -> Actor {
+    Actor::new("ann@example.com", "127.0.0.1")
+}
+
+fn asked(change: impl FnOnce(&mut Value)) -> Asked {
+    let mut body = json!({
+        "target": {"service": "payments", "selector": "shard=south", "max_targets": 3},
+        "fault": {"type": "latency", "p50_ms": 20, "p99_ms": 50},
+        "duration_seconds": 240,
+        "steady_state": {"slo": "writes", "min": 0.995, "abort_after": 60},
+        "hypothesis": "it holds", "owner": "payments-oncall@example.com",
+    });
+    change(&mut body);
+    let request = Request::read(body).unwrap();
+    Asked { request, actor: ann(), scope: Selector::default() }
+}
+
+#[tokio::test]
+async fn an_injection_is_on_until_its_time_is_up() {
+    let bench = Bench::plain().await;
+    let injection = bench.inject(|_| {}).await.unwrap();
+    assert_eq!(injection.state, State::Running);
+    assert_eq!(injection.targets, ["south-a", "south-b"]);
+    assert_eq!(bench.on(), injection.targets);
+    let view = bench.controller.proxy("south-a").unwrap().injected.remove(0);
+    assert_eq!((view.owner.as_deref(), view.name.as_str()), (Some(&*injection.id), &*injection.id));
+    assert!(view.expires_in_ms.unwrap() <= 240_000.0);
+
+    let over = bench.ends_after(240_000, &injection.id).await;
+    assert_eq!((over.state, over.reason.as_deref()), (State::Completed, Some("its time was up")));
+    assert_eq!(bench.on(), [""; 0]);
+    bench.engine.verify().unwrap();
+    let expected = ["server.started", "injection.requested", "injection.started", "injection.ended"];
+    assert_eq!(bench.actions(), expected);
+}
+
+#[tokio::test]
+async fn the_cap_bounds_how_many_are_hit() {
+    let bench = Bench::plain().await;
+    let injection =
+        bench.inject(|it| it["target"] = json!({"service": "payments", "max_pods": 1})).await.unwrap();
+    assert_eq!((injection.targets.len(), injection.matched), (1, 3));
+    assert_eq!(bench.on(), injection.targets);
+}
+
+#[tokio::test]
+async fn one_call_takes_it_back() {
+    let bench = Bench::plain().await;
+    let id = bench.inject(|_| {}).await.unwrap().id;
+    let over = bench.engine.revert(&id, &ann()).await.unwrap();
+    assert_eq!(
+        (over.state, over.reason.as_deref()),
+        (State::Reverted, Some("taken back by ann@example.com"))
+    );
+    assert_eq!(bench.on(), [""; 0]);
+    let again = bench.engine.revert(&id, &ann()).await.unwrap_err().to_string();
+    assert!(again.contains("is reverted"), "{again}");
+    let nobody = bench.engine.revert("inj-0", &ann()).await.unwrap_err().to_string();
+    assert_eq!(nobody, "there is no injection `inj-0`");
+}
+
+#[tokio::test]
+async fn two_do_not_meet_and_one_waits_for_the_other() {
+    let bench = Bench::plain().await;
+    let first = bench.inject(|_| {}).await.unwrap();
+    let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
+    for part in [&first.id, "payments-oncall@example.com", "ends by 2027-01-15T08:04:00"] {
+        assert!(refused.contains(part), "{refused}");
+    }
+    let other = bench.inject(|it| it["target"]["selector"] = json!("shard=north")).await.unwrap();
+    assert_eq!(other.state, State::Running);
+    let waits = bench.inject(|it| it["queue"] = json!(true)).await.unwrap();
+    assert_eq!(waits.state, State::Approved);
+
+    let mut changes = bench.engine.changes();
+    bench.engine.revert(&first.id, &ann()).await.unwrap();
+    while bench.engine.injection(&waits.id).unwrap().state != State::Running {
+        changes.recv().await.unwrap();
+    }
+    let halted = bench.engine.halt(&ann(), &Selector::default()).await.unwrap();
+    assert_eq!(halted.len(), 2);
+    assert_eq!(bench.on(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_happens_to_a_proxy_ends_what_is_on_it() {
+    for (delete, told) in
+        [(true, "the proxy was deleted: south-a"), (false, "the proxy was disabled: south-a")]
+    {
+        let bench = Bench::plain().await;
+        let injection = bench.inject(|_| {}).await.unwrap();
+        if delete {
+            bench.controller.delete("south-a").await.unwrap();
+        } else {
+            let patch = sabot_proxy::ProxyPatch { enabled: Some(false), ..Default::default() };
+            bench.controller.update("south-a", patch).await.unwrap();
+        }
+        let over = bench.ends_after(0, &injection.id).await;
+        assert_eq!((over.state, over.reason.as_deref()), (State::Aborted, Some(told)));
+        assert_eq!(bench.on(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn what_no_proxy_can_have_is_refused_before_anything_is_kept() {
+    let bench = Bench::plain().await;
+    let http = |it: &mut Value| it["fault"] = json!({"type": "http_abort", "status": 503});
+    let refused = bench.inject(http).await.unwrap_err().to_string();
+    assert!(refused.starts_with("fault.type: http_abort acts on HTTP requests"), "{refused}");
+    assert_eq!(bench.actions(), ["server.started"]);
+    assert_eq!(bench.engine.injections().len(), 0);
+}
+
+#[tokio::test]
+async fn a_breach_takes_it_back_and_is_kept() {
+    struct Bad;
+    impl Indicator for Bad {
+        fn sample(&self, _: Duration) -> Pin<Box<dyn Future<Output = Result<f64, String>> + Send + '_>> {
+            Box::pin(std::future::ready(Ok(0.9)))
+        }
+        fn source(&self) -> String {
+            "a test".to_owned()
+        }
+    }
+    let slos = BTreeMap::from([("writes".to_owned(), Arc::new(Bad) as Arc<dyn Indicator>)]);
+    let settings = Settings { slos, ..Settings::default() };
+    let bench = Bench::new(None, OnRestart::Resume, settings).await;
+    let id = bench.inject(|it| it["steady_state"]["abort_after"] = json!(0)).await.unwrap().id;
+    // Read within a second; the clock that is told need not move.
+    let over = bench.ends_after(0, &id).await;
+    let breach = over.breach.unwrap();
+    assert_eq!((over.state, breach.value, breach.source.as_str()), (State::Aborted, Some(0.9), "a test"));
+    assert_eq!(bench.on(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_or_ends_it() {
+    for (on_restart, down_ms, expected) in [
+        (OnRestart::Resume, 100_000, State::Running),
+        (OnRestart::Resume, 240_000, State::Completed),
+        (OnRestart::Clear, 100_000, State::Reverted),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+        let id = first.inject(|_| {}).await.unwrap().id;
+        drop(first);
+        let bench = Bench::at(down_ms, Some(folder.path()), on_restart, Settings::default()).await;
+        let injection = bench.engine.injection(&id).unwrap();
+        assert_eq!(injection.state, expected, "{on_restart} after {down_ms} ms");
+        assert_eq!(bench.on().is_empty(), expected != State::Running);
+        if expected == State::Running {
+            let left = bench.controller.proxy("south-a").unwrap().injected[0].expires_in_ms.unwrap();
+            assert!(left <= 140_000.0, "{left}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_journal_nothing_is_injected() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), "this is no database, and never was one, whatever it is")
+        .unwrap();
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    assert!(bench.engine.trouble().unwrap().contains(FILE));
+    let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
+    assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
+    assert_eq!(bench.on(), [""; 0]);
+}
+
+#[tokio::test]
+async fn schedules_come_again() {
+    let bench = Bench::plain().await;
+    let when: Recurrence = "@every 10m".parse().unwrap();
+    bench.engine.add_schedule("nightly".to_owned(), when, asked(|_| {})).await.unwrap();
+    let mut changes = bench.engine.changes();
+    bench.clock.0.fetch_add(600_000, Ordering::SeqCst);
+    bench.engine.inner.sooner.notify_one();
+    let started = loop {
+        let change = changes.recv().await.unwrap();
+        if matches!(change.event, Event::Started { .. }) {
+            break change.injection.unwrap();
+        }
+    };
+    assert_eq!(started.schedule.as_deref(), Some("nightly"));
+    assert_eq!(started.requested_by, ann());
+    assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 1_200_000));
+    bench.engine.remove_schedule("nightly", &ann()).await.unwrap();
+    assert!(bench.engine.remove_schedule("nightly", &ann()).await.is_err());
+}

@@ -1,0 +1,182 @@
+//! What guards a fault while it is on, and whether all recovers after it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::view::Seen;
+use super::{Engine, Indicator};
+use crate::book::Guard;
+use crate::event::{Actor, Event};
+use crate::injection::Injection;
+use crate::request::{Labels, SteadyState};
+
+/// How often indicators are read; and the most that one may take.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// So many seconds of requests make a value: fewer would be noise, more would be late.
+const WINDOW: usize = 5;
+
+/// What was before a fault, for comparison.
+const BEFORE: usize = 30;
+
+/// How long a recovery is waited for.
+const PATIENCE: usize = 60;
+
+/// So many seconds in a row have to be as before.
+const STEADY: usize = 3;
+
+/// Success may be this much less than before, and the 99th percentile so many times more, and still be the
+/// same.
+const LESS: f64 = 0.005;
+const MORE: f64 = 1.5;
+
+/// So many recoveries are watched at one time; beyond, how long one took stays unknown.
+pub(super) const RECOVERIES: usize = 256;
+
+/// Where a guard's values come from.
+enum Source {
+    Given(Arc<dyn Indicator>),
+    /// The share of good requests through these.
+    Success(Vec<String>),
+    /// The 99th percentile of the requests through these, in milliseconds.
+    P99(Vec<String>),
+}
+
+impl Engine {
+    /// Watches an injection whose fault has just come on, until some time after its end.
+    pub(super) fn watch(&self, injection: Injection) {
+        let (guards, sources): (Vec<_>, Vec<_>) = self.guards(&injection).into_iter().unzip();
+        self.inner.book().guard(&injection.id, guards, self.inner.clock.now());
+        let before = self.inner.views.seen(names(&injection.targets), BEFORE, 0);
+        let engine = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(inner) = engine.upgrade() else { return };
+                let engine = Self { inner };
+                let running = engine.inner.book().left(&injection.id, engine.inner.clock.now()).is_some();
+                if !running {
+                    return engine.recover(&injection, &before).await;
+                }
+                engine.read(&injection.id, &sources).await;
+            }
+        });
+    }
+
+    /// What guards an injection, and where the values come from.
+    fn guards(&self, injection: &Injection) -> Vec<(Guard, Source)> {
+        let settings = self.settings();
+        let mut guards = Vec::new();
+        if let Some(objective) = injection.request.steady_state.clone() {
+            let (source, told) = match settings.slos.get(&objective.slo) {
+                Some(given) => (Source::Given(Arc::clone(given)), given.source()),
+                None => (Source::Success(injection.targets.clone()), own_view(&injection.targets)),
+            };
+            guards.push((Guard { objective, source: told }, source));
+        }
+        let limits = settings.limits;
+        if limits.error_rate.is_none() && limits.p99_factor.is_none() {
+            return guards;
+        }
+        let outside = |(name, labels): &(String, Labels)| {
+            limits.watch.meets(labels) && !injection.targets.contains(name)
+        };
+        let watched: Vec<_> = self.inner.controller.labels().into_iter().filter(outside).collect();
+        let watched: Vec<_> = watched.into_iter().map(|(name, _)| name).collect();
+        let mut limit = |slo: &str, min, max, source| {
+            let abort_after = limits.grace.as_secs_f64();
+            // Where no requests come there is nothing to suffer.
+            let abort_without_data_after = Some(f64::MAX);
+            let slo = format!("the server's limit of {slo}");
+            let objective = SteadyState { slo, min, max, abort_after, abort_without_data_after };
+            guards.push((Guard { objective, source: own_view(&watched) }, source));
+        };
+        if let Some(most) = limits.error_rate {
+            limit("good requests", Some(1.0 - most), None, Source::Success(watched.clone()));
+        }
+        let p99 = self.inner.views.seen(names(&watched), BEFORE, 0).percentile(0.99);
+        if let Some((factor, p99)) = limits.p99_factor.zip(p99) {
+            limit("p99 in ms", None, Some(p99 * 1e3 * factor), Source::P99(watched.clone()));
+        }
+        guards
+    }
+
+    async fn read(&self, id: &str, sources: &[Source]) {
+        let read = sources.iter().map(|source| async {
+            match source {
+                Source::Given(indicator) => {
+                    let sample = tokio::time::timeout(EVERY, indicator.sample(EVERY)).await;
+                    sample
+                        .map_err(|_| "no answer in time".to_owned())
+                        .flatten()
+                        .inspect_err(|reason| tracing::debug!(injection = id, reason, "no data"))
+                        .ok()
+                }
+                Source::Success(proxies) => self.inner.views.seen(names(proxies), WINDOW, 0).success(),
+                Source::P99(proxies) => {
+                    let seen = self.inner.views.seen(names(proxies), WINDOW, 0);
+                    seen.percentile(0.99).map(|seconds| seconds * 1e3)
+                }
+            }
+        });
+        let mut values = Vec::new();
+        for one in read {
+            values.push(one.await);
+        }
+        let mut book = self.inner.book();
+        let now = self.inner.clock.now();
+        for (guard, value) in values.into_iter().enumerate() {
+            book.read(id, guard, value, now);
+        }
+        drop(book);
+        self.inner.sooner.notify_one();
+    }
+
+    /// Waits until the requests through the targets are as they were `before`, and notes how long it took.
+    async fn recover(&self, injection: &Injection, before: &Seen) {
+        let Some(success) = before.success() else { return };
+        let Ok(_place) = self.inner.recoveries.try_acquire() else { return };
+        let p99 = before.percentile(0.99);
+        let as_before = |seen: &Seen| {
+            let good = seen.success().is_some_and(|now| now >= success - LESS);
+            let fast = p99.zip(seen.percentile(0.99)).is_none_or(|(then, now)| now <= then * MORE);
+            good && fast
+        };
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
+        let (mut steady, mut seconds) = (0, None);
+        for second in 1..=PATIENCE {
+            ticks.tick().await;
+            let seen = self.inner.views.seen(names(&injection.targets), 1, 0);
+            steady = if as_before(&seen) { steady + 1 } else { 0 };
+            if steady >= STEADY {
+                // When the first of them began, counted from the end of the fault.
+                seconds = Some((second - STEADY) as f64);
+                break;
+            }
+        }
+        let event = Event::Recovered { id: injection.id.clone(), seconds };
+        let records = {
+            let mut book = self.inner.book();
+            self.inner.happened(&mut book, &Actor::server(), vec![event])
+        };
+        self.keep(records);
+    }
+}
+
+fn names(proxies: &[String]) -> impl Iterator<Item = &str> {
+    proxies.iter().map(String::as_str)
+}
+
+fn own_view(proxies: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = proxies.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match proxies.len() {
+        0 => "no proxy".to_owned(),
+        1..=SHOWN => format!("what {shown} saw"),
+        more => format!("what {shown} and {} more saw", more - SHOWN),
+    }
+}

@@ -1,0 +1,378 @@
+//! What is kept: all that happened, in the order in which it did, in one SQLite file.
+//!
+//! Nothing in it is ever changed. Each event is hashed together with the hash of the one before, so
+//! that whoever changes one has to change all that follow ([`Journal::verify`]); whoever has noted the
+//! last hash elsewhere knows of that, too, and of events that were cut off at the end.
+//!
+//! | module | what is in it |
+//! |---|---|
+//! | [`Journal`] | append, replay, query, verify |
+//! | `chain` | what is hashed |
+//! | `schema` | the tables |
+//! | [`Writer`] | the thread that appends, and what it does when it cannot |
+//!
+//! Without a directory it is kept in memory, the newest events only. A commit survives the death of the
+//! process, not that of the machine: then the faults are gone as well.
+
+mod chain;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use serde::Serialize;
+
+use crate::book::Record;
+use crate::clock::Moment;
+use crate::event::{Actor, Event};
+use chain::Hash;
+pub use writer::{Unwritten, Writer};
+
+/// The file's name in the state directory.
+pub const FILE: &str = "journal.sqlite3";
+
+/// Without a file so many events are kept: about 50 MB of memory.
+const KEPT_IN_MEMORY: u64 = 100_000;
+
+/// How often the oldest of those go.
+const PRUNED_EVERY: u64 = 1000;
+
+/// How long to wait for another process that writes, such as `sabot token`.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// All that happened.
+#[derive(Debug)]
+pub struct Journal {
+    file: Option<PathBuf>,
+    db: Connection,
+}
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// Its directory or file cannot be used.
+    #[error("the journal {file} cannot be used: {reason}")]
+    Unusable {
+        /// Which one.
+        file: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// It was written by a newer Sabot.
+    #[error("the journal {file} has format {found}, this version knows {known}: use a newer Sabot")]
+    Newer {
+        /// Which one.
+        file: String,
+        /// Its format.
+        found: i64,
+        /// The newest that is known.
+        known: i64,
+    },
+    /// It is not as it was written.
+    #[error("the journal {file} was changed or damaged at event {seq}: {reason}")]
+    Broken {
+        /// Which one.
+        file: String,
+        /// The first event that is not as it was.
+        seq: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// An event as it is kept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stored {
+    /// Its place, from 1 on.
+    pub seq: u64,
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Who did it.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+    /// Its hash, in hexadecimal: a proof of all that was until then.
+    pub hash: String,
+}
+
+/// Which events are looked for; what is none bounds nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// From then on, in milliseconds since 1970.
+    pub since_ms: Option<u64>,
+    /// Before then.
+    pub until_ms: Option<u64>,
+    /// Done by them.
+    pub who: Option<String>,
+    /// What begins with this, such as `injection` or `injection.ended`.
+    pub action: Option<String>,
+    /// About this injection, schedule or token.
+    pub subject: Option<String>,
+    /// Behind this place.
+    pub after: Option<u64>,
+    /// So many at most, the newest.
+    pub most: Option<u32>,
+}
+
+/// What a journal was found to be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verified {
+    /// How many events there are.
+    pub events: u64,
+    /// The place of the last one.
+    pub last: u64,
+    /// The hash of the last one, in hexadecimal.
+    pub head: String,
+}
+
+/// A journal that several threads use.
+pub type Shared = Arc<Mutex<Journal>>;
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+impl Journal {
+    /// Opens the journal of a state directory, and makes it if need be; without one, in memory.
+    ///
+    /// # Errors
+    /// The directory cannot be used, or the file is no journal, or one of a newer Sabot.
+    pub fn open(directory: Option<&Path>) -> Result<Self> {
+        let file = directory.map(|directory| directory.join(FILE));
+        let unusable = |error: &dyn std::fmt::Display| unusable(file.as_deref(), error);
+        if let Some(directory) = directory {
+            std::fs::create_dir_all(directory).map_err(|error| unusable(&error))?;
+        }
+        let opened = match &file {
+            Some(file) => Connection::open(file),
+            None => Connection::open_in_memory(),
+        };
+        let opened = opened.and_then(|db| {
+            db.busy_timeout(BUSY)?;
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.pragma_update(None, "synchronous", "NORMAL")?;
+            Ok(db)
+        });
+        let mut db = opened.map_err(|error| unusable(&error))?;
+        schema::migrate(&mut db, file.as_deref())?;
+        Ok(Self { file, db })
+    }
+
+    /// For one who writes and many who read: two handles of the same file, so that they do not wait for
+    /// each other, or twice the one of what is in memory.
+    ///
+    /// # Errors
+    /// The file cannot be opened again.
+    pub fn split(self) -> Result<(Shared, Shared)> {
+        let reader =
+            self.file.as_deref().and_then(Path::parent).map(|it| Self::open(Some(it))).transpose()?;
+        let writer = Arc::new(Mutex::new(self));
+        let reader = reader.map_or_else(|| Arc::clone(&writer), |reader| Arc::new(Mutex::new(reader)));
+        Ok((writer, reader))
+    }
+
+    /// Appends events, all or none.
+    ///
+    /// # Errors
+    /// The file cannot be written, such as for want of space.
+    pub fn append(&mut self, records: &[Record]) -> Result<()> {
+        let file = self.file.clone();
+        let appended = append(&mut self.db, records, self.file.is_none());
+        appended.map_err(|error| unusable(file.as_deref(), &error))
+    }
+
+    /// Hands over each event, the oldest first, and checks that it is as it was written.
+    ///
+    /// # Errors
+    /// One is not, or the file cannot be read.
+    pub fn replay(&self, mut each: impl FnMut(Stored)) -> Result<Verified> {
+        let mut hash = schema::base(&self.db).map_err(|error| self.unusable(&error))?;
+        let mut found = Verified { events: 0, last: 0, head: hash.to_hex() };
+        let mut read = || -> rusqlite::Result<std::result::Result<(), JournalError>> {
+            let mut statement = self.db.prepare(&format!("SELECT {COLUMNS} FROM events ORDER BY seq"))?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let raw = Raw::read(row)?;
+                let seq = raw.seq;
+                let broken = |reason: &str| {
+                    Ok(Err(JournalError::Broken {
+                        file: shown(self.file.as_deref()),
+                        seq,
+                        reason: reason.to_owned(),
+                    }))
+                };
+                if found.events > 0 && seq != found.last + 1 {
+                    return broken("events before it are missing");
+                }
+                let expected = chain::next(&hash, seq, raw.at_ms, &raw.who, &raw.from, &raw.body);
+                if expected != raw.hash {
+                    return broken("it does not follow from the one before");
+                }
+                hash = expected;
+                let (action, subject) = (raw.action.clone(), raw.subject.clone());
+                let Some(stored) = raw.stored() else { return broken("it cannot be read") };
+                if action != action_of(&stored.event) || subject.as_deref() != stored.event.subject() {
+                    return broken("it is filed under another name");
+                }
+                found = Verified { events: found.events + 1, last: seq, head: hash.to_hex() };
+                each(stored);
+            }
+            Ok(Ok(()))
+        };
+        read().map_err(|error| self.unusable(&error))??;
+        Ok(found)
+    }
+
+    /// Checks that every event is as it was written.
+    ///
+    /// # Errors
+    /// One is not, or the file cannot be read.
+    pub fn verify(&self) -> Result<Verified> {
+        self.replay(drop)
+    }
+
+    /// The events that are looked for, the oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn query(&self, filter: &Filter) -> Result<Vec<Stored>> {
+        let number = |ms: Option<u64>| ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let action = filter.action.as_ref().map(|action| format!("{action}."));
+        let sql = format!(
+            "SELECT {COLUMNS} FROM (SELECT * FROM events \
+             WHERE (?1 IS NULL OR at_ms >= ?1) AND (?2 IS NULL OR at_ms < ?2) AND (?3 IS NULL OR who = ?3) \
+             AND (?4 IS NULL OR action || '.' = ?4 OR substr(action, 1, length(?4)) = ?4) \
+             AND (?5 IS NULL OR subject = ?5) AND (?6 IS NULL OR seq > ?6) \
+             ORDER BY seq DESC LIMIT ?7) ORDER BY seq"
+        );
+        let read = || -> rusqlite::Result<Vec<Raw>> {
+            let mut statement = self.db.prepare_cached(&sql)?;
+            let most = filter.most.map_or(-1, i64::from);
+            let rows = statement.query_map(
+                params![
+                    number(filter.since_ms),
+                    number(filter.until_ms),
+                    filter.who,
+                    action,
+                    filter.subject,
+                    number(filter.after),
+                    most
+                ],
+                Raw::read,
+            )?;
+            rows.collect()
+        };
+        let rows = read().map_err(|error| self.unusable(&error))?;
+        // What cannot be read is told by `verify`.
+        Ok(rows.into_iter().filter_map(Raw::stored).collect())
+    }
+
+    fn unusable(&self, error: &rusqlite::Error) -> JournalError {
+        unusable(self.file.as_deref(), error)
+    }
+}
+
+const COLUMNS: &str = "seq, at_ms, who, origin, action, subject, body, hash";
+
+/// A row.
+struct Raw {
+    seq: u64,
+    at_ms: u64,
+    who: String,
+    from: String,
+    action: String,
+    subject: Option<String>,
+    body: String,
+    hash: Hash,
+}
+
+impl Raw {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let number =
+            |at: usize| -> rusqlite::Result<u64> { Ok(row.get::<_, i64>(at)?.try_into().unwrap_or(0)) };
+        Ok(Self {
+            seq: number(0)?,
+            at_ms: number(1)?,
+            who: row.get(2)?,
+            from: row.get(3)?,
+            action: row.get(4)?,
+            subject: row.get(5)?,
+            body: row.get(6)?,
+            hash: Hash(row.get(7)?),
+        })
+    }
+
+    fn stored(self) -> Option<Stored> {
+        let event = serde_json::from_str(&self.body).ok()?;
+        let actor = Actor { who: self.who, from: self.from };
+        Some(Stored { seq: self.seq, at_ms: self.at_ms, actor, event, hash: self.hash.to_hex() })
+    }
+}
+
+impl Stored {
+    /// As the [`Book`](crate::book::Book) takes it. The steady clock is that of another process, and stands
+    /// in the events where it matters.
+    #[must_use]
+    pub fn into_record(self) -> Record {
+        let at = Moment { wall_ms: self.at_ms, steady_ms: 0 };
+        Record { at, actor: self.actor, event: self.event }
+    }
+}
+
+fn append(db: &mut Connection, records: &[Record], in_memory: bool) -> rusqlite::Result<()> {
+    // Another process may append as well: what is last is asked once nobody else can.
+    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let last = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
+    let last = change
+        .prepare_cached(last)?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, Hash(row.get(1)?))))
+        .optional()?;
+    let (mut seq, mut hash) = match last {
+        Some((seq, hash)) => (u64::try_from(seq).unwrap_or(0), hash),
+        None => (0, schema::base(&change)?),
+    };
+    {
+        let mut insert = change
+            .prepare_cached(&format!("INSERT INTO events ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"))?;
+        for Record { at, actor, event } in records {
+            seq += 1;
+            let body = serde_json::to_string(event)
+                .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+            hash = chain::next(&hash, seq, at.wall_ms, &actor.who, &actor.from, &body);
+            let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+            insert.execute(params![
+                number(seq),
+                number(at.wall_ms),
+                actor.who,
+                actor.from,
+                action_of(event),
+                event.subject(),
+                body,
+                hash.0
+            ])?;
+        }
+    }
+    if in_memory && seq % PRUNED_EVERY < records.len() as u64 {
+        schema::prune(&change, seq.saturating_sub(KEPT_IN_MEMORY))?;
+    }
+    change.commit()
+}
+
+/// The name of what happened, as the event itself is written.
+fn action_of(event: &Event) -> String {
+    let written = serde_json::to_value(event).unwrap_or_default();
+    written["action"].as_str().unwrap_or_default().to_owned()
+}
+
+fn shown(file: Option<&Path>) -> String {
+    file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string())
+}
+
+fn unusable(file: Option<&Path>, error: &dyn std::fmt::Display) -> JournalError {
+    JournalError::Unusable { file: shown(file), reason: error.to_string() }
+}

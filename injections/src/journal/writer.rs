@@ -1,0 +1,198 @@
+//! The thread that appends.
+//!
+//! What has to be kept *before* it may happen (that a fault comes on) is answered with whether it was. What
+//! *has* happened (that it went off) is kept until it could be written, and comes before anything else.
+
+use std::collections::VecDeque;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Journal;
+use crate::book::Record;
+
+/// So many may wait: the clients of the API that can be served at one time, and the server's own.
+const QUEUE: usize = 10_000;
+
+/// One transaction has at most so many, so that nobody waits for others' for long.
+const BATCH: usize = 512;
+
+/// What has happened and could not be written is kept up to here; then the oldest is given up, and logged.
+const BACKLOG: usize = 100_000;
+
+/// How often what could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Why an event was not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unwritten(pub String);
+
+/// Where events are handed in. Clones are handles of the same thread; it ends with the last.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    queue: SyncSender<Order>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+#[derive(Debug)]
+struct Order {
+    records: Vec<Record>,
+    /// They have happened: what cannot be written now is kept.
+    happened: bool,
+    /// Who waits.
+    done: Option<oneshot::Sender<Result<(), Unwritten>>>,
+}
+
+impl Writer {
+    /// Starts the thread; the handle ends when it has written all that it could.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(journal: Arc<Mutex<Journal>>) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (queue, orders) = sync_channel(QUEUE);
+        let trouble = Arc::new(Mutex::new(None));
+        let mut thread = Thread { journal, backlog: VecDeque::new(), trouble: Arc::clone(&trouble), lost: 0 };
+        let handle = std::thread::Builder::new()
+            .name("sabot-journal".to_owned())
+            .spawn(move || thread.run(&orders))?;
+        Ok((Self { queue, trouble }, handle))
+    }
+
+    /// Appends events that may happen only once they are kept, all or none.
+    ///
+    /// # Errors
+    /// They were not written, and will not be.
+    pub async fn before(&self, records: Vec<Record>) -> Result<(), Unwritten> {
+        self.ask(records, false).await
+    }
+
+    /// Appends events that have happened, and waits until they are kept.
+    ///
+    /// # Errors
+    /// They were not written, but will be as soon as they can.
+    pub async fn kept(&self, records: Vec<Record>) -> Result<(), Unwritten> {
+        self.ask(records, true).await
+    }
+
+    /// Appends events that have happened, as soon as they can be.
+    pub fn after(&self, records: Vec<Record>) {
+        if let Err(error) = self.hand_in(Order { records, happened: true, done: None }) {
+            tracing::error!(%error, "events are missing from the journal");
+        }
+    }
+
+    async fn ask(&self, records: Vec<Record>, happened: bool) -> Result<(), Unwritten> {
+        let (done, written) = oneshot::channel();
+        self.hand_in(Order { records, happened, done: Some(done) })?;
+        written.await.unwrap_or_else(|_| Err(Unwritten("the journal's thread has ended".to_owned())))
+    }
+
+    /// What keeps it from writing now.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn hand_in(&self, order: Order) -> Result<(), Unwritten> {
+        self.queue.try_send(order).map_err(|error| match error {
+            TrySendError::Full(_) => Unwritten("too many changes wait for the journal: try again".to_owned()),
+            TrySendError::Disconnected(_) => Unwritten("the journal's thread has ended".to_owned()),
+        })
+    }
+}
+
+struct Thread {
+    journal: Arc<Mutex<Journal>>,
+    /// What has happened and could not be written yet.
+    backlog: VecDeque<Record>,
+    trouble: Arc<Mutex<Option<String>>>,
+    lost: u64,
+}
+
+impl Thread {
+    fn run(&mut self, orders: &Receiver<Order>) {
+        loop {
+            let first = if self.backlog.is_empty() {
+                orders.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                orders.recv_timeout(RETRY)
+            };
+            match first {
+                Ok(first) => self.write(first, orders),
+                Err(RecvTimeoutError::Timeout) => drop(self.flush(Vec::new())),
+                Err(RecvTimeoutError::Disconnected) => {
+                    drop(self.flush(Vec::new()));
+                    if !self.backlog.is_empty() {
+                        tracing::error!(events = self.backlog.len(), "events are missing from the journal");
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One transaction for as many as wait.
+    fn write(&mut self, first: Order, orders: &Receiver<Order>) {
+        let mut batch = vec![first];
+        let mut count = batch[0].records.len();
+        while count < BATCH
+            && let Ok(order) = orders.try_recv()
+        {
+            count += order.records.len();
+            batch.push(order);
+        }
+        let records: Vec<_> = batch.iter().flat_map(|order| order.records.iter().cloned()).collect();
+        let outcome = self.flush(records);
+        for Order { records, happened, done } in batch {
+            if happened && outcome.is_err() {
+                self.keep(records);
+            }
+            if let Some(done) = done {
+                // Who has gone away has nothing to undo.
+                let _ = done.send(outcome.clone());
+            }
+        }
+    }
+
+    /// What was kept and these, all or none.
+    fn flush(&mut self, records: Vec<Record>) -> Result<(), Unwritten> {
+        let kept = self.backlog.len();
+        let mut all: Vec<_> = self.backlog.iter().cloned().collect();
+        all.extend(records);
+        let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = journal.append(&all).map_err(|error| Unwritten(error.to_string()));
+        drop(journal);
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        match &outcome {
+            Ok(()) => {
+                self.backlog.clear();
+                if trouble.take().is_some() {
+                    tracing::info!(events = kept, "the journal can be written again");
+                }
+            }
+            Err(error) => {
+                if trouble.replace(error.to_string()).is_none() {
+                    tracing::error!(%error, "the journal cannot be written: nothing is injected until it can");
+                }
+            }
+        }
+        outcome
+    }
+
+    fn keep(&mut self, records: Vec<Record>) {
+        for record in records {
+            if self.backlog.len() >= BACKLOG {
+                self.backlog.pop_front();
+                self.lost += 1;
+                if self.lost.is_power_of_two() {
+                    tracing::error!(lost = self.lost, "events are missing from the journal");
+                }
+            }
+            self.backlog.push_back(record);
+        }
+    }
+}

@@ -305,9 +305,15 @@ impl Engine {
         self.inner.changes.subscribe()
     }
 
+    /// How many listen.
+    #[cfg(test)]
+    pub(crate) fn listeners(&self) -> usize {
+        self.inner.changes.receiver_count()
+    }
+
     /// Notes something that has happened elsewhere.
-    pub fn note(&self, actor: Actor, event: Event) {
-        let record = Record { at: self.inner.clock.now(), actor, event };
+    pub fn note(&self, actor: &Actor, event: Event) {
+        let record = Record { at: self.inner.clock.now(), actor: actor.clone(), event };
         if let Kept::Open { writer, .. } = &self.inner.journal {
             writer.after(vec![record]);
         }

@@ -53,9 +53,18 @@ pub(crate) fn protocol(proxy: &Proxy) -> Option<String> {
 
 /// `↓ slow, ↑ cut`: what is on a proxy, with the way that it acts on.
 pub(crate) fn toxic_names(proxy: &Proxy) -> String {
-    let named = |toxic: &Toxic| format!("{} {}", arrow(toxic.stream), toxic.name);
+    let named = |toxic: &Toxic| {
+        let owner = toxic.injection().map(|id| format!(" (injection {id})")).unwrap_or_default();
+        format!("{} {}{owner}", arrow(toxic.stream), toxic.name)
+    };
     let names: Vec<_> = proxy.toxics.iter().map(named).collect();
     if names.is_empty() { "–".to_owned() } else { names.join(", ") }
+}
+
+/// `env=prod service=payments`.
+pub(crate) fn labels(proxy: &Proxy) -> String {
+    let labels: Vec<_> = proxy.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if labels.is_empty() { "–".to_owned() } else { labels.join(" ") }
 }
 
 fn arrow(stream: Direction) -> &'static str {

@@ -60,6 +60,11 @@ impl Api {
         api
     }
 
+    /// What the server itself would call.
+    pub(crate) fn controller(&self) -> &Controller {
+        &self.controller
+    }
+
     /// Checks rows in order.
     pub(crate) fn check(&self, rows: &[Row<'_>]) {
         for (line, body, status, expected) in rows {

@@ -9,6 +9,8 @@ mod api;
 mod bytes;
 mod errors;
 mod events;
+mod injections;
+mod labels;
 mod lenient;
 mod limits;
 mod metrics;

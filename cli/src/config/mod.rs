@@ -158,6 +158,7 @@ fn from_serde(path: &str, message: &str) -> Invalid {
                 "host_rewrite",
                 "x_forwarded_for",
                 "enabled",
+                "labels",
                 "toxics",
             ],
         );

@@ -100,12 +100,14 @@ impl<'a> Faults<'a> {
     pub(super) async fn look(&mut self) {
         for fault in self.all.iter_mut().filter(|fault| fault.on && fault.doubt.is_none()) {
             match self.client.toxic(&fault.spec.proxy, &fault.record.name).await {
-                Ok(toxic) => fault.record.applied = toxic.applied,
-                Err(error) if error.status() == Some(404) => {
+                Ok(toxic) if toxic.injection().is_none() => fault.record.applied = toxic.applied,
+                Err(error) if error.status() != Some(404) => {
+                    // Asked again in a second; whether it acted is seen at the end.
+                }
+                // Gone, and perhaps an injection has a fault of that name.
+                _ => {
                     fault.doubt("Somebody else took the fault away while it was to be on".to_owned());
                 }
-                // Asked again in a second; whether it acted is seen at the end.
-                Err(_) => {}
             }
         }
     }
@@ -125,7 +127,8 @@ impl<'a> Faults<'a> {
             for attempt in 1..=TRIES {
                 match self.client.remove_toxic(&fault.spec.proxy, &fault.record.name).await {
                     Ok(()) => fault.on = false,
-                    Err(error) if error.status() == Some(404) => fault.on = false,
+                    // Gone; at 409 the name is that of an injection's.
+                    Err(error) if matches!(error.status(), Some(404 | 409)) => fault.on = false,
                     Err(error) if attempt == TRIES => {
                         // Once is enough, and whether it was on in the recovery nobody knows.
                         let told = format!(

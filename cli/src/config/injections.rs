@@ -115,8 +115,8 @@ impl Written {
         let approval = Approval::default();
         let environments = self.approval.environments.clone().unwrap_or(approval.environments);
         let windows = self.windows.iter().enumerate();
-        let windows =
-            windows.map(|(at, window)| window.closed().map_err(|error| error.within(&format!("windows[{at}]"))));
+        let windows = windows
+            .map(|(at, window)| window.closed().map_err(|error| error.within(&format!("windows[{at}]"))));
         Ok(Rules {
             longest: span("longest", self.longest, unless_given.longest)?,
             patience: span("patience", self.patience, unless_given.patience)?,

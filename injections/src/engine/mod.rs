@@ -321,7 +321,8 @@ impl Engine {
 
     /// Notes that the server stops, and waits until all that has happened is kept, if it can be.
     pub async fn stop(&self) {
-        let record = Record { at: self.inner.clock.now(), actor: Actor::server(), event: Event::ServerStopped {} };
+        let record =
+            Record { at: self.inner.clock.now(), actor: Actor::server(), event: Event::ServerStopped {} };
         if let Kept::Open { writer, .. } = &self.inner.journal
             && let Err(error) = writer.kept(vec![record]).await
         {

@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
-use crate::{ApiOptions, metrics, openapi, security, trace};
+use crate::{ApiOptions, changes, metrics, openapi, security, trace};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -55,6 +55,7 @@ pub(crate) async fn with_stop(
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), in_time))
+        .layer(from_fn_with_state(app.clone(), changes::note))
         .layer(from_fn_with_state(app.clone(), security::guard))
         .layer(CatchPanicLayer::custom(trace::panicked))
         .layer(from_fn(trace::trace))

@@ -38,14 +38,6 @@ fn experiments(schedule: &Path, history: &History) -> Result<Value, String> {
         let title = experiment["title"].as_str().unwrap_or_default();
         let variant = entry.variant.as_deref();
         let last = history.latest(title, variant).map_err(|error| error.to_string())?;
-        let last = last.map(|record| {
-            json!({
-                "id": record.id,
-                "started_at": record.started_at,
-                "verdict": record.judgement.verdict.name(),
-                "as_expected": record.as_expected(),
-            })
-        });
         let expect = entry.expect.map(|verdict| verdict.name());
         runs.push(json!({
             "title": title, "hypothesis": experiment["hypothesis"], "experiment": entry.experiment,

@@ -98,7 +98,11 @@ impl Context {
             .or_else(|| env("SABOT_URL"))
             .or_else(|| env("TOXIPROXY_URL"))
             .unwrap_or_else(|| DEFAULT_URL.to_owned());
-        Ok(Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?)
+        let client = Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?;
+        Ok(match actor() {
+            Some(actor) => client.with_actor(&actor),
+            None => client,
+        })
     }
 
     /// Whom to believe over https: the system's roots and Sabot's own CA unless told.
@@ -123,6 +127,11 @@ impl Context {
     pub(crate) fn leading_host(&self) -> Option<String> {
         self.api.url.clone()
     }
+}
+
+/// Who asks, for the server's audit: where it knows tokens, they say it.
+fn actor() -> Option<String> {
+    ["SABOT_ACTOR", "USER", "LOGNAME"].into_iter().find_map(env)
 }
 
 fn env(name: &str) -> Option<String> {

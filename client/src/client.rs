@@ -17,7 +17,7 @@ use crate::{Error, Events, Traffic, Trust, traffic};
 /// carried it out is then unknown.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl Client {
@@ -42,6 +42,14 @@ impl Client {
     #[must_use]
     pub fn with_timeout(mut self, limit: Duration) -> Self {
         self.http.set_timeout(limit);
+        self
+    }
+
+    /// The same client, saying who asks: what the server's audit shows where it knows no tokens. What is no header
+    /// (a line break, say) is not said.
+    #[must_use]
+    pub fn with_actor(mut self, who: &str) -> Self {
+        self.http.set_actor(who);
         self
     }
 

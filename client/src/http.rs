@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -19,6 +19,9 @@ use crate::{Error, Trust};
 /// The API never waits for the data plane, so five seconds mean it is gone.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Names who asks.
+const ACTOR: &str = "x-sabot-actor";
+
 /// Room for some 50,000 connections in a listing; more is not worth the memory.
 const MAX_ANSWER: usize = 32 << 20;
 
@@ -26,6 +29,8 @@ const MAX_ANSWER: usize = 32 << 20;
 pub(crate) struct Http {
     /// Scheme and authority, without a slash at the end.
     base: String,
+    /// Who says to ask.
+    actor: Option<HeaderValue>,
     timeout: Duration,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
@@ -44,11 +49,19 @@ impl Http {
             .enable_http1()
             .wrap_connector(connector);
         let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Ok(Self { base, timeout: DEFAULT_TIMEOUT, pool })
+        Ok(Self { base, actor: None, timeout: DEFAULT_TIMEOUT, pool })
     }
 
     pub(crate) fn set_timeout(&mut self, limit: Duration) {
         self.timeout = limit;
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn set_actor(&mut self, who: &str) {
+        self.actor = HeaderValue::from_str(who).ok();
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -66,6 +79,11 @@ impl Http {
     {
         let body = serde_json::to_vec(body).map_err(Error::Request)?;
         json(&method.clone(), path, &self.call(method, path, Some(body)).await?)
+    }
+
+    /// A call that says all by its path.
+    pub(crate) async fn answered<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+        json(&method.clone(), path, &self.call(method, path, None).await?)
     }
 
     /// A call whose answer holds nothing.
@@ -117,6 +135,9 @@ impl Http {
             .method(method.clone())
             .uri(format!("{}{path}", self.base))
             .header(header::USER_AGENT, concat!("sabot-client/", env!("CARGO_PKG_VERSION")));
+        if let Some(actor) = &self.actor {
+            request = request.header(ACTOR, actor);
+        }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }

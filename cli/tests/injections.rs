@@ -100,17 +100,18 @@ fn it_is_followed_until_it_is_over() {
     let leased = server.json(&[&INJECT[..], &["--duration=1500ms", "--lease=1s", "--wait"]].concat());
     assert_eq!(leased["state"], "completed", "{leased}");
 
-    let mut watching = server.spawn(&["injections", "--watch"]);
     let mut waiting = server.spawn(&[&INJECT[..], &["--duration=60s", "--wait"]].concat());
     let mut lines = std::io::BufReader::new(waiting.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
+    let id = first.split(' ').next().unwrap();
     assert!(first.contains("is running"), "{first}");
+    let mut watching = server.spawn(&["injections", id, "--watch"]);
+    let mut seen = std::io::BufReader::new(watching.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(seen.next().unwrap().contains(&format!("{id} is running")));
     server.says(&["halt"]);
     assert_eq!(waiting.wait().unwrap().code(), Some(1));
-    let mut seen = std::io::BufReader::new(watching.stdout.take().unwrap()).lines().map_while(Result::ok);
-    assert!(seen.any(|line| line.starts_with("injection.ended") && line.contains("is reverted: halted by")));
-    watching.kill().unwrap();
-    watching.wait().unwrap();
+    assert!(seen.next().unwrap().contains(&format!("{id} is reverted: halted by")));
+    assert!(watching.wait().unwrap().success());
 }
 
 #[test]

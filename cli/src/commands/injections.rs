@@ -112,14 +112,20 @@ fn one(injection: &Injection, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells what happens, to one of them until it is over.
+/// Tells what is on and then what happens, to one of them until it is over.
 async fn watch(cx: &Context, client: &Client, id: Option<&str>) -> anyhow::Result<()> {
+    // From before what is asked for now, so that nothing is missed between the two.
     let mut events = client.injection_events().await.map_err(Failure::from)?;
-    if let Some(id) = id {
-        let injection = client.injection(id).await.map_err(Failure::from)?;
-        if injection.is_over() {
-            return cx.output.answer(&injection, |out| writeln!(out, "{}", sentence(&injection)));
-        }
+    let now = match id {
+        Some(id) => vec![client.injection(id).await.map_err(Failure::from)?],
+        None => client.injections(&Which::default()).await.map_err(Failure::from)?,
+    };
+    for injection in now.iter().filter(|it| id.is_some() || !it.is_over()) {
+        let event = Event { kind: "now".to_owned(), data: json!({ "injection": injection }) };
+        cx.output.line(&event, |out| told(&event, out))?;
+    }
+    if id.is_some() && now.iter().all(Injection::is_over) {
+        return Ok(());
     }
     while let Some(event) = events.next().await {
         let event = event.map_err(Failure::from)?;

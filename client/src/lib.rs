@@ -19,14 +19,16 @@
 //!
 //! Every call ends: it has a timeout (5 s unless [`Client::with_timeout`] says
 //! otherwise) and answers are bounded. Over `https://` it believes the
-//! system's roots, or whom [`Trust`] says. Not here: tokens, retries, and the
-//! Toxiproxy routes, which have clients of their own.
+//! system's roots, or whom [`Trust`] says. Where the server asks for a token it
+//! shows that of [`Client::with_token`]. Not here: retries, and the Toxiproxy
+//! routes, which have clients of their own.
 
 mod client;
 mod error;
 mod events;
 mod http;
 mod path;
+mod tokens;
 mod traffic;
 mod trust;
 mod types;
@@ -34,6 +36,7 @@ mod types;
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
+pub use tokens::{CreatedToken, NewToken, Token};
 pub use traffic::Traffic;
 pub use trust::Trust;
 pub use types::{

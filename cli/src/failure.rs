@@ -61,6 +61,10 @@ impl From<Error> for Failure {
                 "trust its CA with --ca FILE or SABOT_CA (`sabot ca export` beside the server writes it), or give \
                  --insecure",
             ),
+            Error::Token => Self::new(
+                error.to_string(),
+                "SABOT_TOKEN, or the first line of the --token-file, has to hold the token and nothing else",
+            ),
             Error::Trust { .. } => {
                 Self::new(error.to_string(), "give --ca a file that begins with -----BEGIN CERTIFICATE-----")
             }
@@ -98,7 +102,22 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "name it with -n, or change the one there is with `sabot toxic update`"
         }
         (409, _) => "`sabot delete NAME` removes the one there is",
+        (401, _) => {
+            "give a token in SABOT_TOKEN or by --token-file; `sabot token create --state-dir DIR` beside the server makes \
+             one"
+        }
+        (403, _) if message.contains("role") => {
+            "an admin makes a token with another role by `sabot token create`"
+        }
+        (403, _) if message.contains("token") => {
+            "an admin makes a token with another scope by `sabot token create`"
+        }
+        (403, _) if message.contains("second person") => "ask somebody else to `sabot approve` it",
         (403, _) => "start the server with --allowed-host to serve that name",
+        (404, _) if message.contains("--auth") => {
+            "`sabot token --state-dir DIR` makes tokens before the server asks for them"
+        }
+        (404, _) if message.contains("token") => "`sabot token list` shows those there are",
         (400, Some(field)) if field.starts_with("labels") => {
             "such as --label service=payments --label env=staging"
         }

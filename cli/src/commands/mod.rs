@@ -40,6 +40,7 @@ commands! {
     delete::Delete,
     toxic::Toxic,
     reset::Reset,
+    token::Token,
     ca::Ca,
     kinds::Kinds,
     connections::Connections,

@@ -26,5 +26,5 @@ mod v1;
 
 pub use app::router;
 pub use openapi::document as openapi;
-pub use options::ApiOptions;
+pub use options::{ApiOptions, Experiments};
 pub use server::serve;

@@ -22,35 +22,35 @@ const MAX_ANSWER: usize = 16 << 20;
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fetch<'a> {
+pub struct Fetch<'a> {
     /// The method.
-    pub(crate) method: &'a str,
+    pub method: &'a str,
     /// The whole URL, http or https.
-    pub(crate) url: &'a str,
+    pub url: &'a str,
     /// Headers.
-    pub(crate) headers: &'a BTreeMap<String, String>,
+    pub headers: &'a BTreeMap<String, String>,
     /// Text, or anything else as JSON.
-    pub(crate) body: Option<&'a Value>,
+    pub body: Option<&'a Value>,
     /// For all of it, until the last byte of the answer.
-    pub(crate) limit: Duration,
+    pub limit: Duration,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Its status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Its body.
-    pub(crate) body: Bytes,
+    pub body: Bytes,
     /// Its headers.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// How long it took.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 /// Why there is no answer, each as the end of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unanswered {
+pub enum Unanswered {
     /// It is no request.
     NoRequest(String),
     /// Nobody could be connected to.
@@ -74,7 +74,7 @@ impl Unanswered {
 impl Answer {
     /// Its body as text.
     #[must_use]
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
@@ -83,7 +83,7 @@ impl Answer {
 ///
 /// # Errors
 /// No whole answer came in time; what kept it, as the end of a sentence.
-pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
+pub async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
     exchange(fetch, true).await.map_err(Unanswered::reason)
 }
 
@@ -91,10 +91,9 @@ pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
 ///
 /// # Errors
 /// As [`fetch`].
-pub(crate) async fn exchange(fetch: &Fetch<'_>, verify_tls: bool) -> Result<Answer, Unanswered> {
+pub async fn exchange(fetch: &Fetch<'_>, verify_tls: bool) -> Result<Answer, Unanswered> {
     let request = request(fetch).map_err(Unanswered::NoRequest)?;
-    let client = if verify_tls { client() } else { trusting_client() };
-    let client = client.map_err(Unanswered::Broken)?;
+    let client = client(verify_tls).map_err(Unanswered::Broken)?;
     let since = tokio::time::Instant::now();
     let whole = async {
         let response = client.request(request).await.map_err(|error| {
@@ -131,28 +130,16 @@ fn request(fetch: &Fetch<'_>) -> Result<Request<Full<Bytes>>, String> {
 
 type Pooled = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// One for the process: reading the system's roots takes longer than a request.
-fn client() -> Result<&'static Pooled, String> {
-    static CLIENT: OnceLock<Pooled> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
+/// One of each kind for the process: reading the system's roots takes longer than a request.
+fn client(verify_tls: bool) -> Result<&'static Pooled, String> {
+    static CLIENTS: [OnceLock<Pooled>; 2] = [OnceLock::new(), OnceLock::new()];
+    let client = &CLIENTS[usize::from(verify_tls)];
+    if let Some(client) = client.get() {
         return Ok(client);
     }
-    let tls = tls(&Trust::default())?;
-    Ok(CLIENT.get_or_init(|| pooled(tls)))
-}
-
-/// One that believes any certificate.
-fn trusting_client() -> Result<&'static Pooled, String> {
-    static CLIENT: OnceLock<Pooled> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
-        return Ok(client);
-    }
-    let tls = tls(&Trust { insecure: true, ..Trust::default() })?;
-    Ok(CLIENT.get_or_init(|| pooled(tls)))
-}
-
-fn tls(trust: &Trust) -> Result<rustls::ClientConfig, String> {
-    Ok(trust.builder().map_err(|error| error.to_string())?.with_no_client_auth())
+    let trust = Trust { insecure: !verify_tls, ..Trust::default() };
+    let tls = trust.builder().map_err(|error| error.to_string())?.with_no_client_auth();
+    Ok(client.get_or_init(|| pooled(tls)))
 }
 
 fn pooled(tls: rustls::ClientConfig) -> Pooled {
@@ -172,7 +159,7 @@ fn pooled(tls: rustls::ClientConfig) -> Pooled {
 }
 
 /// Refuses what is no URL of HTTP.
-pub(crate) fn http_url(field: &str, url: &str) -> Result<(), Invalid> {
+pub fn http_url(field: &str, url: &str) -> Result<(), Invalid> {
     let fine = url
         .parse::<http::Uri>()
         .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());

@@ -20,11 +20,11 @@
 pub mod baseline;
 pub mod chaostoolkit;
 pub mod experiment;
-mod fetch;
+pub mod fetch;
 pub mod history;
 pub mod judge;
 pub mod load;
-pub mod measure;
+mod measure;
 pub mod outcome;
 pub mod ramp;
 pub mod record;

@@ -6,7 +6,7 @@
 //! | `v1` | Sabot's own routes: strict, every refusal names its field |
 //! | `openapi` | the description of both, from the handlers and the catalog |
 //! | [`metrics`] | Prometheus text |
-//! | `security` | Host, Origin and browsers |
+//! | `security` | Host, Origin and browsers; tokens, and what each route takes |
 //! | `app` | the router and what requests share |
 //! | `server` | sockets and their limits |
 //!

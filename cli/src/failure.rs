@@ -96,6 +96,9 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
     let help = match (status, field) {
         (404, _) if message.contains("toxic") => "`sabot inspect PROXY` shows the toxics there are",
         (404, _) if message.contains("proxy") => "`sabot list` shows the proxies there are",
+        (409, _) if message.contains("--auth") => {
+            "`sabot token --state-dir DIR` makes tokens before the server asks for them"
+        }
         // The text itself says what to do.
         (409, _) if message.contains("belongs to injection") => return None,
         (409, _) if message.contains("toxic") => {
@@ -114,9 +117,6 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
         }
         (403, _) if message.contains("second person") => "ask somebody else to `sabot approve` it",
         (403, _) => "start the server with --allowed-host to serve that name",
-        (404, _) if message.contains("--auth") => {
-            "`sabot token --state-dir DIR` makes tokens before the server asks for them"
-        }
         (404, _) if message.contains("token") => "`sabot token list` shows those there are",
         (400, Some(field)) if field.starts_with("labels") => {
             "such as --label service=payments --label env=staging"

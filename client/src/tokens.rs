@@ -62,7 +62,7 @@ impl Client {
     /// All tokens, the oldest first.
     ///
     /// # Errors
-    /// 401 and 403 unless this client's token is an admin's, 404 if the server has none; else as every call.
+    /// 401 and 403 unless this client's token is an admin's, 409 if the server asks for none; else as every call.
     pub async fn tokens(&self) -> Result<Vec<Token>, Error> {
         #[derive(Deserialize)]
         struct Answer {

@@ -37,11 +37,17 @@ impl Api {
     }
 
     pub(crate) fn with(options: ApiOptions) -> Self {
+        Self::made(|_, _| options)
+    }
+
+    /// With options that take what the server has.
+    pub(crate) fn made(options: impl FnOnce(&Runtime, &Controller) -> ApiOptions) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let controller = Controller::start(&Options { seed: 7, ..Options::default() }).unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        let options = options(&runtime, &controller);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;
@@ -63,6 +69,11 @@ impl Api {
     /// What the server itself would call.
     pub(crate) fn controller(&self) -> &Controller {
         &self.controller
+    }
+
+    /// Does what takes a runtime, beside the server.
+    pub(crate) fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Checks rows in order.

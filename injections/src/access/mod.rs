@@ -224,7 +224,7 @@ fn check_owner(owner: &str) -> Result<(), Invalid> {
 
 fn expiry(now_ms: u64, span: Duration) -> Result<u64, Invalid> {
     if span.is_zero() || span > LONGEST_LIFE {
-        return Err(Invalid::new("expires_in", "must be more than nothing and at most a hundred years"));
+        return Err(Invalid::new("expires_in_seconds", "must be more than 0 and at most a hundred years"));
     }
     // It fits: a hundred years are 3 · 10¹² ms.
     Ok(now_ms.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))

@@ -40,7 +40,7 @@ impl Run for Create {
         let created = match self.place.tokens(cx)? {
             Tokens::Directory(access) => {
                 let new = access::NewToken { owner, role, scope, expires_in: self.expires_in };
-                let (token, secret) = access.create(&actor(), new).map_err(refused)?;
+                let (token, secret) = access.create(&actor(), new).map_err(|error| refused(&error))?;
                 CreatedToken { known: known(&access, token), token: secret.reveal().to_owned() }
             }
             Tokens::Server(client) => {

@@ -20,7 +20,7 @@ impl Run for List {
         let mut tokens = Vec::new();
         match self.place.tokens(cx)? {
             Tokens::Directory(access) => {
-                let all = access.tokens().map_err(refused)?;
+                let all = access.tokens().map_err(|error| refused(&error))?;
                 tokens.extend(all.into_iter().map(|token| known(&access, token)));
             }
             Tokens::Server(client) => block_on(async {

@@ -66,7 +66,7 @@ struct Place {
 /// Tokens, there.
 enum Tokens {
     Directory(Access),
-    Server(Client),
+    Server(Box<Client>),
 }
 
 impl Place {
@@ -76,8 +76,10 @@ impl Place {
         let asks = cx.names_server(&self.api) || cx.has_token(&self.api);
         let usual = || env("SABOT_STATE_DIR").filter(|_| !asks).map(PathBuf::from);
         match self.state_dir.clone().or_else(usual) {
-            Some(directory) => Ok(Tokens::Directory(Access::open(&directory).map_err(refused)?)),
-            None => Ok(Tokens::Server(cx.client(&self.api)?)),
+            Some(directory) => {
+                Ok(Tokens::Directory(Access::open(&directory).map_err(|error| refused(&error))?))
+            }
+            None => Ok(Tokens::Server(Box::new(cx.client(&self.api)?))),
         }
     }
 }
@@ -88,7 +90,7 @@ fn actor() -> Actor {
     Actor::new(name.unwrap_or_else(|| "local".to_owned()), "local")
 }
 
-fn refused(error: AccessError) -> Failure {
+fn refused(error: &AccessError) -> Failure {
     let message = error.to_string();
     match error {
         AccessError::Invalid(_) => {

@@ -22,7 +22,9 @@ impl Run for Revoke {
             return Err(Failure::new(message, "give its id: `sabot token list` shows it").into());
         }
         match self.place.tokens(cx)? {
-            Tokens::Directory(access) => access.revoke(&actor(), &self.id).map_err(refused)?,
+            Tokens::Directory(access) => {
+                access.revoke(&actor(), &self.id).map_err(|error| refused(&error))?
+            }
             Tokens::Server(client) => {
                 block_on(async { Ok(client.revoke_token(&self.id).await.map_err(Failure::from)?) })?;
             }

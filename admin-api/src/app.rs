@@ -15,7 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
 use crate::security::Gate;
-use crate::{ApiOptions, metrics, openapi, security, trace};
+use crate::{ApiOptions, changes, metrics, openapi, security, trace};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
@@ -59,6 +59,7 @@ pub(crate) async fn with_stop(
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), in_time))
+        .layer(from_fn_with_state(app.clone(), changes::note))
         .layer(from_fn_with_state(app.clone(), security::admit))
         .layer(from_fn_with_state(app.clone(), security::guard))
         .layer(CatchPanicLayer::custom(trace::panicked))

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use sabot_injections::event::Actor;
 use sabot_injections::request::Selector;
+use sabot_toxics::Invalid;
 
 /// Where a request says who sends it. Where there are no tokens that is on trust.
 const ACTOR: &str = "x-sabot-actor";
@@ -46,13 +47,24 @@ pub(crate) fn who(parts: &Parts) -> Who {
 impl Who {
     /// The same, by `name` unless somebody else is named.
     pub(crate) fn or(mut self, other: &str) -> Self {
-        if !self.proven
-            && self.actor.who == ANONYMOUS
+        if self.is_anonymous()
             && let Some(other) = name(other)
         {
             other.clone_into(&mut self.actor.who);
         }
         self
+    }
+
+    /// The same, by a name that stands in the body of a request, on trust.
+    pub(crate) fn named(mut self, other: &str) -> Result<Self, Invalid> {
+        let told = || Invalid::new("approver", format!("must be a name of at most {LONGEST} characters"));
+        name(other).ok_or_else(told)?.clone_into(&mut self.actor.who);
+        Ok(self)
+    }
+
+    /// Whether nobody said who it is.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        !self.proven && self.actor.who == ANONYMOUS
     }
 }
 

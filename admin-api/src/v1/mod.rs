@@ -7,7 +7,7 @@ mod events;
 mod kinds;
 mod proxies;
 mod refuse;
-mod strict;
+pub(crate) mod strict;
 mod tokens;
 mod toxics;
 pub(crate) mod wire;
@@ -39,7 +39,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(connections::list_all))
         .routes(routes!(connections::list))
         .routes(routes!(connections::close))
-        .routes(routes!(events::stream))
+        .routes(routes!(events::all))
         .routes(routes!(events::requests))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))

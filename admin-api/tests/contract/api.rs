@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sabot_admin_api::ApiOptions;
+use sabot_injections::book::OnRestart;
+use sabot_injections::engine::{Engine, Settings};
 use sabot_proxy::{Controller, Options};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -38,6 +41,14 @@ impl Api {
 
     pub(crate) fn with(options: ApiOptions) -> Self {
         Self::made(|_, _| options)
+    }
+
+    /// A server whose engine has these settings, and its journal there.
+    pub(crate) fn with_engine(settings: Settings, directory: Option<&Path>, options: ApiOptions) -> Self {
+        Self::made(|runtime, controller| {
+            let engine = Engine::start(controller.clone(), settings, directory, OnRestart::Resume);
+            ApiOptions { engine: Some(runtime.block_on(engine)), ..options }
+        })
     }
 
     /// With options that take what the server has.

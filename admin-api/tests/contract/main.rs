@@ -7,17 +7,22 @@
 
 mod access;
 mod api;
+mod audit;
 mod bytes;
+mod chaos;
+mod engine;
 mod errors;
 mod events;
 mod injections;
 mod labels;
 mod lenient;
+mod life;
 mod limits;
 mod metrics;
 mod openapi;
 mod populate;
 mod proxies;
+mod schedules;
 mod security;
 mod toxics;
 mod v1;

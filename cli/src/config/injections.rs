@@ -6,7 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sabot_injections::engine::{Indicator, Limits, Settings};
+use sabot_injections::engine::view::{Figure, OwnView};
+use sabot_injections::engine::{Indicator, Limits, Settings, Slo};
 use sabot_injections::notify::Webhook;
 use sabot_injections::request::Selector;
 use sabot_injections::rules::{Approval, Closed, Rules, Span, read_moment};
@@ -44,10 +45,10 @@ impl Injections {
             grace: written.limits.grace.map_or(Duration::from_secs(5), Millis::get),
             watch: written.limits.watch,
         };
-        let mut slos: BTreeMap<String, Arc<dyn Indicator>> = BTreeMap::new();
-        for (name, source) in written.slos {
-            source.check().map_err(|error| error.within(&format!("slos.{name}")))?;
-            slos.insert(name, Arc::new(Given(source)));
+        let mut slos = BTreeMap::new();
+        for (name, value) in written.slos {
+            let slo = slo(value).map_err(|error| error.within(&format!("slos.{name}")))?;
+            slos.insert(name, slo);
         }
         for (at, webhook) in written.webhooks.iter().enumerate() {
             webhook.check().map_err(|error| error.within(&format!("webhooks[{at}]")))?;
@@ -72,7 +73,7 @@ struct Written {
     approval: WrittenApproval,
     limits: WrittenLimits,
     windows: Vec<WrittenWindow>,
-    slos: BTreeMap<String, SourceSpec>,
+    slos: BTreeMap<String, Value>,
     webhooks: Vec<Webhook>,
     experiments: Option<PathBuf>,
 }
@@ -146,6 +147,29 @@ impl WrittenWindow {
     }
 }
 
+/// What proxies see, or one of the sources that experiments have.
+fn slo(value: Value) -> Result<Slo, Invalid> {
+    match value {
+        Value::Object(mut map) if map.contains_key("proxies") => {
+            let own = map.remove("proxies").unwrap_or_default();
+            if let Some(more) = map.keys().next() {
+                return Err(Invalid::new(more, "does not go with `proxies`: an indicator has one source"));
+            }
+            let own: OwnView = read(own).map_err(|error| error.within("proxies"))?;
+            if own.value != Figure::Success && !own.methods.is_empty() {
+                let message = "go with `value: success` alone: durations are not told apart by method";
+                return Err(Invalid::new("proxies.methods", message));
+            }
+            Ok(Slo::Seen(own))
+        }
+        other => {
+            let source: SourceSpec = read(other)?;
+            source.check()?;
+            Ok(Slo::Asked(Arc::new(Given(source))))
+        }
+    }
+}
+
 /// An indicator by the means that experiments have, too.
 struct Given(SourceSpec);
 
@@ -175,7 +199,10 @@ mod tests {
                 {"reason": "freeze", "from": "2026-12-20T00:00:00Z", "to": "2027-01-03T00:00:00Z"},
                 {"reason": "business hours", "when": "0 9 * * MON-FRI Europe/Berlin", "for": "8h"},
             ],
-            "slos": {"writes": {"prometheus": {"url": "http://localhost:9090", "query": "up"}}},
+            "slos": {
+                "writes": {"prometheus": {"url": "http://localhost:9090", "query": "up"}},
+                "edge": {"proxies": {"watch": "tier=edge", "methods": ["POST"], "value": "success"}},
+            },
             "webhooks": [{"url": "https://hooks.example.com/x", "format": "slack", "on": ["aborted"]}],
             "experiments": "schedule.yaml",
         }));
@@ -183,7 +210,9 @@ mod tests {
         assert_eq!(read.settings.rules.longest, Duration::from_secs(7200));
         assert_eq!(read.settings.rules.windows.len(), 2);
         assert_eq!(read.settings.limits.error_rate, Some(0.05));
-        assert_eq!(read.settings.slos["writes"].source(), "Prometheus at http://localhost:9090");
+        let Slo::Asked(writes) = &read.settings.slos["writes"] else { panic!("it is asked") };
+        assert_eq!(writes.source(), "Prometheus at http://localhost:9090");
+        assert!(matches!(&read.settings.slos["edge"], Slo::Seen(own) if own.methods == ["POST"]));
         assert_eq!(read.webhooks.len(), 1);
         assert!(Injections::read(json!({})).is_ok());
     }
@@ -201,6 +230,12 @@ mod tests {
             (json!({"windows": [{"reason": "x", "when": "@daily", "for": "1h"}]}), "windows[0].when"),
             (json!({"windows": [{"reason": "x", "from": "today", "to": "tomorrow"}]}), "windows[0].from"),
             (json!({"slos": {"w": {"prometheus": {"url": "x", "query": "up"}}}}), "slos.w.prometheus.url"),
+            (json!({"slos": {"w": {"proxies": {"value": "p42"}}}}), "slos.w.proxies.value"),
+            (
+                json!({"slos": {"w": {"proxies": {"value": "p99_ms", "methods": ["GET"]}}}}),
+                "slos.w.proxies.methods",
+            ),
+            (json!({"slos": {"w": {"proxies": {}, "http": {"url": "x"}}}}), "slos.w.http"),
             (json!({"webhooks": [{"url": "x"}]}), "webhooks[0].url"),
             (json!({"approval": {"above_targets": -1}}), "approval.above_targets"),
         ] {

@@ -9,8 +9,10 @@
 //! | `keeper` | writes the state after each change |
 //! | `signals` | when to reload, drain and stop |
 //! | `injections` | injections, and whom they tell |
+//! | `experiments` | the committed schedule, and what came of it |
 //! | `files` | files that are whole or not there |
 
+mod experiments;
 mod files;
 mod injections;
 mod keeper;
@@ -81,8 +83,13 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
 
     let (stop, stopped) = oneshot::channel::<()>();
     let secure = tls.is_some();
-    let api_options =
-        ApiOptions { allowed_hosts: allowed_hosts(&options, host), tls, ..ApiOptions::default() };
+    let api_options = ApiOptions {
+        allowed_hosts: allowed_hosts(&options, host),
+        tls,
+        engine: Some(injecting.engine.clone()),
+        experiments: experiments::shown(proxies.experiments(), options.state_dir.as_deref())?,
+        ..ApiOptions::default()
+    };
     let api = sabot_admin_api::serve(listener, controller.clone(), api_options, async {
         // A sender that is dropped means the same.
         let _ = stopped.await;

@@ -3,7 +3,7 @@
 //! The state is what was last asked for, so it wins – unless the config changed
 //! since: then what the config names becomes what it says, and the rest stays.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sabot_proxy::{ApplySummary, ControlError, Controller, ProxySpec};
 use sabot_toxics::Invalid;
@@ -94,6 +94,13 @@ impl Proxies {
             tracing::error!(file, line, column, field, "config not reloaded, nothing changed: {message}");
             told
         })
+    }
+
+    /// The schedule of experiments that the config names, from where it stands.
+    pub(super) fn experiments(&self) -> Option<PathBuf> {
+        let named = self.injections().experiments?;
+        let folder = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        Some(folder.join(named))
     }
 
     /// What the config says of injections.

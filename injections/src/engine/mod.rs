@@ -42,7 +42,7 @@ use crate::request::{Request, Selector};
 use crate::rules::Rules;
 use crate::schedule::{Recurrence, Schedule};
 pub use tally::{FaultEvent, Tally};
-use view::Views;
+use view::{OwnView, Views};
 
 /// Reads a service level indicator.
 pub trait Indicator: Send + Sync {
@@ -58,7 +58,7 @@ pub struct Settings {
     /// What is allowed.
     pub rules: Rules,
     /// Indicators, by the names that `steady_state.slo` may have.
-    pub slos: BTreeMap<String, Arc<dyn Indicator>>,
+    pub slos: BTreeMap<String, Slo>,
     /// What ends every injection, whatever it asks for.
     pub limits: Limits,
     /// How long an injection by `/chaos/inject` is.
@@ -71,6 +71,15 @@ impl Settings {
     pub fn default_duration(&self) -> Duration {
         self.default_duration.unwrap_or(Duration::from_secs(60))
     }
+}
+
+/// Where an indicator comes from.
+#[derive(Clone)]
+pub enum Slo {
+    /// Somebody is asked.
+    Asked(Arc<dyn Indicator>),
+    /// Proxies see it.
+    Seen(OwnView),
 }
 
 /// What ends every injection, whatever it asks for. Seen of the requests through all HTTP proxies that

@@ -210,7 +210,7 @@ async fn a_breach_takes_it_back_and_is_kept() {
             "a test".to_owned()
         }
     }
-    let slos = BTreeMap::from([("writes".to_owned(), Arc::new(Bad) as Arc<dyn Indicator>)]);
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Asked(Arc::new(Bad)))]);
     let settings = Settings { slos, ..Settings::default() };
     let bench = Bench::new(None, OnRestart::Resume, settings).await;
     let id = bench.inject(|it| it["steady_state"]["abort_after"] = json!(0)).await.unwrap().id;

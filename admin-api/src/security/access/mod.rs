@@ -106,7 +106,13 @@ impl Refused {
 }
 
 /// Who sends a request, if it may pass.
-async fn judge(gate: &Gate, app: &App, parts: &mut Parts, need: Need, reach: Reach) -> Result<Who, Refused> {
+async fn judge(
+    gate: &Gate,
+    app: &App,
+    parts: &mut Parts,
+    need: Need,
+    reach: Reach,
+) -> Result<Who, Box<Refused>> {
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical());
     let from = peer.map(|peer| peer.to_string()).unwrap_or_default();
     let stranger = |reason: String| Err(gate.stranger(peer, Actor::new(UNKNOWN, from.clone()), reason));
@@ -124,12 +130,14 @@ async fn judge(gate: &Gate, app: &App, parts: &mut Parts, need: Need, reach: Rea
     let token = match gate.access.look_up(&shown) {
         Ok(Ok(token)) => token,
         Ok(Err(worthless)) => return stranger(worthless.to_string()),
-        Err(error) => return Err(Refused { error: failed(&error), audited: None, retry_after: None }),
+        Err(error) => {
+            return Err(Box::new(Refused { error: failed(&error), audited: None, retry_after: None }));
+        }
     };
     let actor = Actor::new(token.owner, from);
     let forbidden = |reason: String| {
         let error = ApiError::forbidden(reason);
-        Err(Refused { error, audited: Some(actor.clone()), retry_after: None })
+        Err(Box::new(Refused { error, audited: Some(actor.clone()), retry_after: None }))
     };
     if !token.role.may(need) {
         let (role, wanted, who) = (token.role, need.role(), &actor.who);
@@ -149,17 +157,17 @@ impl Gate {
     ///
     /// Nobody guesses 256 random bits, at any rate: the limit is there to stop what was set up wrongly from
     /// asking on and on, and must not keep whoever shares its address from ending a fault.
-    fn stranger(&self, peer: Option<IpAddr>, actor: Actor, reason: String) -> Refused {
+    fn stranger(&self, peer: Option<IpAddr>, actor: Actor, reason: String) -> Box<Refused> {
         match self.failures.count(peer) {
             Ok(()) => {
                 let error = ApiError::new(StatusCode::UNAUTHORIZED, reason);
-                Refused { error, audited: Some(actor), retry_after: None }
+                Box::new(Refused { error, audited: Some(actor), retry_after: None })
             }
             Err(span) => {
                 let message =
                     "too many requests without a good token came from there: correct what sends them";
                 let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, message);
-                Refused { error, audited: Some(actor), retry_after: Some(span) }
+                Box::new(Refused { error, audited: Some(actor), retry_after: Some(span) })
             }
         }
     }

@@ -158,7 +158,7 @@ mod tests {
         let kept = Arc::clone(&list);
         let write = move |actor, event| match event {
             Event::Refused { what, reason } => {
-                kept.lock().unwrap().push((actor, format!("{what}: {reason}")))
+                kept.lock().unwrap().push((actor, format!("{what}: {reason}")));
             }
             other => panic!("{other:?}"),
         };

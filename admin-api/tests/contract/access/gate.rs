@@ -8,7 +8,7 @@ use sabot_injections::event::{Actor, Event};
 use sabot_injections::journal::Filter;
 use serde_json::json;
 
-use super::{Guarded, address, from, passed};
+use super::{Guarded, address, from, injection, passed};
 use crate::api::{Api, read_answer};
 
 #[test]
@@ -205,6 +205,62 @@ fn a_scoped_operator_makes_proxies_of_its_scope_only() {
     assert_eq!(guarded.ask("DELETE /proxies/ledger", Some(&guarded.admin), "").status, 204);
     assert_eq!(guarded.ask("POST /populate", Some(&other), "[]").status, 201);
     assert_eq!(guarded.ask("POST /reset", Some(&other), "").status, 204);
+}
+
+#[test]
+fn an_injection_is_the_tokens_owners_and_keeps_to_its_scope() {
+    let guarded = Guarded::start();
+    let scoped = guarded.token(Role::Operator, "team=payments");
+    let ask = |line: &str, token: &str, body: &str| guarded.ask(line, Some(token), body);
+    let refused = ask("POST /injections", &scoped, &injection("ledger").to_string());
+    assert_eq!(refused.status, 403, "{}", refused.body);
+    let made = ask("POST /injections", &scoped, &injection("payments").to_string());
+    assert_eq!(made.status, 201, "{}", made.body);
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let running = |id: &str| !guarded.engine.injection(id).unwrap().state.is_over();
+    assert_eq!(guarded.engine.injection(&id).unwrap().requested_by.who, "operator@example.com");
+
+    let other = guarded.inject("ledger");
+    assert_eq!(ask(&format!("DELETE /injections/{other}"), &scoped, "").status, 403);
+    assert_eq!(ask("POST /injections/halt", &scoped, "").status, 200);
+    assert!(!running(&id) && running(&other));
+    assert_eq!(guarded.engine.injection(&id).unwrap().ended_by.unwrap().who, "operator@example.com");
+    assert_eq!(ask("POST /injections/halt", &guarded.admin, "").status, 200);
+    assert!(!running(&other));
+}
+
+#[test]
+fn who_approves_is_whom_the_token_names_whatever_is_said() {
+    let guarded = Guarded::start();
+    let body = json!({"name": "live", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "labels": {"team": "live", "env": "production"}});
+    assert_eq!(guarded.ask("POST /v1/proxies", Some(&guarded.admin), &body.to_string()).status, 201);
+    let made = guarded.ask("POST /injections", Some(&guarded.admin), &injection("live").to_string());
+    assert_eq!(made.status, 202, "{}", made.body);
+    let line = format!("POST /injections/{}/approve", made.json()["id"].as_str().unwrap());
+    let said = r#"{"approver": "carol@example.com"}"#;
+    // The admin has asked for it: naming somebody else makes no second person.
+    assert_eq!(guarded.ask(&line, Some(&guarded.admin), said).status, 400);
+    assert_eq!(guarded.ask(&line, Some(&guarded.admin), "").status, 403);
+    let operator = guarded.token(Role::Operator, "");
+    assert_eq!(guarded.ask(&line, Some(&operator), said).status, 403);
+    let approver = guarded.token(Role::Approver, "");
+    let answer = guarded.ask(&line, Some(&approver), "");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(guarded.engine.injection(&id).unwrap().approved_by.unwrap().who, "approver@example.com");
+}
+
+#[test]
+fn changes_are_audited_by_the_tokens_owner() {
+    let guarded = Guarded::start();
+    let (_, token) = guarded.created(Role::Operator, "", None);
+    assert_eq!(guarded.ask("POST /reset", Some(&token), "").status, 204);
+    let who = Some("operator@example.com".to_owned());
+    let found = guarded.until(&Filter { who, ..Filter::default() }, 1);
+    assert!(
+        matches!(&found[0].event, Event::Changed { what, status: 204, .. } if what == "POST /reset"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -111,14 +111,18 @@ impl Guarded {
 
     /// Waits until so many refusals are in the audit, and gives them.
     fn refusals(&self, count: usize) -> Vec<Stored> {
+        self.until(&Filter { action: Some("refused".to_owned()), ..Filter::default() }, count)
+    }
+
+    /// Waits until so many events are in the audit, and gives them.
+    fn until(&self, filter: &Filter, count: usize) -> Vec<Stored> {
         let start = std::time::Instant::now();
         loop {
-            let filter = Filter { action: Some("refused".to_owned()), ..Filter::default() };
-            let found = self.engine.audit(&filter).unwrap();
+            let found = self.engine.audit(filter).unwrap();
             if found.len() >= count {
                 return found;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "{count} refusals, but {found:?}");
+            assert!(start.elapsed() < Duration::from_secs(20), "{count} events, but {found:?}");
             std::thread::yield_now();
         }
     }

@@ -55,6 +55,12 @@ impl Client {
         Ok(self)
     }
 
+    /// The token that it shows, to be shown to the same server by other means.
+    #[must_use]
+    pub fn token(&self) -> Option<String> {
+        self.http.token()
+    }
+
     /// The API's URL, without what stands before the host's name.
     #[must_use]
     pub fn url(&self) -> &str {

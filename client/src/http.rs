@@ -60,6 +60,11 @@ impl Http {
         Ok(())
     }
 
+    pub(crate) fn token(&self) -> Option<String> {
+        let header = self.token.as_ref()?.to_str().ok()?;
+        header.strip_prefix("Bearer ").map(str::to_owned)
+    }
+
     pub(crate) fn url(&self) -> &str {
         &self.base
     }

@@ -23,7 +23,7 @@ impl Run for Revoke {
         }
         match self.place.tokens(cx)? {
             Tokens::Directory(access) => {
-                access.revoke(&actor(), &self.id).map_err(|error| refused(&error))?
+                access.revoke(&actor(), &self.id).map_err(|error| refused(&error))?;
             }
             Tokens::Server(client) => {
                 block_on(async { Ok(client.revoke_token(&self.id).await.map_err(Failure::from)?) })?;

@@ -104,8 +104,12 @@ impl Context {
             .or_else(|| env("TOXIPROXY_URL"))
             .unwrap_or_else(|| DEFAULT_URL.to_owned());
         let client = Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?;
-        Ok(match self.token(api)? {
+        let client = match self.token(api)? {
             Some(token) => client.with_token(&token).map_err(Failure::from)?,
+            None => client,
+        };
+        Ok(match actor() {
+            Some(actor) => client.with_actor(&actor),
             None => client,
         })
     }
@@ -172,6 +176,11 @@ fn token_in(file: &Path) -> Result<String, Failure> {
     };
     let message = format!("failed to read the token in {}: {reason}", file.display());
     Err(Failure::new(message, "`sabot token create … > FILE` makes one"))
+}
+
+/// Who asks, for the server's audit: where it knows tokens, they say it.
+fn actor() -> Option<String> {
+    ["SABOT_ACTOR", "USER", "LOGNAME"].into_iter().find_map(env)
 }
 
 /// What the environment says, unless it is empty.

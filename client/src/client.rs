@@ -61,6 +61,14 @@ impl Client {
         self.http.token()
     }
 
+    /// The same client, saying who asks: what the server's audit shows where it knows no tokens. What is no header
+    /// (a line break, say) is not said.
+    #[must_use]
+    pub fn with_actor(mut self, who: &str) -> Self {
+        self.http.set_actor(who);
+        self
+    }
+
     /// The API's URL, without what stands before the host's name.
     #[must_use]
     pub fn url(&self) -> &str {

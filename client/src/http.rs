@@ -19,6 +19,9 @@ use crate::{Error, Trust, tokens};
 /// The API never waits for the data plane, so five seconds mean it is gone.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Names who asks.
+const ACTOR: &str = "x-sabot-actor";
+
 /// Room for some 50,000 connections in a listing; more is not worth the memory.
 const MAX_ANSWER: usize = 32 << 20;
 
@@ -28,6 +31,8 @@ pub(crate) struct Http {
     base: String,
     /// How it shows who asks.
     token: Option<HeaderValue>,
+    /// Who says to ask.
+    actor: Option<HeaderValue>,
     timeout: Duration,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
@@ -48,7 +53,7 @@ impl Http {
             .enable_http1()
             .wrap_connector(connector);
         let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Ok(Self { base, token, timeout: DEFAULT_TIMEOUT, pool })
+        Ok(Self { base, token, actor: None, timeout: DEFAULT_TIMEOUT, pool })
     }
 
     pub(crate) fn set_timeout(&mut self, limit: Duration) {
@@ -63,6 +68,14 @@ impl Http {
     pub(crate) fn token(&self) -> Option<String> {
         let header = self.token.as_ref()?.to_str().ok()?;
         header.strip_prefix("Bearer ").map(str::to_owned)
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn set_actor(&mut self, who: &str) {
+        self.actor = HeaderValue::from_str(who).ok();
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -80,6 +93,11 @@ impl Http {
     {
         let body = serde_json::to_vec(body).map_err(Error::Request)?;
         json(&method.clone(), path, &self.call(method, path, Some(body)).await?)
+    }
+
+    /// A call that says all by its path.
+    pub(crate) async fn answered<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+        json(&method.clone(), path, &self.call(method, path, None).await?)
     }
 
     /// A call whose answer holds nothing.
@@ -133,6 +151,9 @@ impl Http {
             .header(header::USER_AGENT, concat!("sabot-client/", env!("CARGO_PKG_VERSION")));
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(actor) = &self.actor {
+            request = request.header(ACTOR, actor);
         }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! Map: [`Client`] holds every call; [`types`](Proxy) are what the calls take and
+//! Map: [`Client`] holds every call, those of injections stand in `injections`; [`types`](Proxy) are what the calls take and
 //! give; [`Events`] is the live stream of one proxy; [`Error`] says what went wrong.
 //!
 //! Every call ends: it has a timeout (5 s unless [`Client::with_timeout`] says
@@ -27,6 +27,7 @@ mod client;
 mod error;
 mod events;
 mod http;
+mod injections;
 mod path;
 mod tokens;
 mod traffic;
@@ -36,6 +37,10 @@ mod types;
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
+pub use injections::types::{
+    Actor, Audit, AuditEvent, Begun, Breach, ChaosFault, Injection, InjectionTarget, NewInjection, OnAt,
+    Schedule, SteadyState, Stopped, Verified, Which,
+};
 pub use tokens::{CreatedToken, NewToken, Token};
 pub use traffic::Traffic;
 pub use trust::Trust;

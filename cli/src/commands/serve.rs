@@ -39,6 +39,9 @@ pub(crate) struct Serve {
     /// What becomes of injections that were running when the server died: resume or clear
     #[arg(long, value_name = "POLICY", default_value_t, env = "SABOT_ON_RESTART")]
     pub on_restart: OnRestart,
+    /// Ask every request for a token, as `sabot token` makes them
+    #[arg(long, requires = "state_dir")]
+    pub auth: bool,
     /// Keep Sabot's own CA there [default: `ca` in the state directory, else ~/.local/share/sabot/ca]
     #[arg(long, value_name = "DIR", env = "SABOT_CA_DIR")]
     pub ca_dir: Option<PathBuf>,

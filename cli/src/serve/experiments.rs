@@ -7,6 +7,7 @@ use sabot_admin_api::Experiments;
 use sabot_document::Document;
 use sabot_runner::experiment::schedule::Schedule;
 use sabot_runner::history::History;
+use sabot_runner::judge::Verdict;
 use serde_json::{Value, json};
 
 use crate::state_dir::StateDir;
@@ -38,7 +39,7 @@ fn experiments(schedule: &Path, history: &History) -> Result<Value, String> {
         let title = experiment["title"].as_str().unwrap_or_default();
         let variant = entry.variant.as_deref();
         let last = history.latest(title, variant).map_err(|error| error.to_string())?;
-        let expect = entry.expect.map(|verdict| verdict.name());
+        let expect = entry.expect.map(Verdict::name);
         runs.push(json!({
             "title": title, "hypothesis": experiment["hypothesis"], "experiment": entry.experiment,
             "variant": variant, "expect": expect, "last": last,

@@ -10,8 +10,10 @@
 //! | `signals` | when to reload, drain and stop |
 //! | `injections` | injections, and whom they tell |
 //! | `experiments` | the committed schedule, and what came of it |
+//! | `access` | the tokens that the API asks for |
 //! | `files` | files that are whole or not there |
 
+mod access;
 mod experiments;
 mod files;
 mod injections;
@@ -87,6 +89,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         allowed_hosts: allowed_hosts(&options, host),
         tls,
         engine: Some(injecting.engine.clone()),
+        access: options.auth.then(|| access::open(&options, address)).transpose()?,
         experiments: experiments::shown(proxies.experiments(), options.state_dir.as_deref())?,
         ..ApiOptions::default()
     };

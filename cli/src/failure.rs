@@ -61,6 +61,10 @@ impl From<Error> for Failure {
                 "trust its CA with --ca FILE or SABOT_CA (`sabot ca export` beside the server writes it), or give \
                  --insecure",
             ),
+            Error::Token => Self::new(
+                error.to_string(),
+                "SABOT_TOKEN, or the first line of the --token-file, has to hold the token and nothing else",
+            ),
             Error::Trust { .. } => {
                 Self::new(error.to_string(), "give --ca a file that begins with -----BEGIN CERTIFICATE-----")
             }
@@ -94,6 +98,9 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
         (404, _) if message.contains("no schedule `") => "`sabot schedule list` shows those there are",
         (404, _) if message.contains("toxic") => "`sabot inspect PROXY` shows the toxics there are",
         (404, _) if message.contains("proxy") => "`sabot list` shows the proxies there are",
+        (409, _) if message.contains("--auth") => {
+            "`sabot token --state-dir DIR` makes tokens before the server asks for them"
+        }
         // The text itself says what to do.
         (409, _) if message.contains("belongs to injection") => return None,
         (409, _) if message.contains("it overlaps with") => {
@@ -106,6 +113,17 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "name it with -n, or change the one there is with `sabot toxic update`"
         }
         (409, _) => "`sabot delete NAME` removes the one there is",
+        (401, _) => {
+            "give a token in SABOT_TOKEN or by --token-file; `sabot token create --state-dir DIR` beside the server makes \
+             one"
+        }
+        (403, _) if message.contains("role") => {
+            "an admin makes a token with another role by `sabot token create`"
+        }
+        (403, _) if message.contains("token") => {
+            "an admin makes a token with another scope by `sabot token create`"
+        }
+        (404, _) if message.contains("token") => "`sabot token list` shows those there are",
         (403, _) if message.contains("second person") => {
             "ask somebody else to `sabot approve ID --as THEIR-NAME`"
         }

@@ -19,8 +19,9 @@
 //!
 //! Every call ends: it has a timeout (5 s unless [`Client::with_timeout`] says
 //! otherwise) and answers are bounded. Over `https://` it believes the
-//! system's roots, or whom [`Trust`] says. Not here: tokens, retries, and the
-//! Toxiproxy routes, which have clients of their own.
+//! system's roots, or whom [`Trust`] says. Where the server asks for a token it
+//! shows that of [`Client::with_token`]. Not here: retries, and the Toxiproxy
+//! routes, which have clients of their own.
 
 mod client;
 mod error;
@@ -28,6 +29,7 @@ mod events;
 mod http;
 mod injections;
 mod path;
+mod tokens;
 mod traffic;
 mod trust;
 mod types;
@@ -39,6 +41,7 @@ pub use injections::types::{
     Actor, Audit, AuditEvent, Begun, Breach, ChaosFault, Injection, InjectionTarget, NewInjection, OnAt,
     Schedule, SteadyState, Stopped, Verified, Which,
 };
+pub use tokens::{CreatedToken, NewToken, Token};
 pub use traffic::Traffic;
 pub use trust::Trust;
 pub use types::{

@@ -47,6 +47,7 @@ commands! {
     approve::Approve,
     schedule::Schedule,
     audit::Audit,
+    token::Token,
     ca::Ca,
     kinds::Kinds,
     connections::Connections,

@@ -25,7 +25,7 @@ MAY_KNOW = {
     "sabot-lab": set(),
     "sabot": {"sabot-document", "sabot-toxics", "sabot-proxy", "sabot-injections", "sabot-admin-api", "sabot-client", "sabot-runner", "sabot-lab"},
     # What measures the others may use them all; nobody may use it.
-    "sabot-benches": {"sabot-toxics", "sabot-proxy", "sabot-admin-api", "sabot-client"},
+    "sabot-benches": {"sabot-toxics", "sabot-proxy", "sabot-injections", "sabot-admin-api", "sabot-client"},
 }
 
 # The core, and what it stands on.

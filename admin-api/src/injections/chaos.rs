@@ -99,8 +99,7 @@ pub(super) async fn revert(
     responses((status = 200, body = Object), (status = 404, body = ApiError), (status = 500, body = ApiError)))]
 pub(super) async fn experiments(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let Some(read) = app.options.experiments.clone() else {
-        let message =
-            "no schedule of experiments is configured: name its file as `experiments:` in the config";
+        let message = "no schedule of experiments is configured: name its file as `experiments` under `injections` in the config";
         return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     };
     let told = tokio::task::spawn_blocking(move || read()).await;

@@ -280,7 +280,7 @@ pub(crate) struct AuditEvent {
     from: String,
     /// What happened, and with what.
     #[serde(flatten)]
-    #[schema(rename = "action", schema_with = event)]
+    #[schema(schema_with = event)]
     event: Event,
     /// A proof of all that was until then.
     hash: String,
@@ -388,7 +388,6 @@ fn new_injection() -> Ref {
     Ref::from_schema_name("ScheduledInjection")
 }
 
-/// Of what is flattened this alone is always there.
 fn event() -> Ref {
     Ref::from_schema_name("AuditAction")
 }

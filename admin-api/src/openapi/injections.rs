@@ -127,7 +127,12 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, Value)> {
         },
     });
     let action = json!({
-        "description": "What happened, such as `injection.started` or `changed`.", "type": "string",
+        "type": "object",
+        "description": "What happened, and with what: what there is beside `action` depends on it.",
+        "required": ["action"],
+        "properties": {
+            "action": { "type": "string", "description": "What happened, such as `injection.started` or `changed`." },
+        },
     });
     [
         ("InjectionTarget", target),

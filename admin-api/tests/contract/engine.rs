@@ -82,7 +82,7 @@ fn the_default_duration_is_that_of_the_server() {
 
 #[test]
 fn experiments_are_those_of_whoever_serves() {
-    let told = "no schedule of experiments is configured: name its file as `experiments:` in the config";
+    let told = "no schedule of experiments is configured: name its file as `experiments` under `injections` in the config";
     let none = format!(r#"{{"error":"{told}","status":404}}"#);
     Api::start().check(&[("GET /chaos/experiments", "", 404, &none)]);
     for (given, status, expected) in [

@@ -8,7 +8,8 @@
 //! | `serve` | what the server needs around the controller and the API |
 //! | `output`, `table` | what people and programs get to read |
 //! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
-//! | `subject` | what `baseline` and `ramp` measure |
+//! | `subject`, `values` | what `baseline` and `ramp` measure; what fills in a file's `${NAME}` |
+//! | `lines`, `interrupt` | what long commands say meanwhile, and how they are ended |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
 
@@ -19,6 +20,8 @@ mod commands;
 mod config;
 mod context;
 mod failure;
+mod interrupt;
+mod lines;
 mod output;
 mod pairs;
 #[cfg(test)]
@@ -30,6 +33,7 @@ mod span;
 mod state_dir;
 mod subject;
 mod table;
+mod values;
 mod words;
 
 use std::process::ExitCode;

@@ -1,19 +1,19 @@
 //! What `baseline` and `ramp` measure: the load of an experiment, the plan of a load, or a URL.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
-use sabot_document::Document;
+use sabot_document::{Document, DocumentError};
 use sabot_runner::experiment::Experiment;
 use sabot_runner::experiment::vars::Vars;
 use sabot_runner::load::Plan;
 use sabot_runner::slo::Slo;
+use sabot_toxics::Invalid;
 use serde_json::{Map, Value, json};
 
 use crate::commands::load::relative_files;
-use crate::commands::run::assignment;
-use crate::commands::run::files::env_file;
 use crate::failure::Failure;
+use crate::values::Values;
 
 /// What is measured, and with which values.
 #[derive(Args)]
@@ -24,12 +24,8 @@ pub(crate) struct Subject {
     /// Measure this variant of the experiment
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// Fill in ${NAME} in the file; the environment fills in what is not set
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
-    set: Vec<(String, String)>,
-    /// Take more values from a file of NAME=VALUE lines, such as `sabot lab env` prints
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    values: Values,
     /// The seed of the load in place of the file's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -44,8 +40,7 @@ impl Subject {
         let mut experiment = if self.what.contains("://") {
             let mut plan = Map::from_iter([("target".to_owned(), json!(self.what))]);
             lay_over(&mut plan, rate.or(Some(RATE)));
-            let told =
-                |error: sabot_toxics::Invalid| Failure::new(error.to_string(), "write http://localhost:8080");
+            let told = |error: Invalid| Failure::new(error.to_string(), "write http://localhost:8080");
             Experiment::of_load(&self.what, Plan::read(Value::Object(plan)).map_err(told)?)
         } else {
             self.of_file(rate)?
@@ -55,7 +50,7 @@ impl Subject {
         }
         experiment.faults.clear();
         if !self.slos.is_empty() {
-            let told = |error: sabot_toxics::Invalid| {
+            let told = |error: Invalid| {
                 Failure::new(format!("--{error}"), "docs/slos.md says how objectives are written")
             };
             experiment.ask(self.slos.clone()).map_err(told)?;
@@ -65,7 +60,7 @@ impl Subject {
 
     fn of_file(&self, rate: Option<&str>) -> anyhow::Result<Experiment> {
         let file = Path::new(&self.what);
-        let refused = |error: &sabot_document::DocumentError| {
+        let refused = |error: &DocumentError| {
             Failure::in_file(
                 error,
                 "nothing was sent; docs/experiments.md and docs/load.md show what files hold",
@@ -80,13 +75,8 @@ impl Subject {
         if value.get("load").is_none() && value.get("hypothesis").is_none() {
             return self.of_plan(&document, value, rate);
         }
-        let mut set: std::collections::BTreeMap<String, String> = self.set.iter().cloned().collect();
-        if let Some(file) = &self.env_file {
-            for (name, value) in env_file(file)? {
-                set.entry(name).or_insert(value);
-            }
-        }
-        let mut experiment = Experiment::read(&document, &Vars::new(set)).map_err(|error| refused(&error))?;
+        let vars = Vars::new(self.values.read(Vec::new())?);
+        let mut experiment = Experiment::read(&document, &vars).map_err(|error| refused(&error))?;
         if let Some(name) = &self.variant {
             let told = |message| Failure::new(format!("{}: {message}", self.what), "see its `variants`");
             experiment = experiment.variant(name).map_err(told)?;
@@ -99,17 +89,16 @@ impl Subject {
     }
 
     fn of_plan(&self, document: &Document, value: Value, rate: Option<&str>) -> anyhow::Result<Experiment> {
-        if self.variant.is_some() || !self.set.is_empty() || self.env_file.is_some() {
+        if self.variant.is_some() || self.values.are_given() {
             let message = format!("{} is the plan of a load: it has no variants and no ${{NAME}}", self.what);
             return Err(Failure::new(message, "name an experiment, which has `title` and `load`").into());
         }
-        let told = |error: sabot_toxics::Invalid| {
+        let told = |error: Invalid| {
             let help = "nothing was sent; docs/load.md shows what a plan holds";
             Failure::in_file(&document.refuse(&error.field, error.message), help)
         };
         let Value::Object(mut plan) = value else {
-            let error =
-                sabot_toxics::Invalid::new("", "must be an object: an experiment, or the plan of a load");
+            let error = Invalid::new("", "must be an object: an experiment, or the plan of a load");
             return Err(told(error).into());
         };
         relative_files(&mut plan, Path::new(&self.what).parent().unwrap_or(Path::new("")));

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::tree::Node;
-use crate::{DocumentError, json, spanned, typed};
+use crate::{DocumentError, json, spanned};
 
 /// What people write is a few kilobytes; 16 MiB is another file given by mistake.
 const MAX_FILE: u64 = 16 << 20;
@@ -87,7 +87,7 @@ impl Document {
     /// # Errors
     /// As [`to`](Self::to).
     pub fn read_value<T: DeserializeOwned>(&self, value: Value) -> Result<T, DocumentError> {
-        typed::read(value).map_err(|(field, message)| self.refuse(&field, message))
+        sabot_invalid::read(value).map_err(|error| self.refuse(&error.field, error.message))
     }
 
     /// The same document with every text – keys apart – put through `change`.

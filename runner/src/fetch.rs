@@ -93,8 +93,7 @@ pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
 /// As [`fetch`].
 pub(crate) async fn exchange(fetch: &Fetch<'_>, verify_tls: bool) -> Result<Answer, Unanswered> {
     let request = request(fetch).map_err(Unanswered::NoRequest)?;
-    let client = if verify_tls { client() } else { trusting_client() };
-    let client = client.map_err(Unanswered::Broken)?;
+    let client = client(verify_tls).map_err(Unanswered::Broken)?;
     let since = tokio::time::Instant::now();
     let whole = async {
         let response = client.request(request).await.map_err(|error| {
@@ -131,28 +130,16 @@ fn request(fetch: &Fetch<'_>) -> Result<Request<Full<Bytes>>, String> {
 
 type Pooled = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-/// One for the process: reading the system's roots takes longer than a request.
-fn client() -> Result<&'static Pooled, String> {
-    static CLIENT: OnceLock<Pooled> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
+/// One of each kind for the process: reading the system's roots takes longer than a request.
+fn client(verify_tls: bool) -> Result<&'static Pooled, String> {
+    static CLIENTS: [OnceLock<Pooled>; 2] = [OnceLock::new(), OnceLock::new()];
+    let client = &CLIENTS[usize::from(verify_tls)];
+    if let Some(client) = client.get() {
         return Ok(client);
     }
-    let tls = tls(&Trust::default())?;
-    Ok(CLIENT.get_or_init(|| pooled(tls)))
-}
-
-/// One that believes any certificate.
-fn trusting_client() -> Result<&'static Pooled, String> {
-    static CLIENT: OnceLock<Pooled> = OnceLock::new();
-    if let Some(client) = CLIENT.get() {
-        return Ok(client);
-    }
-    let tls = tls(&Trust { insecure: true, ..Trust::default() })?;
-    Ok(CLIENT.get_or_init(|| pooled(tls)))
-}
-
-fn tls(trust: &Trust) -> Result<rustls::ClientConfig, String> {
-    Ok(trust.builder().map_err(|error| error.to_string())?.with_no_client_auth())
+    let trust = Trust { insecure: !verify_tls, ..Trust::default() };
+    let tls = trust.builder().map_err(|error| error.to_string())?.with_no_client_auth();
+    Ok(client.get_or_init(|| pooled(tls)))
 }
 
 fn pooled(tls: rustls::ClientConfig) -> Pooled {

@@ -132,16 +132,6 @@ impl History {
         self.record(&run.id)
     }
 
-    /// The newest record of an experiment and variant; none if there is none.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn latest(&self, title: &str, variant: Option<&str>) -> Result<Option<Record>> {
-        let runs = self
-            .runs("WHERE title = ? AND variant IS ? ORDER BY number DESC LIMIT 1", params![title, variant])?;
-        runs.first().map(|run| self.record(&run.id)).transpose()
-    }
-
     /// Removes a run, named as for [`Self::find`]; which one it was.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ mod fetch;
 pub mod history;
 pub mod judge;
 pub mod load;
-pub mod measure;
+mod measure;
 pub mod outcome;
 pub mod ramp;
 pub mod record;

@@ -5,60 +5,43 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::experiment::Action;
 use crate::judge::{Observed, Phases, Samples};
 use crate::load::{Load, Recorder, Running, Sink, Summary};
 use crate::run::sampling::Sampling;
-use crate::run::{Observer, RunError, interrupted, unless_interrupted};
+use crate::run::{Interrupt, Observer, RunError, interrupted, unless_interrupted};
 use crate::series::Series;
 use crate::sli::SliSpec;
 use crate::slo::Names;
 
-/// Becomes a reason when the work is to end at once, such as at Ctrl-C.
-pub type Interrupt = watch::Receiver<Option<String>>;
-
 /// What was seen of a load.
 #[derive(Debug)]
-pub struct Measured {
+pub(crate) struct Measured {
     /// What the indices of `series` stand for.
-    pub names: Names,
+    pub(crate) names: Names,
     /// What became of the load, by intended second.
-    pub series: Series,
+    pub(crate) series: Series,
     /// The load in numbers.
-    pub summary: Summary,
+    pub(crate) summary: Summary,
     /// What the SLIs said.
-    pub slis: BTreeMap<String, Samples>,
+    pub(crate) slis: BTreeMap<String, Samples>,
     /// Sentences about SLIs that had no number at times.
-    pub warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// Processor time that this process took, as a share of what the load's threads could have had.
-    pub own_cpu: f64,
+    pub(crate) own_cpu: f64,
     /// Why it ended before its time, if it did.
-    pub interrupted: Option<String>,
+    pub(crate) interrupted: Option<String>,
     /// Seconds that are whole: what was meant to start in them has ended.
     pub(crate) phases: Phases,
 }
 
 impl Measured {
     /// What judges work on: its seconds from `skip_s` on are the baseline.
-    #[must_use]
-    pub fn observed(&mut self, skip_s: u64) -> Observed<'_> {
+    pub(crate) fn observed(&mut self, skip_s: u64) -> Observed<'_> {
         self.phases.baseline_s = skip_s.min(self.phases.end_s);
         Observed { names: &self.names, series: &self.series, slis: &self.slis, phases: &self.phases }
     }
-}
-
-/// Does the actions of `cleanup`, each whatever became of the one before; a sentence for each that failed.
-pub(crate) async fn clean_up(actions: &[Action]) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for action in actions {
-        if let Err(message) = action.run().await {
-            warnings.push(format!("Cleaning up: {message}."));
-        }
-    }
-    warnings
 }
 
 /// Runs a load to its end, or until it is interrupted. Says a line every ten seconds.

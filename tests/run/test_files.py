@@ -51,6 +51,8 @@ def test_files_are_as_their_schema_says(bench, root):
     for wrong in [{"titel": "x"}, {"load": {}}, {"slos": [7]}, {"expect": "hold"}, {"windows": {"fault": "soon"}}]:
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(experiment | wrong, schema("experiment"))
+    variables = {"windows": {"fault": "${LONG:-3s}"}, "stable": "${STABLE}", "load": experiment["load"] | {"rate": "${RATE}/s"}}
+    jsonschema.validate(experiment | variables, schema("experiment"))
     with pytest.raises(jsonschema.ValidationError, match="'load' is a required property"):
         jsonschema.validate({"title": "x", "hypothesis": "y", "slos": []}, schema("experiment"))
     for file in sorted((root / "compose").glob("experiments/**/*.yaml")):

@@ -6,13 +6,13 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::{Map, Value};
 
-use crate::Invalid;
 use crate::connect::{ConnectCx, ConnectPlan, ConnectToxic};
 use crate::http::{Answer, BoxFuture, Cx, HttpToxic, Match, Next, Request};
 use crate::kinds::LIST;
 use crate::stage::{Runner, Typed};
 use crate::tls::{TlsCx, TlsPlan, TlsStep, TlsToxic};
 use crate::toxic::{Changes, Toxic};
+use crate::{Invalid, read};
 
 /// Every kind, sorted by name.
 #[must_use]
@@ -33,7 +33,7 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
 pub fn find_kind(name: &str) -> Result<&'static Kind, Invalid> {
     kind(name).ok_or_else(|| {
         let known: Vec<_> = kinds().iter().map(|kind| kind.name).collect();
-        Invalid::new("type", format!("unknown type `{name}`{}", crate::invalid::suggestion(name, &known)))
+        Invalid::new("type", format!("unknown type `{name}`{}", crate::suggestion(name, &known)))
     })
 }
 
@@ -85,7 +85,7 @@ impl Kind {
             separate_writes: T::SEPARATE_WRITES,
             schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
             parse: |value| {
-                let toxic: T = typed(value)?;
+                let toxic: T = read(value)?;
                 toxic.validate()?;
                 Ok(Settings::Stream(Arc::new(toxic)))
             },
@@ -104,7 +104,7 @@ impl Kind {
             separate_writes: false,
             schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
             parse: |value| {
-                let toxic: T = typed(value)?;
+                let toxic: T = read(value)?;
                 toxic.validate()?;
                 Ok(Settings::Connect(Arc::new(toxic)))
             },
@@ -123,7 +123,7 @@ impl Kind {
             separate_writes: false,
             schema: LazyLock::new(|| schemars::schema_for!(T).to_value()),
             parse: |value| {
-                let toxic: T = typed(value)?;
+                let toxic: T = read(value)?;
                 toxic.validate()?;
                 Ok(Settings::Tls(Arc::new(toxic)))
             },
@@ -146,11 +146,11 @@ impl Kind {
                     Value::Object(mut map) => {
                         let matcher = map.remove("match");
                         (
-                            typed::<T>(Value::Object(map))?,
+                            read::<T>(Value::Object(map))?,
                             matcher.map_or_else(|| Ok(Match::default()), matching)?,
                         )
                     }
-                    other => (typed(other)?, Match::default()),
+                    other => (read(other)?, Match::default()),
                 };
                 toxic.validate()?;
                 if toxic.acts_before_answer() && matcher.needs_answer() {
@@ -267,7 +267,7 @@ fn choices(schema: &Value, attribute: &str) -> Vec<String> {
 
 /// Reads a `match`, naming the nearest field for one that does not exist.
 fn matching(value: Value) -> Result<Match, Invalid> {
-    let read = |value: Value| {
+    let strictly = |value: Value| {
         if let Value::Object(map) = &value
             && let Some(field) = map.keys().find(|field| !Match::FIELDS.contains(&field.as_str()))
         {
@@ -276,19 +276,11 @@ fn matching(value: Value) -> Result<Match, Invalid> {
         if !value.is_object() {
             return Err(Invalid::new("", "must be an object, such as {\"path\": \"/charge\"}"));
         }
-        let matcher = typed::<Match>(value)?;
+        let matcher = read::<Match>(value)?;
         matcher.validate()?;
         Ok(matcher)
     };
-    read(value).map_err(|error| error.within("match"))
-}
-
-fn typed<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { String::new() } else { path };
-        Invalid::new(field, crate::plain(&error.into_inner().to_string()))
-    })
+    strictly(value).map_err(|error| error.within("match"))
 }
 
 /// The settings of one toxic, its attributes read and checked.

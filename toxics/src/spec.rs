@@ -1,13 +1,13 @@
 //! A toxic as people ask for it: strict, and checked while it is read.
 
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
+use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 use serde_json::{Map, Value};
 
 use crate::catalog::{Kind, Phase, Settings, find_kind};
 use crate::merge::merge;
-use crate::{Direction, Invalid, When};
+use crate::{Direction, Invalid, When, read, take};
 
 /// What is asked of a toxic. Read from JSON, YAML or TOML it is checked at
 /// once, so that the parser's error names the place.
@@ -134,24 +134,9 @@ pub fn read_when(value: Value) -> Result<When, Invalid> {
     {
         return Err(Invalid::unknown("field of `when`", field, &When::FIELDS).within("when"));
     }
-    let when: When = read("when", value)?;
+    let when: When = read(value).map_err(|error| error.within("when"))?;
     when.validate().map_err(|error| error.within("when"))?;
     Ok(when)
-}
-
-fn take<T: DeserializeOwned>(map: &mut Map<String, Value>, field: &str) -> Result<Option<T>, Invalid> {
-    match map.remove(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => read(field, value).map(Some),
-    }
-}
-
-fn read<T: DeserializeOwned>(field: &str, value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { field.to_owned() } else { format!("{field}.{path}") };
-        Invalid::new(path, crate::plain(&error.into_inner().to_string()))
-    })
 }
 
 impl<'de> Deserialize<'de> for ToxicSpec {

@@ -4,7 +4,6 @@
 //! is unknown, the nearest one that exists – for every body, without any of
 //! them knowing.
 
-use sabot_toxics::Invalid;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -17,44 +16,8 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     }
     let value: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))?;
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { "" } else { &path };
-        refine(path, &error.into_inner().to_string()).into()
-    })
-}
-
-/// What serde says of the value at `path`, as we say it.
-fn refine(path: &str, message: &str) -> Invalid {
-    let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();
-    let (field, message) = match quoted[..] {
-        [unknown, ref known @ ..] if message.starts_with("unknown field ") => {
-            let hint = sabot_toxics::suggestion(unknown, known);
-            (unknown, format!("unknown field{hint}"))
-        }
-        [missing, ..] if message.starts_with("missing field ") => (missing, "is missing".to_owned()),
-        // An `Invalid` that came through serde begins with its own field.
-        _ => match message.split_once(": ").filter(|(field, _)| is_path(field)) {
-            Some((field, message)) => (field, message.to_owned()),
-            None => ("", sabot_toxics::plain(message)),
-        },
-    };
-    let field = match (path, field) {
-        ("", field) => field.to_owned(),
-        (path, "") => path.to_owned(),
-        // The path ends with the field itself where serde already stood on it.
-        (path, field) if path == field || path.ends_with(&format!(".{field}")) => path.to_owned(),
-        (path, field) => format!("{path}.{field}"),
-    };
-    if field.is_empty() {
-        return Invalid::new("body", message);
-    }
-    Invalid::new(field, message)
-}
-
-fn is_path(text: &str) -> bool {
-    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '[' | ']');
-    !text.is_empty() && text.chars().all(part)
+    sabot_toxics::read(value)
+        .map_err(|error| if error.field.is_empty() { error.within("body") } else { error }.into())
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@ use clap::Args;
 use owo_colors::OwoColorize;
 use sabot_runner::baseline::{Baseline as Measured, Proposal, measure_baseline};
 use sabot_runner::experiment::Windows;
-use sabot_runner::run::{Observer, Progress};
 use sabot_runner::slo::{Slo, format_value};
 use sabot_toxics::units::Millis;
 
 use super::{Run, block_on};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt;
+use crate::lines::Lines;
 use crate::span;
 use crate::subject::Subject;
 
@@ -55,7 +56,7 @@ impl Run for Baseline {
         let told = |error: sabot_toxics::Invalid| Failure::new(error.to_string(), "`sabot baseline --help`");
         experiment.set_windows(windows).map_err(told)?;
         block_on(async {
-            let interrupt = super::run::interrupts()?;
+            let interrupt = interrupt::listen()?;
             let mut lines = Lines { silent: cx.output.is_json() };
             let measured = measure_baseline(&experiment, &interrupt, &mut lines).await;
             let measured = measured
@@ -117,20 +118,5 @@ fn warn(measured: &Measured) {
     for warning in of_checks.chain(&measured.warnings) {
         // Nothing is left to do should stderr be gone.
         let _ = writeln!(out, "{} {warning}", "warning:".yellow().bold());
-    }
-}
-
-/// A line now and then, on stderr.
-struct Lines {
-    silent: bool,
-}
-
-impl Observer for Lines {
-    fn second(&mut self, _: &Progress) {}
-
-    fn said(&mut self, line: &str) {
-        if !self.silent {
-            let _ = writeln!(anstream::stderr().lock(), "{line}");
-        }
     }
 }

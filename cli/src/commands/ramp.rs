@@ -4,13 +4,16 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
+use sabot_runner::experiment::whole_seconds;
 use sabot_runner::load::plan::PerSecond;
 use sabot_runner::ramp::{Bounds, Ceiling, Outcome, Plan, Probe, Ramp as Found, Watch, ramp};
-use sabot_runner::run::{Observer, Progress};
+use sabot_runner::run::Observer;
 
 use super::{Run, block_on};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt;
+use crate::lines::Lines;
 use crate::output::Output;
 use crate::span;
 use crate::subject::Subject;
@@ -70,7 +73,7 @@ impl Run for Ramp {
             return Err(Failure::new("no objective was given", help).into());
         }
         block_on(async {
-            let interrupt = super::run::interrupts()?;
+            let interrupt = interrupt::listen()?;
             let mut lines = Lines { silent: cx.output.is_json() };
             let found = ramp(&experiment, &plan, &interrupt, &mut lines).await;
             let found = found.map_err(|error| Failure::new(error.to_string(), "see docs/slos.md"))?;
@@ -147,22 +150,7 @@ fn row(probe: &Probe) -> Vec<(String, Tone)> {
     cells
 }
 
-/// A line for each probe as it ends, on stderr.
-struct Lines {
-    silent: bool,
-}
-
-impl Observer for Lines {
-    fn second(&mut self, _: &Progress) {}
-
-    fn said(&mut self, line: &str) {
-        if !self.silent {
-            // Nothing is left to do should stderr be gone.
-            let _ = writeln!(anstream::stderr().lock(), "{line}");
-        }
-    }
-}
-
+/// A line for each probe as it ends.
 impl Watch for Lines {
     fn probed(&mut self, probe: &Probe) {
         let how = match probe.outcome {
@@ -172,10 +160,6 @@ impl Watch for Lines {
         };
         self.said(&format!("{:.0}/s  {how}", probe.rate_per_s));
     }
-}
-
-fn whole_seconds(span: Duration) -> u64 {
-    span.as_secs() + u64::from(span.subsec_nanos() > 0)
 }
 
 fn rate(text: &str) -> Result<PerSecond, String> {

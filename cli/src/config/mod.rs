@@ -9,8 +9,8 @@
 use std::path::Path;
 
 use sabot_document::{Document, DocumentError};
-use sabot_proxy::{ProxySpec, TlsSpec, check_upstream};
-use sabot_toxics::{Invalid, ToxicSpec};
+use sabot_proxy::{ProxySpec, check_upstream};
+use sabot_toxics::{Invalid, ToxicSpec, read};
 use serde_json::Value;
 
 /// A config file that was read and is right in itself.
@@ -101,10 +101,8 @@ fn proxy(value: Value) -> Result<ProxySpec, Invalid> {
     };
     // As in Toxiproxy's files, null means absent.
     map.retain(|_, value| !value.is_null());
-    let (toxics, tls) = (map.remove("toxics"), map.remove("tls"));
-    let mut proxy: ProxySpec = serde_path_to_error::deserialize(Value::Object(map))
-        .map_err(|error| from_serde(&error.path().to_string(), &error.inner().to_string()))?;
-    proxy.tls = tls.map(|tls| TlsSpec::read(tls).map_err(|error| error.within("tls"))).transpose()?;
+    let toxics = map.remove("toxics");
+    let mut proxy: ProxySpec = read(Value::Object(map))?;
     if proxy.name.is_empty() {
         return Err(Invalid::new("name", "must not be empty"));
     }
@@ -136,44 +134,6 @@ fn toxics_of(list: Vec<Value>) -> Result<Vec<ToxicSpec>, Invalid> {
         toxics.push(toxic);
     }
     Ok(toxics)
-}
-
-/// serde names unknown and missing fields in its text only.
-fn from_serde(path: &str, message: &str) -> Invalid {
-    let quoted = |prefix: &str| {
-        let rest = message.strip_prefix(prefix)?;
-        rest.split('`').next().map(str::to_owned)
-    };
-    if let Some(field) = quoted("unknown field `") {
-        return Invalid::unknown(
-            "field of a proxy",
-            &field,
-            &[
-                "name",
-                "listen",
-                "upstream",
-                "protocol",
-                "tls",
-                "max_active_faults",
-                "host_rewrite",
-                "x_forwarded_for",
-                "enabled",
-                "toxics",
-            ],
-        );
-    }
-    if let Some(field) = quoted("missing field `") {
-        return Invalid::new(field, "is missing");
-    }
-    match message.split_once(": ") {
-        // An `Invalid` that went through serde.
-        Some((field, rest))
-            if !field.is_empty() && field.chars().all(|c| c.is_ascii_lowercase() || c == '_') =>
-        {
-            Invalid::new(field, rest)
-        }
-        _ => Invalid::new(path.trim_start_matches('.'), sabot_toxics::plain(message)),
-    }
 }
 
 #[cfg(test)]

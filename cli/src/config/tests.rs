@@ -119,11 +119,7 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     ("\"upstream\": \"localhost:5432\", \"tox", "\"tox", "c.json:3:3: proxies[1].upstream: is missing"),
     ("    upstream: localhost:5432\n", "", "c.yaml:8:5: proxies[1].upstream: is missing"),
-    (
-        "\"listen\"",
-        "\"lisen\"",
-        "c.json:2:19: proxies[0].lisen: unknown field of a proxy, did you mean `listen`?",
-    ),
+    ("\"listen\"", "\"lisen\"", "c.json:2:19: proxies[0].lisen: unknown field, did you mean `listen`?"),
     ("upstream: localhost:80\n", "upstream: localhost\n", "c.yaml:6:15: proxies[0].upstream: "),
     ("listen = \"127.0.0.1:0\"", "listen = \"127.0.0.1:x\"", "c.toml:4:10: proxies[0].listen: "),
     (

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use sabot_toxics::{Invalid, TlsVersion, plain, suggestion};
+use sabot_toxics::{Invalid, TlsVersion, suggestion};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -113,11 +113,7 @@ impl TlsSpec {
     /// # Errors
     /// A field is unknown, missing or of another type.
     pub fn read(value: Value) -> Result<Self, Invalid> {
-        serde_path_to_error::deserialize(value).map_err(|error| {
-            let path = error.path().to_string();
-            let path = path.trim_start_matches('.').to_owned();
-            refusal(&path, &error.into_inner().to_string())
-        })
+        sabot_toxics::read(value)
     }
 
     /// JSON Schema of what [`Self::read`] takes.
@@ -214,24 +210,6 @@ fn check_alpn(alpn: Option<&[String]>, protocol: Protocol) -> Result<(), Invalid
     Ok(())
 }
 
-/// What serde says of the value at `path`, as we say it.
-fn refusal(path: &str, message: &str) -> Invalid {
-    let quoted: Vec<_> = message.split('`').skip(1).step_by(2).collect();
-    let (field, message) = match quoted[..] {
-        [unknown, ref known @ ..] if message.starts_with("unknown field ") => {
-            (unknown, format!("unknown field{}", suggestion(unknown, known)))
-        }
-        [missing, ..] if message.starts_with("missing field ") => (missing, "is missing".to_owned()),
-        _ => ("", plain(message)),
-    };
-    let on_it = field.is_empty() || path == field || path.ends_with(&format!(".{field}"));
-    match (path, on_it) {
-        ("", _) => Invalid::new(field, message),
-        (path, true) => Invalid::new(path, message),
-        (path, false) => Invalid::new(format!("{path}.{field}"), message),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -275,7 +253,7 @@ mod tests {
             (
                 json!({"terminate": {"client_auth": "maybe"}}),
                 tcp,
-                "terminate.client_auth: unknown variant `maybe`",
+                "terminate.client_auth: `maybe` is not known here, known are: ",
             ),
             (
                 json!({"terminate": {"min_version": "1.1"}}),

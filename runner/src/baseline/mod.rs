@@ -23,8 +23,8 @@ use crate::experiment::Experiment;
 use crate::judge::Observed;
 use crate::load::Summary;
 use crate::load::plan::Rate;
-use crate::measure::{Interrupt, clean_up, measure};
-use crate::run::{Observer, RunError, prepare};
+use crate::measure::measure;
+use crate::run::{Interrupt, Observer, RunError, clean_up, prepare};
 
 pub use check::{Check, Noise};
 pub use propose::Proposal;

@@ -218,7 +218,9 @@ impl Windows {
     }
 }
 
-pub(crate) fn whole_seconds(time: Duration) -> u64 {
+/// A length in seconds, rounded up.
+#[must_use]
+pub fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 

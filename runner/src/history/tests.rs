@@ -28,10 +28,6 @@ fn what_was_appended_is_found() {
     assert_eq!(again.find("20261121-a1").unwrap(), named("20261121-a1", "off"));
     assert_eq!(again.find("last").unwrap().id, "20261122-a1");
     assert_eq!(again.find("20261122").unwrap().id, "20261122-a1");
-    let title = sample::off().title;
-    assert_eq!(again.latest(&title, Some("off")).unwrap().unwrap().id, "20261122-a1");
-    assert_eq!(again.latest(&title, Some("on")).unwrap().unwrap().id, "20261121-b2");
-    assert_eq!(again.latest(&title, None).unwrap(), None);
     let ids: Vec<_> = again.list(2).unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(ids, ["20261122-a1", "20261121-b2"]);
     assert_eq!(again.list(1).unwrap()[0].verdict(), Some(Verdict::Failed));

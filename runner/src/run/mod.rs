@@ -30,6 +30,9 @@ use crate::slo::Names;
 use course::Course;
 use faults::Faults;
 
+/// Becomes a reason when the work is to end at once, such as at Ctrl-C.
+pub type Interrupt = watch::Receiver<Option<String>>;
+
 /// What a run needs beside its experiment.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -39,8 +42,8 @@ pub struct Options {
     pub variant: Option<String>,
     /// The command that runs it again.
     pub command: String,
-    /// Becomes a reason when the run is to end at once, such as at Ctrl-C.
-    pub interrupt: watch::Receiver<Option<String>>,
+    /// Ends it at once.
+    pub interrupt: Interrupt,
 }
 
 /// Why a run did not take place. Nothing is broken then, and nothing was recorded.
@@ -98,7 +101,7 @@ pub async fn run(
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
     faults.revert().await;
-    let warnings = crate::measure::clean_up(&experiment.cleanup).await;
+    let warnings = clean_up(&experiment.cleanup).await;
     // A panic goes on, but only now that nothing is broken any more.
     let (ended, seen) = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let (summary, series) = seen.recorder.finish(&load, ended.load);
@@ -141,7 +144,7 @@ pub async fn run(
 /// Does these actions in order.
 pub(crate) async fn prepare(
     actions: &[Action],
-    interrupt: &watch::Receiver<Option<String>>,
+    interrupt: &Interrupt,
     observer: &mut dyn Observer,
 ) -> Result<(), RunError> {
     for (at, action) in actions.iter().enumerate() {
@@ -152,9 +155,20 @@ pub(crate) async fn prepare(
     Ok(())
 }
 
+/// Does the actions of `cleanup`, each whatever became of the one before; a sentence for each that failed.
+pub(crate) async fn clean_up(actions: &[Action]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for action in actions {
+        if let Err(message) = action.run().await {
+            warnings.push(format!("Cleaning up: {message}."));
+        }
+    }
+    warnings
+}
+
 /// Does what comes before the load, unless it is to end at once. Drops `work` then.
 pub(crate) async fn unless_interrupted<T>(
-    interrupt: &watch::Receiver<Option<String>>,
+    interrupt: &Interrupt,
     work: impl Future<Output = T>,
 ) -> Result<T, RunError> {
     let mut interrupt = interrupt.clone();
@@ -166,7 +180,7 @@ pub(crate) async fn unless_interrupted<T>(
 }
 
 /// Waits for a reason to end. Cancel safe.
-pub(crate) async fn interrupted(interrupt: &mut watch::Receiver<Option<String>>) -> String {
+pub(crate) async fn interrupted(interrupt: &mut Interrupt) -> String {
     match interrupt.wait_for(Option::is_some).await {
         Ok(reason) => reason.clone().unwrap_or_default(),
         // Nobody is left who could interrupt.

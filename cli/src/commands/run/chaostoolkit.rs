@@ -12,9 +12,9 @@ use sabot_runner::chaostoolkit::{
     Dry, Experiment, HypothesisStrategy, Journal, RollbackStrategy, Settings, Status, run,
 };
 
-use super::interrupts;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt;
 
 /// What is chosen for such a run; names and values are those of `chaos run`.
 #[derive(Args)]
@@ -92,7 +92,7 @@ impl Chaos {
             fail_fast: self.fail_fast.then(|| self.fail_fast_ratio.unwrap_or(0.0)),
             dry: self.dry,
             toxiproxy_url: client.url().to_owned(),
-            interrupt: interrupts()?,
+            interrupt: interrupt::listen()?,
             said: Arc::new(tell),
         };
         let journal = run(&experiment, &settings).await;

@@ -1,4 +1,4 @@
-//! From files to the runs that they ask for, and from records to files.
+//! From files to the runs that they ask for.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -91,27 +91,4 @@ pub(super) fn document(file: &Path) -> anyhow::Result<Document> {
 fn refused(error: &DocumentError) -> Failure {
     Failure::in_file(error, "nothing was run; docs/experiments.md shows what a file holds")
         .with_code(NOTHING_RUN)
-}
-
-/// The NAME=VALUE lines of a file; `export` before a name, quotes around a value, blank lines and
-/// comments are taken as a shell would.
-pub(crate) fn env_file(file: &Path) -> anyhow::Result<Vec<(String, String)>> {
-    let told = |reason: String| {
-        Failure::new(format!("{}: {reason}", file.display()), "give a file of NAME=VALUE lines")
-            .with_code(NOTHING_RUN)
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| told(format!("failed to read it: {error}")))?;
-    let mut values = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) =
-            line.split_once('=').ok_or_else(|| told(format!("line {}: no NAME=VALUE", at + 1)))?;
-        let bare = value.strip_prefix('\'').and_then(|value| value.strip_suffix('\'')).unwrap_or(value);
-        values.push((name.trim().to_owned(), bare.to_owned()));
-    }
-    Ok(values)
 }

@@ -1,33 +1,35 @@
 //! `sabot run`: carry an experiment out, or a schedule of them, and say whether the system held.
+//!
+//! Map: `files` reads what is to be run, `view` shows it while it lasts, `outputs` is what is kept of
+//! it, `gate` makes the exit code of it; `chaostoolkit` does all this for experiments of that kind.
 
 mod chaostoolkit;
-pub(crate) mod files;
+mod files;
+mod gate;
+mod outputs;
 mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use sabot_client::Client;
 use sabot_document::Document;
 use sabot_runner::chaostoolkit::Experiment as ChaosExperiment;
 use sabot_runner::experiment::Windows;
 use sabot_runner::experiment::vars::Vars;
-use sabot_runner::history::History;
-use sabot_runner::judge::Verdict;
 use sabot_runner::record::Record;
-use sabot_runner::report;
-use sabot_runner::report::{Committed, Outcome, regressions};
-use sabot_runner::run::{Options, run};
-use tokio::sync::watch;
+use sabot_runner::run::{Interrupt, Options, run};
 
 use super::{Run as Command, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
-use crate::runs;
-use crate::state_dir::StateDir;
+use crate::interrupt;
+use crate::values::Values;
 use files::Planned;
+use gate::Gate;
+use outputs::Outputs;
 use view::View;
 
 /// Carry out an experiment, or a schedule of them: load, fault, revert, verdict
@@ -51,12 +53,8 @@ pub(crate) struct Run {
     /// Run this variant of the experiment
     #[arg(long, value_name = "NAME")]
     variant: Option<String>,
-    /// Fill in ${NAME} in the file; the environment fills in what is not set
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
-    set: Vec<(String, String)>,
-    /// Take more values from a file of NAME=VALUE lines, such as `sabot lab env` prints
-    #[arg(long, value_name = "FILE")]
-    env_file: Option<PathBuf>,
+    #[command(flatten)]
+    values: Values,
     /// Take the addresses of the lab that `sabot lab up` brought up, and its server
     #[arg(long)]
     lab: bool,
@@ -66,46 +64,16 @@ pub(crate) struct Run {
     /// The seed of the load in place of the file's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
-    /// Which verdicts make the exit code 1
-    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
-    fail_on: FailOn,
-    /// The committed results that `--fail-on regressed` compares with
-    #[arg(long, value_name = "FILE")]
-    results: Option<PathBuf>,
-    /// Write what the runs came to into the file of --results
-    #[arg(long, requires = "results")]
-    update: bool,
-    /// Write a report of each run as HTML into this directory, and its record as JSON
-    #[arg(long, value_name = "DIR")]
-    reports: Option<PathBuf>,
-    /// Write the runs as Markdown for a pull request; `-` is stdout
-    #[arg(long, value_name = "FILE")]
-    markdown: Option<PathBuf>,
-    /// Write the runs as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    junit: Option<PathBuf>,
     #[command(flatten)]
-    state: StateDir,
+    gate: Gate,
+    #[command(flatten)]
+    outputs: Outputs,
     #[command(flatten)]
     chaos: chaostoolkit::Chaos,
 }
 
 /// The exit code if an experiment could not be run.
 pub(crate) const NOTHING_RUN: u8 = 2;
-
-/// Which verdicts make the exit code 1.
-#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    /// One that is not the expected one
-    #[default]
-    Unexpected,
-    /// One that is worse than the committed one
-    Regressed,
-    /// One that is worse than degraded
-    Failed,
-    /// None
-    Never,
-}
 
 impl Command for Run {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
@@ -114,7 +82,7 @@ impl Command for Run {
             let lab = if self.lab { super::lab::addresses().await? } else { Vec::new() };
             let server = lab.iter().find(|(name, _)| name == "SABOT_URL").map(|(_, url)| url.clone());
             let client = cx.client_or(&self.api, server)?;
-            let set = self.values(lab)?;
+            let set = self.values.read(lab)?;
             if ChaosExperiment::is_one(&document) {
                 self.no_option_of_sabots()?;
                 let set: Vec<_> = set.into_iter().collect();
@@ -127,30 +95,16 @@ impl Command for Run {
 }
 
 impl Run {
-    /// What was set: by `--set`, by `--env-file`, by the lab, in this order.
-    fn values(&self, lab: Vec<(String, String)>) -> anyhow::Result<BTreeMap<String, String>> {
-        let mut set: BTreeMap<String, String> = self.set.iter().cloned().collect();
-        if let Some(file) = &self.env_file {
-            for (name, value) in files::env_file(file)? {
-                set.entry(name).or_insert(value);
-            }
-        }
-        for (name, value) in lab {
-            set.entry(name).or_insert(value);
-        }
-        Ok(set)
-    }
-
     /// Refuses what an experiment of the Chaos Toolkit has not.
     fn no_option_of_sabots(&self) -> anyhow::Result<()> {
         let given = [
             ("--variant", self.variant.is_some()),
             ("--windows", self.windows.is_some()),
             ("--seed", self.seed.is_some()),
-            ("--reports", self.reports.is_some()),
-            ("--results", self.results.is_some()),
-            ("--markdown", self.markdown.is_some()),
-            ("--junit", self.junit.is_some()),
+            ("--reports", self.outputs.reports.is_some()),
+            ("--results", self.gate.results.is_some()),
+            ("--markdown", self.outputs.markdown.is_some()),
+            ("--junit", self.outputs.junit.is_some()),
         ];
         match given.iter().find(|(_, given)| *given) {
             None => Ok(()),
@@ -181,8 +135,8 @@ impl Run {
 
     async fn carry_out(&self, cx: &Context, client: &Client, planned: Planned) -> anyhow::Result<()> {
         // What would be in the way of keeping a run is to be known before anything is broken.
-        let mut history = self.state.history()?;
-        let interrupt = interrupts()?;
+        let mut history = self.outputs.history()?;
+        let interrupt = interrupt::listen()?;
         let mut records: Vec<Record> = Vec::new();
         let mut refused = None;
         let count = planned.runs.len();
@@ -208,13 +162,13 @@ impl Run {
             if !cx.output.is_json() {
                 view.verdict(&record, &cx.output);
             }
-            self.keep(cx, &mut history, &record)?;
+            self.outputs.keep(cx, &mut history, &record)?;
             records.push(record);
             if interrupt.borrow().is_some() {
                 break;
             }
         }
-        self.write(cx, &records)?;
+        self.outputs.write(cx, &records)?;
         if let Some(refused) = refused {
             return Err(refused.into());
         }
@@ -222,86 +176,7 @@ impl Run {
             let message = format!("{} of {count} runs were not carried out", count - records.len());
             return Err(Failure::new(message, "the run was interrupted; its faults are off").into());
         }
-        self.judge(&records)
-    }
-
-    /// Remembers a run as soon as it has ended: the next may take long, or fail.
-    fn keep(&self, cx: &Context, history: &mut History, record: &Record) -> anyhow::Result<()> {
-        if let Some(directory) = &self.reports {
-            let json = serde_json::to_string_pretty(record)? + "\n";
-            let told = |error: std::io::Error| {
-                Failure::new(
-                    format!("failed to make {}: {error}", directory.display()),
-                    "name another by --reports",
-                )
-            };
-            std::fs::create_dir_all(directory).map_err(told)?;
-            runs::write("the record", &directory.join(format!("{}.json", record.id)), &json, &cx.output)?;
-            let html = directory.join(format!("{}.html", record.id));
-            runs::write("the report", &html, &report::html(record)?, &cx.output)?;
-        }
-        Ok(history.append(record)?)
-    }
-
-    /// What is written of all runs together.
-    fn write(&self, cx: &Context, records: &[Record]) -> anyhow::Result<()> {
-        if let Some(path) = &self.markdown {
-            let pages: Vec<String> = records.iter().map(report::markdown).collect();
-            runs::write("the report", path, &pages.join("\n"), &cx.output)?;
-        }
-        if let Some(path) = &self.junit {
-            runs::write("JUnit XML", path, &report::junit(records)?, &cx.output)?;
-        }
-        if cx.output.is_json() {
-            cx.output.answer(&records, |_| Ok(()))?;
-        }
-        Ok(())
-    }
-
-    /// The exit code, as an error that says which runs make it so.
-    fn judge(&self, records: &[Record]) -> anyhow::Result<()> {
-        let bad: Vec<String> = match self.fail_on {
-            FailOn::Regressed => self.regressed(records)?,
-            FailOn::Unexpected => records.iter().filter(|record| !record.as_expected()).map(told).collect(),
-            FailOn::Failed => {
-                let worse =
-                    |record: &&Record| record.judgement.verdict.badness() >= Verdict::Failed.badness();
-                records.iter().filter(worse).map(told).collect()
-            }
-            FailOn::Never => Vec::new(),
-        };
-        if self.update
-            && let Some(file) = &self.results
-        {
-            let mut committed = if file.exists() { Committed::read(file)? } else { Committed::default() };
-            committed.update(records);
-            committed.write(file)?;
-            return Ok(());
-        }
-        if bad.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::new(bad.join("; "), "`sabot run --help` says when the exit code is 0").into())
-    }
-
-    /// What fell behind the committed results; all else that changed is told.
-    fn regressed(&self, records: &[Record]) -> anyhow::Result<Vec<String>> {
-        let help = "name the committed results by --results; `--update` writes them";
-        let file = self
-            .results
-            .as_ref()
-            .ok_or_else(|| Failure::new("--fail-on regressed has nothing to compare", help))?;
-        if self.update && !file.exists() {
-            return Ok(Vec::new());
-        }
-        let committed = Committed::read(file).map_err(|error| Failure::new(error.to_string(), help))?;
-        let changes = regressions(records, &committed);
-        let (bad, other): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| change.outcome == Outcome::Regressed);
-        for change in other {
-            view::note(&change.told);
-        }
-        Ok(bad.into_iter().map(|change| change.told).collect())
+        self.gate.judge(&records)
     }
 
     /// What runs this again: the file, the variant and the seed.
@@ -310,10 +185,10 @@ impl Run {
         if let Some(variant) = &planned.variant {
             command.push_str(&format!(" --variant {}", quoted(variant)));
         }
-        if let Some(file) = &self.env_file {
+        if let Some(file) = &self.values.env_file {
             command.push_str(&format!(" --env-file {}", quoted(&file.display().to_string())));
         }
-        for (name, value) in &self.set {
+        for (name, value) in &self.values.set {
             command.push_str(&format!(" --set {}", quoted(&format!("{name}={value}"))));
         }
         if self.lab {
@@ -338,40 +213,13 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-fn told(record: &Record) -> String {
-    let variant = record.variant.as_ref().map(|variant| format!(" ({variant})")).unwrap_or_default();
-    let expected = record.expect.unwrap_or(Verdict::Held).name();
-    format!("{}{variant}: {}, expected {expected}", record.title, record.judgement.verdict.name())
-}
-
-/// Ctrl-C and SIGTERM end the run, which takes the faults back first.
-pub(crate) fn interrupts() -> anyhow::Result<watch::Receiver<Option<String>>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (out, interrupt) = watch::channel(None);
-    let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tokio::spawn(async move {
-        let what = tokio::select! {
-            _ = int.recv() => "Ctrl-C",
-            _ = term.recv() => "SIGTERM",
-        };
-        out.send_replace(Some(format!("Ended by {what}.")));
-        out.closed().await;
-    });
-    Ok(interrupt)
-}
-
 /// Waits between runs; false if the wait was interrupted.
-async fn cool_down(length: Duration, interrupt: &watch::Receiver<Option<String>>) -> bool {
+async fn cool_down(length: Duration, interrupt: &Interrupt) -> bool {
     let mut interrupt = interrupt.clone();
     tokio::select! {
         () = tokio::time::sleep(length) => true,
         _ = interrupt.wait_for(Option::is_some) => false,
     }
-}
-
-pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write it as NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn windows(text: &str) -> Result<[u64; 4], String> {

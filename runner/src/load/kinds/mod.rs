@@ -113,5 +113,5 @@ fn read_fields<K: Kind>(mut fields: Map<String, Value>, common: &[&str]) -> Resu
         let what = format!("field of an endpoint of kind {}", K::NAME);
         return Err(Invalid::unknown(&what, field, &known));
     }
-    super::plan::field("", Value::Object(fields))
+    sabot_toxics::read(Value::Object(fields))
 }

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use sabot_toxics::Invalid;
 use sabot_toxics::units::Millis;
+use sabot_toxics::{Invalid, take};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::de::{self, Deserialize, DeserializeOwned, Deserializer};
+use serde::de::{self, Deserialize, Deserializer};
 use serde::{Deserialize as Derived, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::read::field;
 use crate::load::kinds::{self, RequestSpec};
 
 /// What an endpoint does to the system.
@@ -73,13 +72,6 @@ impl Endpoint {
         Invalid::unless_printable("name", &name)?;
         let class = class.unwrap_or_else(|| request.class());
         Ok(Self { name, weight, class, target, timeout, request })
-    }
-}
-
-fn take<T: DeserializeOwned>(map: &mut Map<String, Value>, name: &str) -> Result<Option<T>, Invalid> {
-    match map.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => field(name, value).map(Some),
     }
 }
 

@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 
 pub use endpoint::{Class, Endpoint};
 pub use rate::{PerSecond, Rate, Spike, Step};
-pub(super) use read::field;
 
 /// An open-model load: what is sent where, how often, by which client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use sabot_toxics::{Invalid, plain, suggestion};
+use sabot_toxics::{Invalid, read};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 use serde_json::Value;
 
@@ -25,49 +25,17 @@ impl Plan {
         let endpoints = match map.remove("endpoints") {
             None => Vec::new(),
             Some(Value::Array(list)) => {
-                let read = |(at, value)| {
+                let endpoint = |(at, value)| {
                     Endpoint::read(value).map_err(|error| error.within(&format!("endpoints[{at}]")))
                 };
-                list.into_iter().enumerate().map(read).collect::<Result<_, _>>()?
+                list.into_iter().enumerate().map(endpoint).collect::<Result<_, _>>()?
             }
             Some(_) => return Err(Invalid::new("endpoints", "must be a list")),
         };
-        let mut plan: Self = field("", Value::Object(map))?;
+        let mut plan: Self = read(Value::Object(map))?;
         plan.endpoints = endpoints;
         Ok(plan)
     }
-}
-
-/// Reads the value of the field `name`; errors name the field within it.
-pub(in crate::load) fn field<T: DeserializeOwned>(name: &str, value: Value) -> Result<T, Invalid> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let path = if path == "." { "" } else { &path };
-        let found = from_serde(path, &error.inner().to_string());
-        if name.is_empty() { found } else { found.within(name) }
-    })
-}
-
-/// serde names unknown and missing fields in its text only.
-fn from_serde(path: &str, message: &str) -> Invalid {
-    let mut quoted = message.split('`').skip(1).step_by(2);
-    let at = |field: &str| {
-        // For an unknown field the path already ends with it.
-        let parent = path.strip_suffix(field).map_or(path, |parent| parent.trim_end_matches('.'));
-        if parent.is_empty() { field.to_owned() } else { format!("{parent}.{field}") }
-    };
-    let named = quoted.next().unwrap_or_default().to_owned();
-    let known: Vec<&str> = quoted.collect();
-    if message.starts_with("unknown field `") {
-        return Invalid::new(at(&named), format!("unknown field{}", suggestion(&named, &known)));
-    }
-    if message.starts_with("unknown variant `") {
-        return Invalid::new(path, format!("there is no `{named}`{}", suggestion(&named, &known)));
-    }
-    if message.starts_with("missing field `") {
-        return Invalid::new(at(&named), "is missing");
-    }
-    Invalid::new(path, plain(message))
 }
 
 impl<'de> Deserialize<'de> for Http2 {

@@ -1,13 +1,17 @@
 //! The report as one HTML file: no script, no font, nothing from elsewhere.
 //!
-//! - `page` is what the template shows: words, and numbers that say where in the record they stand;
+//! - `page` is what the template shows, `tables` and `charts` are large parts of it;
+//! - `number` is a number that says where in the record it stands;
 //! - `blast` lays the blast radius out as endpoints by tenants;
 //! - the templates are `templates/report.html`, `templates/base.html` and `templates/style.css`.
 //!
 //! askama escapes every text that it sets in; only the pictures are set in as they are.
 
 mod blast;
+mod charts;
+mod number;
 mod page;
+mod tables;
 
 use askama::Template as _;
 

@@ -19,8 +19,12 @@ impl Invalid {
     /// The same refusal seen from one level up.
     #[must_use]
     pub fn within(self, parent: &str) -> Self {
-        let field =
-            if self.field.is_empty() { parent.to_owned() } else { format!("{parent}.{}", self.field) };
+        let field = match (parent, self.field.as_str()) {
+            ("", field) => field.to_owned(),
+            (parent, "") => parent.to_owned(),
+            (parent, field) if field.starts_with('[') => format!("{parent}{field}"),
+            (parent, field) => format!("{parent}.{field}"),
+        };
         Self { field, message: self.message }
     }
 

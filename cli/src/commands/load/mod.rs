@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Run, block_on};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt::Signals;
 use crate::output::Output;
 
 /// Send requests at a given rate, whatever becomes of them, and say what did (needs no server)
@@ -193,6 +194,7 @@ async fn drive(cx: &Context, load: Arc<Ready>) -> anyhow::Result<()> {
     let mut running = Running::start(&load).await.map_err(|error| {
         Failure::new(error.to_string(), "nothing of the load was sent: put that right first")
     })?;
+    let mut signals = Signals::listen()?;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.tick().await;
     let mut asked_to_stop = false;
@@ -204,7 +206,7 @@ async fn drive(cx: &Context, load: Arc<Ready>) -> anyhow::Result<()> {
                 progress.take(&batch);
             }
             _ = second.tick() => progress.show(running.elapsed(), recorder.in_flight()),
-            _ = tokio::signal::ctrl_c() => {
+            _ = signals.next() => {
                 if asked_to_stop {
                     return Err(Failure::new("stopped", "what was under way is not counted").into());
                 }

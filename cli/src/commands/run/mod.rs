@@ -35,8 +35,8 @@ use view::View;
 /// Carry out an experiment, or a schedule of them: load, fault, revert, verdict
 #[derive(Args)]
 #[command(after_help = "\
-The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C; and by the \
-server itself should this program die.\n\n\
+The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C, when the \
+terminal is closed; and by the server itself should this program die.\n\n\
 The exit code is 0 if every verdict is the expected one (`held` unless the experiment says otherwise), 1 if not, 2 if \
 one could not be run.\n\n\
   sabot run payments-slow.yaml\n  \

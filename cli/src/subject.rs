@@ -29,6 +29,9 @@ pub(crate) struct Subject {
     /// The seed of the load in place of the file's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Connections to each target at most, in place of the file's [default: 100]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: Option<u32>,
     /// An objective, such as 'GET /orders p99 < 250ms', in place of the file's; may be given again
     #[arg(long = "slo", value_name = "SLO", value_parser = objective)]
     slos: Vec<Slo>,
@@ -45,8 +48,9 @@ impl Subject {
         } else {
             self.of_file(rate)?
         };
-        if let (Some(seed), Some(load)) = (self.seed, &mut experiment.load) {
-            load.seed = seed;
+        if let Some(load) = &mut experiment.load {
+            load.seed = self.seed.unwrap_or(load.seed);
+            load.connections = self.connections.unwrap_or(load.connections);
         }
         experiment.faults.clear();
         if !self.slos.is_empty() {

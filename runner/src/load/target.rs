@@ -58,6 +58,10 @@ impl Target {
                 Some((user, password)) => (Some(decoded(user)), Some(decoded(password))),
             },
         };
+        // The library takes any digits for a port.
+        if authority.port_u16() == Some(0) || (authority.port_u16().is_none() && authority.port().is_some()) {
+            return refuse("has no port from 1 to 65535");
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return refuse("names no host");

@@ -34,9 +34,9 @@ debian_packages() {
   has docker-compose || want docker-compose
   if [ "$for_what" = compose ]; then
     has dockerd || want docker.io
-    has prometheus || want prometheus
     has iptables || want iptables
   fi
+  has prometheus || want prometheus
   has c++ || want build-essential
   has curl || want curl
   has openssl || want openssl

@@ -7,17 +7,21 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode, Uri};
+use sabot_injections::book::OnRestart;
+use sabot_injections::engine::{Engine, Settings};
 use sabot_proxy::{ControlError, Controller};
 use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
-use crate::{ApiOptions, metrics, openapi, security, trace};
+use crate::{ApiOptions, changes, metrics, openapi, security, trace};
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) controller: Controller,
+    /// Owner of all injections, and of the journal.
+    pub(crate) engine: Engine,
     pub(crate) options: Arc<ApiOptions>,
     /// One permit for each event stream that may be open.
     pub(crate) event_streams: Arc<Semaphore>,
@@ -27,25 +31,31 @@ pub(crate) struct App {
 
 /// The API without a socket: for tests, or to be served by other means.
 ///
-/// Limits of connections and headers are [`serve`](crate::serve)'s.
-pub fn router(controller: Controller, options: ApiOptions) -> Router {
+/// Limits of connections and headers are [`serve`](crate::serve)'s, and so is the address of the client
+/// that the journal names. Without [`ApiOptions::engine`] it makes one whose journal is in memory.
+pub async fn router(controller: Controller, options: ApiOptions) -> Router {
     let (_, never) = watch::channel(false);
-    with_stop(controller, options, never)
+    with_stop(controller, options, never).await
 }
 
-pub(crate) fn with_stop(
+pub(crate) async fn with_stop(
     controller: Controller,
     options: ApiOptions,
     stopping: watch::Receiver<bool>,
 ) -> Router {
     metrics::install();
     let event_streams = Arc::new(Semaphore::new(options.max_event_streams));
-    let app = App { controller, options: Arc::new(options), event_streams, stopping };
+    let engine = match options.engine.clone() {
+        Some(engine) => engine,
+        None => Engine::start(controller.clone(), Settings::default(), None, OnRestart::Clear).await,
+    };
+    let app = App { controller, engine, options: Arc::new(options), event_streams, stopping };
     let (routes, _) = openapi::routes().split_for_parts();
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), in_time))
+        .layer(from_fn_with_state(app.clone(), changes::note))
         .layer(from_fn_with_state(app.clone(), security::guard))
         .layer(CatchPanicLayer::custom(trace::panicked))
         .layer(from_fn(trace::trace))

@@ -22,11 +22,35 @@ pub(crate) struct ApiError {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) field: Option<String>,
+    /// What is in the way, where that ends by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) conflict: Option<Box<Conflict>>,
 }
+
+/// What is in the way of an injection.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct Conflict {
+    /// The injection that is; absent if it is a time in which nothing may run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) id: Option<String>,
+    /// Whose it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) owner: Option<String>,
+    /// When it ends at the latest, in RFC 3339; `null` if it has not begun.
+    #[schema(format = DateTime)]
+    pub(crate) ends_at: Option<String>,
+}
+
+/// Beside an answer: why the request failed, for those who write it down.
+#[derive(Clone, Debug)]
+pub(crate) struct Reason(pub(crate) String);
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { message: message.into(), status, field: None }
+        Self { message: message.into(), status, field: None, conflict: None }
     }
 
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
@@ -52,7 +76,10 @@ impl From<Invalid> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(self)).into_response()
+        let reason = Reason(self.message.clone());
+        let mut response = (self.status, Json(self)).into_response();
+        response.extensions_mut().insert(reason);
+        response
     }
 }
 

@@ -1,5 +1,7 @@
 //! What handlers take from a request; refusals in the API's own form.
 
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use bytes::Bytes;
 use http::StatusCode;
@@ -18,10 +20,18 @@ impl FromRequest<App> for Body {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let seen = request.extensions().get::<Seen>().cloned();
         let (limit, patience) = (app.options.max_body, app.options.body_timeout);
         let reading = Limited::new(request.into_body(), limit).collect();
         match tokio::time::timeout(patience, reading).await {
-            Ok(Ok(body)) => Ok(Self(body.to_bytes())),
+            Ok(Ok(body)) => {
+                let body = body.to_bytes();
+                if let Some(seen) = seen {
+                    // It is read once.
+                    let _ = seen.0.set(body.clone());
+                }
+                Ok(Self(body))
+            }
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 format!("the body is larger than {limit} bytes"),
@@ -34,6 +44,10 @@ impl FromRequest<App> for Body {
         }
     }
 }
+
+/// Beside a request: the body that its handler read, for those who write it down.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seen(pub(crate) Arc<OnceLock<Bytes>>);
 
 /// The names in a path. They may hold anything, percent-encoded.
 pub(crate) struct Names<T>(pub(crate) T);

@@ -4,27 +4,33 @@
 //! |---|---|
 //! | [`classic`] | Toxiproxy's routes: lenient, byte for byte where clients look |
 //! | `v1` | Sabot's own routes: strict, every refusal names its field |
+//! | `injections` | injections, schedules and the audit |
+//! | `changes` | the audit of all other changes |
 //! | `openapi` | the description of both, from the handlers and the catalog |
 //! | [`metrics`] | Prometheus text |
-//! | `security` | Host, Origin and browsers |
+//! | `security` | Host, Origin and browsers; who asks |
+//! | `stream` | server-sent events |
 //! | `app` | the router and what requests share |
 //! | `server` | sockets and their limits |
 //!
 //! No route waits for the data plane, and none knows a kind of toxic by name.
 
 mod app;
+mod changes;
 pub mod classic;
 mod error;
 mod extract;
+mod injections;
 pub mod metrics;
 mod openapi;
 mod options;
 mod security;
 mod server;
+mod stream;
 mod trace;
 mod v1;
 
 pub use app::router;
 pub use openapi::document as openapi;
-pub use options::ApiOptions;
+pub use options::{ApiOptions, Experiments};
 pub use server::serve;

@@ -3,10 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sabot_injections::engine::Engine;
+use serde_json::Value;
+
+/// What `GET /chaos/experiments` answers: the schedule of experiments and their last verdicts; an error
+/// says what keeps it from being read. It may block.
+pub type Experiments = dyn Fn() -> Result<Value, String> + Send + Sync;
+
 /// Limits and permissions of the API. The defaults suit a developer's machine
 /// and a compose network alike.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ApiOptions {
+    /// Owner of all injections over the same controller. None: one is made whose journal is in memory, so
+    /// that injections and the audit end with the process; for tests, and for programs that inject nothing.
+    pub engine: Option<Engine>,
+    /// What `GET /chaos/experiments` answers; without it the answer is 404.
+    pub experiments: Option<Arc<Experiments>>,
     /// Host names that pass besides those that always do: a name, `.suffix`
     /// for every name below it, or `*` for all.
     pub allowed_hosts: Vec<String>,
@@ -40,6 +52,8 @@ pub struct ApiOptions {
 impl Default for ApiOptions {
     fn default() -> Self {
         Self {
+            engine: None,
+            experiments: None,
             allowed_hosts: Vec::new(),
             max_body: 4 << 20,
             max_head: 64 << 10,

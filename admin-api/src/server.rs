@@ -1,10 +1,14 @@
 //! Sockets and their limits: what a request must not be able to hold.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use sabot_proxy::Controller;
@@ -14,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::security::Peer;
 use crate::{ApiOptions, app, metrics};
 
 type Service = TowerToHyperService<axum::Router>;
@@ -52,7 +57,7 @@ pub async fn serve(
     let http = Arc::new(http(&options));
     let tls = options.tls.clone().map(TlsAcceptor::from);
     let (places, drain) = (Arc::new(Semaphore::new(options.max_connections)), options.drain);
-    let service = TowerToHyperService::new(app::with_stop(controller, options, stopping.clone()));
+    let service = TowerToHyperService::new(app::with_stop(controller, options, stopping.clone()).await);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut upkeep = pin!(metrics::upkeep());
@@ -63,14 +68,14 @@ pub async fn serve(
             () = &mut upkeep => continue,
             () = &mut shutdown => break,
         };
-        let (stream, place) = accepted;
+        let (stream, peer, place) = accepted;
         let (http, service, stopping) = (Arc::clone(&http), service.clone(), stopping.clone());
         let tls = tls.clone();
         connections.spawn(async move {
             match tls {
-                None => converse(&http, stream, service, stopping).await,
+                None => converse(&http, stream, peer, service, stopping).await,
                 Some(tls) => match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => converse(&http, stream, service, stopping).await,
+                    Ok(Ok(stream)) => converse(&http, stream, peer, service, stopping).await,
                     Ok(Err(error)) => tracing::debug!(%error, "a client of the API failed at TLS"),
                     Err(_) => tracing::debug!("a client of the API took too long for TLS"),
                 },
@@ -87,10 +92,19 @@ pub async fn serve(
 }
 
 /// Answers the requests of one connection.
-async fn converse<I>(http: &http1::Builder, io: I, service: Service, stopping: watch::Receiver<bool>)
-where
+async fn converse<I>(
+    http: &http1::Builder,
+    io: I,
+    peer: SocketAddr,
+    service: Service,
+    stopping: watch::Receiver<bool>,
+) where
     I: AsyncRead + AsyncWrite + Unpin,
 {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        service.call(request)
+    });
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
     let ended = tokio::select! {
         ended = &mut connection => ended,
@@ -115,17 +129,17 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
     // The semaphore is never closed.
     let place = Arc::clone(places).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 // Without it small answers wait for the client's delayed ACK.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "failed to set TCP_NODELAY on a connection to the API");
                 }
-                return (stream, place);
+                return (stream, peer, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection to the API");

@@ -1,7 +1,7 @@
 //! As much of Toxiproxy's API as a measurement needs, by hand: any server that
 //! speaks it can be measured, and nothing but sockets stands in between.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -33,6 +33,18 @@ impl Api {
         let mut found = host.to_socket_addrs().with_context(|| format!("failed to resolve {host}"))?;
         let address = found.next().with_context(|| format!("failed to resolve {host}"))?;
         Ok(Self { address })
+    }
+
+    /// A connection that is kept.
+    ///
+    /// # Errors
+    /// The server cannot be reached.
+    pub fn session(&self) -> Result<Session> {
+        let stream = TcpStream::connect_timeout(&self.address, PATIENCE)
+            .with_context(|| format!("failed to reach the API at {}", self.address))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Session { stream: BufReader::new(stream), host: self.address.to_string() })
     }
 
     /// What it answers to `GET /version`.
@@ -100,7 +112,54 @@ impl Api {
     }
 }
 
+/// A connection to the API that is kept: for many calls.
+pub struct Session {
+    stream: BufReader<TcpStream>,
+    host: String,
+}
+
+impl Session {
+    /// One call.
+    ///
+    /// # Errors
+    /// It is refused, or the answer cannot be understood.
+    pub fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let body = body.map_or_else(String::new, Value::to_string);
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            self.host,
+            body.len()
+        );
+        self.stream.get_mut().write_all((head + &body).as_bytes())?;
+        let (mut status, mut length, mut line) = (String::new(), 0, String::new());
+        loop {
+            line.clear();
+            ensure!(self.stream.read_line(&mut line)? > 0, "the API closed the connection");
+            let text = line.trim_end();
+            if text.is_empty() {
+                break;
+            }
+            if status.is_empty() {
+                status = text.split(' ').nth(1).unwrap_or_default().to_owned();
+            } else if let Some(value) = text.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse()?;
+            }
+        }
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer);
+        ensure!(status.starts_with('2'), "{method} {path} was answered {status}: {answer}");
+        Ok(if answer.trim().is_empty() { Value::Null } else { serde_json::from_str(&answer)? })
+    }
+}
+
 impl Proxy<'_> {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Adds a toxic to the downstream.
     ///
     /// # Errors

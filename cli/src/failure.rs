@@ -92,11 +92,16 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
     let help = match (status, field) {
         (404, _) if message.contains("toxic") => "`sabot inspect PROXY` shows the toxics there are",
         (404, _) if message.contains("proxy") => "`sabot list` shows the proxies there are",
+        // The text itself says what to do.
+        (409, _) if message.contains("belongs to injection") => return None,
         (409, _) if message.contains("toxic") => {
             "name it with -n, or change the one there is with `sabot toxic update`"
         }
         (409, _) => "`sabot delete NAME` removes the one there is",
         (403, _) => "start the server with --allowed-host to serve that name",
+        (400, Some(field)) if field.starts_with("labels") => {
+            "such as --label service=payments --label env=staging"
+        }
         (400, Some(field)) if field.starts_with("tls") => "`sabot create --help` shows what --tls takes",
         (400, Some(field)) if field.starts_with("attributes") || field == "type" => {
             "`sabot kinds KIND` shows the attributes of a kind"

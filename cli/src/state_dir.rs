@@ -1,6 +1,6 @@
 //! Where runs are kept.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sabot_runner::history::History;
@@ -16,6 +16,11 @@ pub(crate) struct StateDir {
 }
 
 impl StateDir {
+    /// This one, or else that of the user.
+    pub(crate) fn given(directory: Option<&Path>) -> Self {
+        Self { state_dir: directory.map(Path::to_owned) }
+    }
+
     /// The history, made if it is not there yet.
     pub(crate) fn history(&self) -> anyhow::Result<History> {
         Ok(History::open(&self.directory()?)?)

@@ -53,9 +53,18 @@ pub(crate) fn protocol(proxy: &Proxy) -> Option<String> {
 
 /// `↓ slow, ↑ cut`: what is on a proxy, with the way that it acts on.
 pub(crate) fn toxic_names(proxy: &Proxy) -> String {
-    let named = |toxic: &Toxic| format!("{} {}", arrow(toxic.stream), toxic.name);
+    let named = |toxic: &Toxic| {
+        let owner = toxic.injection().map(|id| format!(" (injection {id})")).unwrap_or_default();
+        format!("{} {}{owner}", arrow(toxic.stream), toxic.name)
+    };
     let names: Vec<_> = proxy.toxics.iter().map(named).collect();
     if names.is_empty() { "–".to_owned() } else { names.join(", ") }
+}
+
+/// `env=prod service=payments`.
+pub(crate) fn labels(proxy: &Proxy) -> String {
+    let labels: Vec<_> = proxy.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if labels.is_empty() { "–".to_owned() } else { labels.join(" ") }
 }
 
 fn arrow(stream: Direction) -> &'static str {
@@ -185,7 +194,26 @@ pub(crate) fn tls(tls: &Map<String, Value>) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{bytes, millis, quantity, share, time_of_day};
+    use super::{bytes, labels, millis, quantity, share, time_of_day, toxic_names};
+
+    #[test]
+    fn a_proxy_in_a_row_of_a_table() {
+        let proxy = |toxics: serde_json::Value, labels: serde_json::Value| {
+            let proxy = json!({"name": "p", "listen": "", "upstream": "", "enabled": true,
+                "toxics": toxics, "labels": labels});
+            serde_json::from_value(proxy).unwrap()
+        };
+        let bare = proxy(json!([]), json!({}));
+        assert_eq!((toxic_names(&bare).as_str(), labels(&bare).as_str()), ("–", "–"));
+        let toxic = |stream: &str, owner: &str| {
+            json!({"name": "slow", "type": "latency", "stream": stream, "toxicity": 1, "attributes": {},
+                "owner": owner})
+        };
+        let both = json!([toxic("upstream", "toxic"), toxic("downstream", "injection 7f")]);
+        let full = proxy(both, json!({"service": "pay", "env": ""}));
+        assert_eq!(toxic_names(&full), "↑ slow, ↓ slow (injection 7f)");
+        assert_eq!(labels(&full), "env= service=pay");
+    }
 
     #[test]
     fn settings_can_be_typed_back() {

@@ -19,6 +19,7 @@ proxies:
     upstream: localhost:1
     toxics:
       - {type: latency, attributes: {latency: 250us}}
+    labels: {service: web, shard: south-1}
   - name: db
     listen: localhost:0
     upstream: localhost:2
@@ -112,7 +113,8 @@ fn hangup_reloads_or_changes_nothing() {
     assert_eq!((&log["line"], &log["field"]), (&json!(7), &json!("proxies[0].toxics[0].type")));
     assert_eq!(server.json(&["list"]), before);
 
-    let only_web = CONFIG.split("  - name: db").next().unwrap().replace("250us", "2ms");
+    let only_web =
+        CONFIG.split("  - name: db").next().unwrap().replace("250us", "2ms").replace("south-1", "north");
     write(directory.path(), "c.yaml", &only_web);
     server.signal("-HUP");
     server.log("config reloaded");
@@ -125,6 +127,7 @@ fn hangup_reloads_or_changes_nothing() {
     assert_eq!(names, ["by_hand", "web"]);
     let web = server.json(&["inspect", "web"]);
     assert_eq!(web["toxics"][0]["attributes"]["latency"], 2);
+    assert_eq!(web["labels"], json!({"service": "web", "shard": "north"}));
     assert_eq!(web["listen"], before["proxies"][2]["listen"]);
 }
 
@@ -134,7 +137,7 @@ fn the_state_outlives_the_server() {
     let state = directory.path().join("state");
     let state = state.to_str().unwrap();
     let server = Server::start(&["--state-dir", state]);
-    server.says(&["create", "-l", "localhost:0", "-u", "localhost:1", "web"]);
+    server.says(&["create", "--label", "service=web", "-l", "localhost:0", "-u", "localhost:1", "web"]);
     let capped =
         ["create", "-p", "http", "--max-active-faults", "4", "--host-rewrite", "a", "--x-forwarded-for"];
     server.says(&[&capped[..], &["-u", "localhost:1", "capped"]].concat());
@@ -151,7 +154,7 @@ fn the_state_outlives_the_server() {
 
     let server = Server::start(&["--state-dir", state]);
     let after = server.json(&["inspect", "web"]);
-    assert_eq!(after["listen"], before["listen"]);
+    assert_eq!((&after["listen"], &after["labels"]), (&before["listen"], &json!({"service": "web"})));
     let capped = server.json(&["inspect", "capped"]);
     let kept = ["max_active_faults", "host_rewrite", "x_forwarded_for"].map(|field| &capped[field]);
     assert_eq!(kept, [&json!(4), &json!("a"), &json!(true)]);

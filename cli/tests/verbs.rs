@@ -70,6 +70,37 @@ fn what_the_upstream_is_told_can_be_changed() {
 }
 
 #[test]
+fn labels_are_given_and_shown() {
+    let server = Server::start(&[]);
+    let upstream = echo();
+    let create = ["create", "-l", "localhost:0", "-u", &upstream];
+    server.says(&[&create[..], &["plain"]].concat());
+    assert!(!server.says(&["list"]).contains("LABELS"));
+    assert!(!server.says(&["inspect", "plain"]).contains("labels"));
+    let labels =
+        ["--label=service=pay", "--label", "a.b/shard=south-1", "--label", "at=a@b:c", "--label", "empty="];
+    server.says(&[&create[..], &labels, &["web"]].concat());
+    let said = server.says(&["inspect", "web"]);
+    assert!(said.contains("\nlabels: a.b/shard=south-1 at=a@b:c empty= service=pay\n"), "{said}");
+    let table = server.says(&["list"]);
+    let row = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap();
+    assert!(table.contains("LABELS") && row("web").contains("  a.b/shard=south-1 at=a@b:c"), "{table}");
+    assert_eq!(row("plain").matches('–').count(), 2, "{table}");
+    let expected = json!({"service": "pay", "a.b/shard": "south-1", "at": "a@b:c", "empty": ""});
+    assert_eq!(server.json(&["inspect", "web"])["labels"], expected);
+    for (label, told) in [
+        ("--label=none", "expected key=value, such as service=payments"),
+        ("--label=-a=b", "labels.-a: a key begins with a letter or a digit"),
+        ("--label=a=b c", "labels.a: a value has letters, digits and . _ : @ / - only: take ' ' out"),
+    ] {
+        let line = [&create[..], &[label, "no"]].concat();
+        let assert = server.sabot(&line).assert().failure();
+        let refusal = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+        assert!(refusal.contains(told), "{refusal}");
+    }
+}
+
+#[test]
 fn what_is_not_plain_tcp_is_marked() {
     let server = Server::start(&[]);
     server.says(&["create", "-l", "localhost:0", "-u", &echo(), "db"]);

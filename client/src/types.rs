@@ -133,6 +133,14 @@ pub struct Toxic {
     pub owner: String,
 }
 
+impl Toxic {
+    /// The id of the injection that owns it; none if people or clients set it.
+    #[must_use]
+    pub fn injection(&self) -> Option<&str> {
+        self.owner.strip_prefix("injection ")
+    }
+}
+
 /// A proxy to be created.
 #[derive(Clone, Debug, Serialize)]
 pub struct NewProxy {

@@ -98,7 +98,8 @@ impl Document {
         &self,
         mut change: impl FnMut(&str) -> Result<String, String>,
     ) -> Result<Self, DocumentError> {
-        let tree = self.tree.map_texts(&mut change).map_err(|(position, message)| {
+        let tree = self.tree.map_texts(&mut change).map_err(|(at, message)| {
+            let position = at.map(|at| at.position(&self.text));
             DocumentError::new(self.file.clone(), &self.text, position, String::new(), message)
         })?;
         Ok(Self { file: self.file.clone(), text: self.text.clone(), tree })
@@ -116,7 +117,7 @@ impl Document {
         let message = message.into();
         // A name that does not exist is itself wrong; elsewhere the value is.
         let of_key = ["unknown field", "unknown attribute"].iter().any(|what| message.starts_with(what));
-        let position = self.tree.locate(path, of_key);
+        let position = self.tree.locate(path, of_key).map(|at| at.position(&self.text));
         DocumentError::new(self.file.clone(), &self.text, position, field.to_owned(), message)
     }
 }

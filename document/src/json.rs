@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use crate::tree::{Data, Member, Node, Position};
+use crate::tree::{At, Data, Member, Node, Position};
 
 pub(crate) fn parse(text: &str) -> Result<Node, (Option<Position>, String)> {
     match serde_json::from_str::<Value>(text) {
@@ -28,7 +28,7 @@ struct Walk<'t> {
 impl Walk<'_> {
     fn node(&mut self) -> Node {
         self.blank();
-        let at = Some(Position::of(self.text, self.at));
+        let at = Some(At::Offset(self.at));
         let data = match self.peek() {
             b'[' => self.list(),
             b'{' => self.map(),
@@ -51,7 +51,7 @@ impl Walk<'_> {
         let mut members = Vec::new();
         self.at += 1;
         while !self.closes(b'}') {
-            let key_at = Some(Position::of(self.text, self.at));
+            let key_at = Some(At::Offset(self.at));
             let key = self.string();
             self.blank();
             self.at += 1; // the colon

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use crate::tree::{Data, Member, Node, Position};
+use crate::tree::{At, Data, Member, Node, Position};
 
 type Refused = (Option<Position>, String);
 
@@ -14,7 +14,7 @@ pub(crate) fn yaml(text: &str) -> Result<Node, Refused> {
     match serde_saphyr::from_str::<serde_saphyr::Spanned<Tree<Yaml>>>(text) {
         Ok(tree) => {
             let (Tree { data, .. }, mark) = Yaml::split(tree);
-            Ok(node(data, &mark, &yaml_position))
+            Ok(node(data, &mark, &|mark| yaml_position(mark).map(At::Position)))
         }
         Err(error) => {
             let position = error.location().and_then(|at| yaml_position(&at));
@@ -26,14 +26,13 @@ pub(crate) fn yaml(text: &str) -> Result<Node, Refused> {
 }
 
 pub(crate) fn toml(text: &str) -> Result<Node, Refused> {
-    let at = |offset: &usize| Some(Position::of(text, *offset));
     match toml::from_str::<toml::Spanned<Tree<Toml>>>(text) {
         Ok(tree) => {
             let (Tree { data, .. }, mark) = Toml::split(tree);
-            Ok(node(data, &mark, &at))
+            Ok(node(data, &mark, &|offset| Some(At::Offset(*offset))))
         }
         Err(error) => {
-            let position = error.span().and_then(|span| at(&span.start));
+            let position = error.span().map(|span| Position::of(text, span.start));
             Err((position, format!("not TOML: {}", error.message())))
         }
     }
@@ -88,7 +87,7 @@ enum Shape<M: Marks> {
 
 type Pair<M> = ((String, <M as Marks>::Mark), (Tree<M>, <M as Marks>::Mark));
 
-fn node<M: Marks>(data: Shape<M>, mark: &M::Mark, at: &dyn Fn(&M::Mark) -> Option<Position>) -> Node {
+fn node<M: Marks>(data: Shape<M>, mark: &M::Mark, at: &dyn Fn(&M::Mark) -> Option<At>) -> Node {
     let data = match data {
         Shape::Scalar(value) => Data::Scalar(value),
         Shape::List(list) => {

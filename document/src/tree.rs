@@ -20,10 +20,27 @@ impl Position {
     }
 }
 
+/// Where a part stands, as its parser tells it. Lines are counted only for a place that is asked
+/// for: for every part of a file that would take the square of its length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum At {
+    Offset(usize),
+    Position(Position),
+}
+
+impl At {
+    pub(crate) fn position(self, text: &str) -> Position {
+        match self {
+            Self::Offset(offset) => Position::of(text, offset),
+            Self::Position(position) => position,
+        }
+    }
+}
+
 /// A value and where it stands.
 #[derive(Debug)]
 pub(crate) struct Node {
-    pub(crate) at: Option<Position>,
+    pub(crate) at: Option<At>,
     pub(crate) data: Data,
 }
 
@@ -37,7 +54,7 @@ pub(crate) enum Data {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) key: String,
-    pub(crate) key_at: Option<Position>,
+    pub(crate) key_at: Option<At>,
     pub(crate) node: Node,
 }
 
@@ -56,7 +73,7 @@ impl Node {
     pub(crate) fn map_texts(
         &self,
         change: &mut dyn FnMut(&str) -> Result<String, String>,
-    ) -> Result<Self, (Option<Position>, String)> {
+    ) -> Result<Self, (Option<At>, String)> {
         let data = match &self.data {
             Data::Scalar(Value::String(text)) => {
                 Data::Scalar(Value::String(change(text).map_err(|message| (self.at, message))?))
@@ -78,7 +95,7 @@ impl Node {
 
     /// The place of a path such as `proxies[0].toxics[1].type`, or of what of
     /// it there is; with `of_key` that of the last key instead of its value.
-    pub(crate) fn locate(&self, path: &str, of_key: bool) -> Option<Position> {
+    pub(crate) fn locate(&self, path: &str, of_key: bool) -> Option<At> {
         let mut place = Place { node: self, key_at: None };
         let mut rest = path;
         while let Some((next, after)) = place.node.step(rest) {
@@ -113,5 +130,5 @@ impl Node {
 
 struct Place<'n> {
     node: &'n Node,
-    key_at: Option<Position>,
+    key_at: Option<At>,
 }

@@ -35,7 +35,7 @@ fn world() -> &'static World {
         let controller = Controller::start(&options).expect("a worker");
         let spec = ProxySpec { enabled: false, ..ProxySpec::new("p", "127.0.0.1:1") };
         runtime.block_on(controller.create(spec)).expect("a proxy");
-        let router = router(controller.clone(), ApiOptions::default());
+        let router = runtime.block_on(router(controller.clone(), ApiOptions::default()));
         World { runtime, router, controller }
     })
 }

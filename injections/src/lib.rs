@@ -8,6 +8,7 @@
 //! | [`event`], [`injection`], [`schedule`] | what happens, and what there is |
 //! | [`journal`] | what is kept: an append-only chain of all that happened |
 //! | [`engine`] | all of it together, over the proxies |
+//! | [`notify`] | who else is told |
 //! | [`clock`] | what time it is |
 
 pub mod book;
@@ -16,6 +17,7 @@ pub mod engine;
 pub mod event;
 pub mod injection;
 pub mod journal;
+pub mod notify;
 pub mod request;
 pub mod rules;
 pub mod schedule;

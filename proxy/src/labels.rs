@@ -57,3 +57,43 @@ fn problem_of_value(value: &str) -> Option<String> {
 fn shown(key: &str) -> String {
     key.chars().take(LONGEST + 1).flat_map(char::escape_debug).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(key: &str, value: &str) -> Option<String> {
+        check(&BTreeMap::from([(key.to_owned(), value.to_owned())])).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn keys_and_values_are_what_selectors_can_name() {
+        let (longest, longer) = ("k".repeat(LONGEST), "k".repeat(LONGEST + 1));
+        for (key, value) in
+            [("a", ""), ("0", "-"), ("app.example/name_x-y", "a.b_c:d@e/f-G9"), (&longest, &longest)]
+        {
+            assert_eq!(refusal(key, value), None);
+        }
+        for (key, value, told) in [
+            ("", "v", "labels.: a key must not be empty: write it as key=value"),
+            ("-a", "v", "labels.-a: a key begins with a letter or a digit: change its first character"),
+            ("a b", "v", "labels.a b: a key has letters, digits and . _ / - only: take ' ' out"),
+            ("a:b", "v", "labels.a:b: a key has letters, digits and . _ / - only: take ':' out"),
+            ("aä\n", "v", "labels.aä\\n: a key has letters, digits and . _ / - only: take 'ä' out"),
+            ("k", "v,w", "labels.k: a value has letters, digits and . _ : @ / - only: take ',' out"),
+            ("k", &longer, "labels.k: a value has 63 characters at most: shorten it"),
+        ] {
+            assert_eq!(refusal(key, value).as_deref(), Some(told));
+        }
+        let told = refusal(&"k".repeat(1000), "v").unwrap();
+        assert_eq!(told, format!("labels.{longer}: a key has 63 characters at most: shorten it"));
+    }
+
+    #[test]
+    fn a_few_are_enough() {
+        let labels = |count: usize| (0..count).map(|n| (n.to_string(), String::new())).collect();
+        assert!(check(&labels(MOST)).is_ok());
+        let error = check(&labels(MOST + 1)).unwrap_err();
+        assert_eq!((error.field.as_str(), error.message.contains("these are 33")), ("labels", true));
+    }
+}

@@ -22,35 +22,35 @@ const MAX_ANSWER: usize = 16 << 20;
 
 /// A request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fetch<'a> {
+pub struct Fetch<'a> {
     /// The method.
-    pub(crate) method: &'a str,
+    pub method: &'a str,
     /// The whole URL, http or https.
-    pub(crate) url: &'a str,
+    pub url: &'a str,
     /// Headers.
-    pub(crate) headers: &'a BTreeMap<String, String>,
+    pub headers: &'a BTreeMap<String, String>,
     /// Text, or anything else as JSON.
-    pub(crate) body: Option<&'a Value>,
+    pub body: Option<&'a Value>,
     /// For all of it, until the last byte of the answer.
-    pub(crate) limit: Duration,
+    pub limit: Duration,
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Its status.
-    pub(crate) status: u16,
+    pub status: u16,
     /// Its body.
-    pub(crate) body: Bytes,
+    pub body: Bytes,
     /// Its headers.
-    pub(crate) headers: HeaderMap,
+    pub headers: HeaderMap,
     /// How long it took.
-    pub(crate) took: Duration,
+    pub took: Duration,
 }
 
 /// Why there is no answer, each as the end of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unanswered {
+pub enum Unanswered {
     /// It is no request.
     NoRequest(String),
     /// Nobody could be connected to.
@@ -74,7 +74,7 @@ impl Unanswered {
 impl Answer {
     /// Its body as text.
     #[must_use]
-    pub(crate) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
@@ -83,7 +83,7 @@ impl Answer {
 ///
 /// # Errors
 /// No whole answer came in time; what kept it, as the end of a sentence.
-pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
+pub async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
     exchange(fetch, true).await.map_err(Unanswered::reason)
 }
 
@@ -91,7 +91,7 @@ pub(crate) async fn fetch(fetch: &Fetch<'_>) -> Result<Answer, String> {
 ///
 /// # Errors
 /// As [`fetch`].
-pub(crate) async fn exchange(fetch: &Fetch<'_>, verify_tls: bool) -> Result<Answer, Unanswered> {
+pub async fn exchange(fetch: &Fetch<'_>, verify_tls: bool) -> Result<Answer, Unanswered> {
     let request = request(fetch).map_err(Unanswered::NoRequest)?;
     let client = client(verify_tls).map_err(Unanswered::Broken)?;
     let since = tokio::time::Instant::now();
@@ -159,7 +159,7 @@ fn pooled(tls: rustls::ClientConfig) -> Pooled {
 }
 
 /// Refuses what is no URL of HTTP.
-pub(crate) fn http_url(field: &str, url: &str) -> Result<(), Invalid> {
+pub fn http_url(field: &str, url: &str) -> Result<(), Invalid> {
     let fine = url
         .parse::<http::Uri>()
         .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some());

@@ -132,6 +132,15 @@ impl History {
         self.record(&run.id)
     }
 
+    /// The newest run of an experiment and variant; none if there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn latest(&self, title: &str, variant: Option<&str>) -> Result<Option<Run>> {
+        let newest = "WHERE title = ? AND variant IS ? ORDER BY number DESC LIMIT 1";
+        Ok(self.runs(newest, params![title, variant])?.pop())
+    }
+
     /// Removes a run, named as for [`Self::find`]; which one it was.
     ///
     /// # Errors

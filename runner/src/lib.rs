@@ -20,7 +20,7 @@
 pub mod baseline;
 pub mod chaostoolkit;
 pub mod experiment;
-mod fetch;
+pub mod fetch;
 pub mod history;
 pub mod judge;
 pub mod load;

@@ -16,13 +16,14 @@ MAY_KNOW = {
     "sabot-document": {"sabot-invalid"},
     "sabot-toxics": {"sabot-invalid"},
     "sabot-proxy": {"sabot-toxics"},
-    "sabot-admin-api": {"sabot-toxics", "sabot-proxy"},
+    "sabot-injections": {"sabot-toxics", "sabot-proxy"},
+    "sabot-admin-api": {"sabot-toxics", "sabot-proxy", "sabot-injections"},
     "sabot-client": set(),
     # The core for its seed tree and its distributions: one of each for faults and load alike.
     "sabot-runner": {"sabot-document", "sabot-toxics", "sabot-client"},
     # The system under test must not know that it is tested.
     "sabot-lab": set(),
-    "sabot": {"sabot-document", "sabot-toxics", "sabot-proxy", "sabot-admin-api", "sabot-client", "sabot-runner", "sabot-lab"},
+    "sabot": {"sabot-document", "sabot-toxics", "sabot-proxy", "sabot-injections", "sabot-admin-api", "sabot-client", "sabot-runner", "sabot-lab"},
     # What measures the others may use them all; nobody may use it.
     "sabot-benches": {"sabot-toxics", "sabot-proxy", "sabot-admin-api", "sabot-client"},
 }

@@ -12,8 +12,6 @@ import pytest
 from support.chaostoolkit import LIMIT, experiment, http, process, python, save
 from support.server import BINARY
 
-TOXICS = "chaostoxi.toxic.actions"
-
 
 def test_toxiproxy_is_the_server_of_the_command_unless_told(sabot, server, service):
     server.proxy(service.url.removeprefix("http://"), "svc")
@@ -68,7 +66,7 @@ def test_a_killed_experiment_leaves_toxics_that_end_by_themselves(tmp_path, serv
     made = experiment(
         [],
         [
-            python("slow", TOXICS, "create_latency_toxic", slow),
+            python("slow", "chaostoxi.toxic.actions", "create_latency_toxic", slow),
             process("endless", "sh", ["-c", f"curl -s --noproxy '*' {service.url}/began; exec sleep 30"], "action"),
         ],
     )
@@ -85,7 +83,7 @@ def test_a_killed_experiment_leaves_toxics_that_end_by_themselves(tmp_path, serv
 def test_a_toxic_that_no_rollback_takes_away_is_told(tmp_path, server, service):
     server.proxy(service.url.removeprefix("http://"), "svc")
     slow = {"for_proxy": "svc", "toxic_name": "slow", "latency": 100}
-    made = experiment([], [python("slow", TOXICS, "create_latency_toxic", slow)])
+    made = experiment([], [python("slow", "chaostoxi.toxic.actions", "create_latency_toxic", slow)])
     command = [BINARY, "run", str(save(tmp_path, made)), "--host", server.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
     assert done.returncode == 0

@@ -42,7 +42,7 @@ ready() {
   for _ in $(seq 500); do
     kill -0 "$1" 2>/dev/null || return 0
     case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in
-      *serve*|*redis-server*|*postgres*|*http.server*) ss -Hltnp | grep -q "pid=$1," && return 0 ;;
+      *serve*|*sabot\ -*|*redis-server*|*postgres*|*http.server*) ss -Hltnp | grep -q "pid=$1," && return 0 ;;
       bash*) ;;
       *) return 0 ;;
     esac

@@ -4,6 +4,7 @@
 mod catalog;
 mod classic;
 mod finish;
+mod injections;
 
 use std::sync::LazyLock;
 
@@ -15,10 +16,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::{classic as toxiproxy, metrics, v1};
+use crate::{classic as toxiproxy, injections as platform, metrics, v1};
 
-const ABOUT: &str = "Sabot breaks the links between services on purpose. `/v1` is its own API: strict, every \
-    refusal names the field. The routes without a prefix are Toxiproxy's, for its clients: keys in any case, `null` \
+const ABOUT: &str = "Sabot breaks the links between services on purpose. `/v1`, `/injections` and `/chaos` are its own \
+    API: strict, every refusal names the field. The other routes without a prefix are Toxiproxy's, for its clients: keys in any case, `null` \
     for absent, unknown fields ignored, Content-Type not looked at.";
 
 #[derive(utoipa::OpenApi)]
@@ -27,6 +28,7 @@ const ABOUT: &str = "Sabot breaks the links between services on purpose. `/v1` i
     servers((url = "http://localhost:8474")),
     tags(
         (name = "sabot", description = "Sabot's own routes."),
+        (name = "injections", description = "Who breaks what, for how long, why, and how it ends."),
         (name = "toxiproxy", description = "The routes of Toxiproxy 2.12."),
         (name = "metrics", description = "For Prometheus."),
     ),
@@ -37,6 +39,7 @@ struct Head;
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Head::openapi())
         .merge(v1::router())
+        .merge(platform::router())
         .merge(toxiproxy::router())
         .merge(metrics::router())
         .routes(routes!(serve))
@@ -47,7 +50,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 pub fn document() -> Value {
     let (_, described) = routes().split_for_parts();
     let mut document = serde_json::to_value(described).unwrap_or_default();
-    for (name, schema) in catalog::schemas().into_iter().chain(classic::schemas()) {
+    for (name, schema) in
+        catalog::schemas().into_iter().chain(classic::schemas()).chain(injections::schemas())
+    {
         document["components"]["schemas"][name] = schema;
     }
     finish::finish(&mut document);

@@ -6,6 +6,7 @@
 //! noticing.
 
 mod host;
+mod who;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -15,6 +16,7 @@ use http::{HeaderValue, request::Parts};
 
 use crate::app::App;
 use crate::error::ApiError;
+pub(crate) use who::{Peer, Who, who};
 
 /// Refuses what comes from a web page.
 pub(crate) async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {

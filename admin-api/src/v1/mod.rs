@@ -7,7 +7,7 @@ mod events;
 mod kinds;
 mod proxies;
 mod refuse;
-mod strict;
+pub(crate) mod strict;
 mod toxics;
 pub(crate) mod wire;
 
@@ -38,7 +38,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(connections::list_all))
         .routes(routes!(connections::list))
         .routes(routes!(connections::close))
-        .routes(routes!(events::stream))
+        .routes(routes!(events::all))
         .routes(routes!(events::requests))
 }
 

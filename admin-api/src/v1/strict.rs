@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::error::ApiError;
 
 /// Reads a body.
-pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+pub(crate) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     if body.trim_ascii().is_empty() {
         return Err(ApiError::bad_request("the body is empty: a JSON object is expected"));
     }

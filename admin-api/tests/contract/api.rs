@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sabot_admin_api::ApiOptions;
+use sabot_injections::book::OnRestart;
+use sabot_injections::engine::{Engine, Settings};
 use sabot_proxy::{Controller, Options};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -37,9 +40,22 @@ impl Api {
     }
 
     pub(crate) fn with(options: ApiOptions) -> Self {
+        Self::over(options, |_, _| None)
+    }
+
+    /// A server whose engine has these settings, and its journal there.
+    pub(crate) fn with_engine(settings: Settings, directory: Option<&Path>, options: ApiOptions) -> Self {
+        Self::over(options, |runtime, controller| {
+            let engine = Engine::start(controller.clone(), settings, directory, OnRestart::Resume);
+            Some(runtime.block_on(engine))
+        })
+    }
+
+    fn over(mut options: ApiOptions, engine: impl FnOnce(&Runtime, &Controller) -> Option<Engine>) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let controller = Controller::start(&Options { seed: 7, ..Options::default() }).unwrap();
+        options.engine = engine(&runtime, &controller);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -58,6 +74,11 @@ impl Api {
             r#"{"name":"redis","listen":"localhost:26379","upstream":"localhost:6379","enabled":false}"#;
         assert_eq!(api.call("POST /proxies", proxy).status, 201);
         api
+    }
+
+    /// What the server itself would call.
+    pub(crate) fn controller(&self) -> &Controller {
+        &self.controller
     }
 
     /// Checks rows in order.

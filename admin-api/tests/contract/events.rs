@@ -5,9 +5,10 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 
 use sabot_admin_api::ApiOptions;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api::{Api, on_the_wire, read_answer};
+use crate::life::{running, with_shop};
 
 /// A server that sends back what it gets, and a proxy `echo` in front of it.
 fn with_echo(options: ApiOptions) -> (Api, String) {
@@ -32,9 +33,12 @@ struct Events(BufReader<TcpStream>);
 
 impl Events {
     fn of(api: &Api, proxy: &str) -> Self {
+        Self::at(api, &format!("/v1/proxies/{proxy}/events"))
+    }
+
+    fn at(api: &Api, path: &str) -> Self {
         let mut socket = api.connect();
-        let request =
-            format!("GET /v1/proxies/{proxy}/events HTTP/1.1\nHost: localhost\nConnection: close\n\n");
+        let request = format!("GET {path} HTTP/1.1\nHost: localhost\nConnection: close\n\n");
         socket.write_all(&on_the_wire(&request)).unwrap();
         let answer = read_answer(&mut socket);
         assert_eq!(answer.status, 200);
@@ -52,7 +56,8 @@ impl Events {
                 name.trim_end().clone_into(&mut named);
             } else if let Some(data) = line.strip_prefix("data: ").filter(|_| named == kind) {
                 let event: Value = serde_json::from_str(data).unwrap();
-                assert_eq!(event["type"], kind);
+                let named = if kind.contains('.') { &event["action"] } else { &event["type"] };
+                assert_eq!(named, kind);
                 return event;
             }
         }
@@ -159,4 +164,26 @@ fn watchers_are_bounded_and_give_their_place_back() {
         read_answer(&mut socket).status == 200
     });
     assert!(freed);
+}
+
+#[test]
+fn changes_of_injections_are_told_as_they_happen() {
+    let api = with_shop();
+    let mut events = Events::at(&api, "/injections/events");
+    let id = running(&api, |_| {});
+    let requested = events.next("injection.requested");
+    assert_eq!((&requested["id"], &requested["injection"]["state"]), (&json!(id), &json!("approved")));
+    assert_eq!(events.next("injection.started")["injection"]["state"], "running");
+    assert_eq!(api.call(&format!("DELETE /injections/{id}"), "").status, 200);
+    let ended = events.next("injection.ended");
+    assert_eq!((&ended["state"], &ended["injection"]["state"]), (&json!("reverted"), &json!("reverted")));
+    drop(events);
+}
+
+#[test]
+fn watchers_of_injections_are_bounded_as_well() {
+    let api = Api::with(ApiOptions { max_event_streams: 1, ..ApiOptions::default() });
+    let _first = Events::at(&api, "/injections/events");
+    let full = r#"{"error":"all 1 event streams are in use: close one and try again","status":503}"#;
+    api.check(&[("GET /injections/events", "", 503, full)]);
 }

@@ -6,15 +6,22 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod api;
+mod audit;
 mod bytes;
+mod chaos;
+mod engine;
 mod errors;
 mod events;
+mod injections;
+mod labels;
 mod lenient;
+mod life;
 mod limits;
 mod metrics;
 mod openapi;
 mod populate;
 mod proxies;
+mod schedules;
 mod security;
 mod toxics;
 mod v1;

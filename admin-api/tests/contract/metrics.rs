@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 
+use serde_json::json;
+
 use crate::api::Api;
+use crate::life::{asked, running, with_shop};
 
 #[test]
 fn bytes_are_counted_while_the_connection_lives() {
@@ -48,4 +51,30 @@ fn bytes_are_counted_while_the_connection_lives() {
         assert!(line.ends_with(&format!(" {bytes}")), "{line}");
     }
     assert!(!answer.body.contains("quantile="), "summaries cannot be added up: {}", answer.body);
+}
+
+#[test]
+fn faults_are_counted_and_those_that_are_on_are_shown() {
+    let api = with_shop();
+    let id = running(&api, |_| {});
+    let waits = asked(|it| it["queue"] = json!(true));
+    assert_eq!(api.call("POST /injections", &waits).status, 202);
+    let has = |expected: &[(&str, u32)]| {
+        let text = api.call("GET /metrics", "").body;
+        for (series, count) in expected {
+            let line = format!("\n{series} {count}\n");
+            assert!(text.contains(&line), "no {line} in\n{text}");
+        }
+    };
+    let on = r#"sabot_faults_active{type="latency",target="pay-1"}"#;
+    let started =
+        r#"sabot_fault_events_total{event="start",type="latency",target="pay-1",outcome="started"}"#;
+    let running = r#"sabot_injections{state="running"}"#;
+    has(&[(on, 1), (started, 1), (running, 1), (r#"sabot_injections{state="approved"}"#, 1)]);
+    has(&[("sabot_journal_writable", 1), (r#"sabot_injections_ended_total{state="reverted"}"#, 0)]);
+    assert_eq!(api.call("POST /injections/halt", "").status, 200);
+    let stopped =
+        r#"sabot_fault_events_total{event="stop",type="latency",target="pay-1",outcome="reverted"}"#;
+    has(&[(on, 0), (stopped, 1), (running, 0), (r#"sabot_injections_ended_total{state="reverted"}"#, 2)]);
+    assert!(!api.call(&format!("GET /injections/{id}"), "").body.contains("running"));
 }

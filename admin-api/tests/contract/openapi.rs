@@ -66,7 +66,7 @@ fn every_operation_says_what_can_go_wrong() {
             let responses = operation["responses"].as_object().unwrap();
             assert!(responses.contains_key("default") && responses.contains_key("403"), "{what}");
             assert!(responses.keys().any(|status| status.starts_with('2')), "{what}");
-            assert_eq!(path.contains('{'), responses.contains_key("404"), "{what}");
+            assert!(!path.contains('{') || responses.contains_key("404"), "{what}");
             assert_eq!(operation.get("requestBody").is_some(), responses.contains_key("413"), "{what}");
             for (status, response) in responses.iter().filter(|(_, response)| response.get("$ref").is_none())
             {

@@ -31,7 +31,7 @@ struct Options {
     #[arg(long)]
     quick: bool,
     /// Only these measurements: latency, busy, bandwidth, slicer, closing, jitter, toxicity,
-    /// http-delay, http-abort
+    /// http-delay, http-abort, injection-ends, injections, replay
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Seconds that may be spent on waiting until other programs are quiet, and on repeating what they disturbed

@@ -4,6 +4,7 @@ mod bandwidth;
 mod chance;
 mod closing;
 mod http;
+mod injections;
 mod latency;
 mod slicer;
 
@@ -99,7 +100,7 @@ pub struct Measurement {
 }
 
 /// All of them.
-pub const MEASUREMENTS: [Measurement; 9] = [
+pub const MEASUREMENTS: [Measurement; 12] = [
     Measurement { id: "latency", run: latency::alone },
     Measurement { id: "busy", run: latency::busy },
     Measurement { id: "bandwidth", run: bandwidth::measure },
@@ -109,4 +110,7 @@ pub const MEASUREMENTS: [Measurement; 9] = [
     Measurement { id: "toxicity", run: chance::toxicity },
     Measurement { id: "http-delay", run: http::delay },
     Measurement { id: "http-abort", run: http::abort },
+    Measurement { id: "injection-ends", run: injections::ends },
+    Measurement { id: "injections", run: injections::many },
+    Measurement { id: "replay", run: injections::replay },
 ];

@@ -52,6 +52,9 @@ pub(crate) struct Create {
     /// Have an http proxy append the client's address to X-Forwarded-For
     #[arg(long)]
     x_forwarded_for: bool,
+    /// A label to select it by, such as service=payments; several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    label: Vec<Pair>,
     /// Create it disabled
     #[arg(long)]
     disabled: bool,
@@ -70,6 +73,7 @@ impl Run for Create {
             host_rewrite: self.host_rewrite,
             x_forwarded_for: self.x_forwarded_for,
             enabled: !self.disabled,
+            labels: self.label.into_iter().collect(),
             ..NewProxy::new(self.name, self.upstream)
         };
         block_on(async {
@@ -79,6 +83,12 @@ impl Run for Create {
             })
         })
     }
+}
+
+/// What a key and a value may be, the server says.
+fn label(text: &str) -> Result<Pair, String> {
+    let (key, value) = text.split_once('=').ok_or("expected key=value, such as service=payments")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
 /// `terminate` alone, or true, is an object without fields; `passthrough` alone is true.

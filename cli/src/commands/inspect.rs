@@ -10,6 +10,9 @@ use crate::failure::Failure;
 use crate::table::{Table, Tone};
 use crate::words;
 
+/// The column that says whose a toxic is, where not all are people's.
+const OWNER: usize = 5;
+
 /// Show a proxy and its toxics
 #[derive(Args)]
 #[command(visible_aliases = ["i", "ins"])]
@@ -27,7 +30,11 @@ impl Run for Inspect {
             let proxy = client.proxy(&self.name).await.map_err(Failure::from)?;
             cx.output.answer(&proxy, |out| {
                 head(&proxy, out)?;
-                let header = ["TOXIC", "TYPE", "STREAM", "SHARE", "APPLIED", "EXPIRES", "WHEN", "ATTRIBUTES"];
+                let mut header =
+                    vec!["TOXIC", "TYPE", "STREAM", "SHARE", "APPLIED", "EXPIRES", "WHEN", "ATTRIBUTES"];
+                if has_injected(&proxy) {
+                    header.insert(OWNER, "OWNER");
+                }
                 toxics(&proxy, cx.output.table(&header).align_right(&[3, 4]), out)
             })
         })
@@ -41,6 +48,9 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{} → {}", proxy.listen, proxy.upstream)?;
     if proxy.protocol != "tcp" {
         writeln!(out, "protocol: {}", proxy.protocol)?;
+    }
+    if !proxy.labels.is_empty() {
+        writeln!(out, "labels: {}", words::labels(proxy))?;
     }
     if let Some(tls) = &proxy.tls {
         writeln!(out, "tls: {}", words::tls(tls))?;
@@ -58,16 +68,21 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{open} open, {} in all", proxy.connections.total)
 }
 
+fn has_injected(proxy: &Proxy) -> bool {
+    proxy.toxics.iter().any(|toxic| toxic.injection().is_some())
+}
+
 fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     if proxy.toxics.is_empty() {
         let name = &proxy.name;
         return writeln!(out, "no toxics; add one: sabot toxic add -t latency -a latency=100ms {name}");
     }
+    let owned = has_injected(proxy);
     for toxic in &proxy.toxics {
         let expires =
             toxic.expires_in_ms.map_or_else(|| "–".to_owned(), |ms| format!("in {}", words::millis(ms)));
-        table.row([
+        let mut row = vec![
             (toxic.name.clone(), Tone::Strong),
             (toxic.kind.clone(), Tone::Active),
             (toxic.stream.as_str().to_owned(), Tone::Plain),
@@ -77,7 +92,11 @@ fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()
             // Last what has no bound: it makes no other row wider.
             (words::when(&toxic.when), Tone::Dim),
             (words::attributes(toxic), Tone::Plain),
-        ]);
+        ];
+        if owned {
+            row.insert(OWNER, (toxic.owner.clone(), Tone::Plain));
+        }
+        table.row(row);
     }
     table.write(out)
 }

@@ -34,12 +34,19 @@ impl Run for List {
                 if telling {
                     header.insert(3, "PROTOCOL");
                 }
+                let labelled = proxies.iter().any(|proxy| !proxy.labels.is_empty());
+                if labelled {
+                    header.insert(header.len() - 1, "LABELS");
+                }
                 let mut table = cx.output.table(&header).align_right(&[4 + usize::from(telling)]);
                 for proxy in &proxies {
                     let mut row = row(proxy);
                     if telling {
                         let protocol = words::protocol(proxy).unwrap_or_else(|| proxy.protocol.clone());
                         row.insert(3, (protocol, Tone::Plain));
+                    }
+                    if labelled {
+                        row.insert(row.len() - 1, (words::labels(proxy), Tone::Plain));
                     }
                     table.row(row);
                 }

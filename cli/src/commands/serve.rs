@@ -2,6 +2,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use sabot_injections::book::OnRestart;
 
 use super::Run;
 use crate::context::Context;
@@ -35,6 +36,9 @@ pub(crate) struct Serve {
     /// Keep proxies and toxics there and restore them on start
     #[arg(long, value_name = "DIR", env = "SABOT_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
+    /// What becomes of injections that were running when the server died: resume or clear
+    #[arg(long, value_name = "POLICY", default_value_t, env = "SABOT_ON_RESTART")]
+    pub on_restart: OnRestart,
     /// Keep Sabot's own CA there [default: `ca` in the state directory, else ~/.local/share/sabot/ca]
     #[arg(long, value_name = "DIR", env = "SABOT_CA_DIR")]
     pub ca_dir: Option<PathBuf>,

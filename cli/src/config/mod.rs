@@ -1,10 +1,12 @@
-//! Config files: proxies and their toxics, in JSON, YAML or TOML.
+//! Config files: proxies and their toxics, and what injections may do, in JSON, YAML or TOML.
 //!
 //! Three shapes mean the same: a list of proxies (as Toxiproxy has it), an object
 //! with the list under `proxies`, and TOML's `[[proxies]]`. A file is right as a
 //! whole or refused as a whole, with the line and the field that are wrong.
 //!
 //! Not here: applying it (that is the controller's), and watching the file.
+
+mod injections;
 
 use std::path::Path;
 
@@ -13,10 +15,14 @@ use sabot_proxy::{ProxySpec, check_upstream};
 use sabot_toxics::{Invalid, ToxicSpec, read};
 use serde_json::Value;
 
+pub(crate) use injections::Injections;
+
 /// A config file that was read and is right in itself.
 pub(crate) struct Config {
     /// What it asks for, in its order.
     pub proxies: Vec<ProxySpec>,
+    /// What it says of injections.
+    pub injections: Injections,
     /// A hash of its content.
     pub fingerprint: String,
     source: Source,
@@ -34,9 +40,9 @@ impl Config {
     /// What a document says.
     pub(crate) fn of(document: Document) -> Result<Self, DocumentError> {
         let source = Source(document);
-        let proxies = source.proxies()?;
+        let (proxies, injections) = source.parts()?;
         let fingerprint = blake3::hash(source.0.text().as_bytes()).to_hex().to_string();
-        Ok(Self { proxies, fingerprint, source })
+        Ok(Self { proxies, injections, fingerprint, source })
     }
 
     /// An error about a field that only showed later; `proxy` is the number of
@@ -50,14 +56,20 @@ impl Config {
 }
 
 impl Source {
-    fn proxies(&self) -> Result<Vec<ProxySpec>, DocumentError> {
+    fn parts(&self) -> Result<(Vec<ProxySpec>, Injections), DocumentError> {
+        let mut injections = Injections::default();
         let list = match self.0.to_value() {
             Value::Array(list) => list,
             Value::Null => return Err(self.empty()),
             Value::Object(mut map) => {
                 let list = map.remove("proxies");
+                if let Some(section) = map.remove("injections").filter(|section| !section.is_null()) {
+                    let read = Injections::read(section);
+                    injections = read.map_err(|error| self.refuse(error.within("injections")))?;
+                }
                 if let Some(field) = map.keys().next() {
-                    return Err(self.refuse(Invalid::unknown("field of a config", field, &["proxies"])));
+                    let known = ["proxies", "injections"];
+                    return Err(self.refuse(Invalid::unknown("field of a config", field, &known)));
                 }
                 match list {
                     // A file that an editor has just emptied must not end every connection.
@@ -78,7 +90,7 @@ impl Source {
             }
             proxies.push(proxy);
         }
-        Ok(proxies)
+        Ok((proxies, injections))
     }
 
     fn empty(&self) -> DocumentError {

@@ -147,6 +147,11 @@ const WRONG: &[(&str, &str, &str)] = &[
         "name = \"web\"",
         "c.toml:8:8: proxies[1].name: `web` is the name of an earlier proxy too",
     ),
+    (
+        "upstream: localhost:80\n",
+        "upstream: localhost:80\n    labels: {shard: 1}\n",
+        "c.yaml:7:21: proxies[0].labels.shard: must be a string, not 1",
+    ),
     ("proxies:", "proxys:", "c.yaml:3:1: proxys: unknown field of a config, did you mean `proxies`?"),
 ];
 

@@ -8,9 +8,13 @@
 //! | `state` | the state directory |
 //! | `keeper` | writes the state after each change |
 //! | `signals` | when to reload, drain and stop |
+//! | `injections` | injections, and whom they tell |
+//! | `experiments` | the committed schedule, and what came of it |
 //! | `files` | files that are whole or not there |
 
+mod experiments;
 mod files;
+mod injections;
 mod keeper;
 mod listen;
 mod logging;
@@ -32,6 +36,7 @@ use tokio::sync::oneshot;
 use crate::ca_dir;
 use crate::commands::serve::Serve;
 use crate::failure::Failure;
+use injections::Injecting;
 use keeper::Keeper;
 pub(crate) use logging::{LogFormat, start as start_logging};
 use proxies::Proxies;
@@ -71,12 +76,20 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let controller = start(&options, address)?;
     let tls = api_tls(&options, &controller, address)?;
     proxies.start(&controller).await?;
+    let state_dir = options.state_dir.as_deref();
+    let mut injecting =
+        Injecting::start(controller.clone(), &proxies.injections(), state_dir, options.on_restart).await;
     let keeper = state.map(|state| Keeper::start(state, controller.clone(), proxies.origin()));
 
     let (stop, stopped) = oneshot::channel::<()>();
     let secure = tls.is_some();
-    let api_options =
-        ApiOptions { allowed_hosts: allowed_hosts(&options, host), tls, ..ApiOptions::default() };
+    let api_options = ApiOptions {
+        allowed_hosts: allowed_hosts(&options, host),
+        tls,
+        engine: Some(injecting.engine.clone()),
+        experiments: experiments::shown(proxies.experiments(), options.state_dir.as_deref())?,
+        ..ApiOptions::default()
+    };
     let api = sabot_admin_api::serve(listener, controller.clone(), api_options, async {
         // A sender that is dropped means the same.
         let _ = stopped.await;
@@ -94,7 +107,11 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     loop {
         match signals.next().await {
             Ask::Reload => {
-                proxies.reload(&controller).await;
+                let outcome = proxies.reload(&controller).await;
+                if outcome.is_ok() {
+                    injecting.configure(&proxies.injections());
+                }
+                injecting.reloaded(outcome.as_deref().unwrap_or_else(|reason| reason));
                 if let Some(keeper) = &keeper {
                     keeper.config_is(proxies.origin());
                 }
@@ -113,6 +130,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     if let Some(keeper) = keeper {
         keeper.finish().await;
     }
+    injecting.stop().await;
     tokio::select! {
         () = controller.shutdown(options.drain) => {}
         () = signals.stop() => tracing::warn!("closing at once"),

@@ -3,7 +3,7 @@
 //! The state is what was last asked for, so it wins – unless the config changed
 //! since: then what the config names becomes what it says, and the rest stays.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sabot_proxy::{ApplySummary, ControlError, Controller, ProxySpec};
 use sabot_toxics::Invalid;
@@ -12,7 +12,7 @@ use super::refused;
 use super::state::{Origin, StateDir};
 use sabot_document::DocumentError;
 
-use crate::config::Config;
+use crate::config::{Config, Injections};
 use crate::failure::Failure;
 
 pub(super) struct Proxies {
@@ -67,12 +67,11 @@ impl Proxies {
         Ok(())
     }
 
-    /// Reads the config again and applies it, all or nothing; says in the log
-    /// what came of it.
-    pub(super) async fn reload(&mut self, controller: &Controller) {
+    /// Reads the config again and applies it, all or nothing; says what came of it, in the log too.
+    pub(super) async fn reload(&mut self, controller: &Controller) -> Result<String, String> {
         let Some(path) = &self.path else {
             tracing::warn!("SIGHUP, but there is no --config to read again");
-            return;
+            return Err("there is no --config to read again".to_owned());
         };
         let outcome = match Config::read(path) {
             Ok(config) => match controller.apply(config.proxies.clone()).await {
@@ -80,18 +79,33 @@ impl Proxies {
                     summary.removed.extend(remove_gone(controller, self.config.as_ref(), &config).await);
                     let ApplySummary { created, changed, removed } = summary;
                     tracing::info!(file = %path.display(), ?created, ?changed, ?removed, "config reloaded");
+                    let told = format!("created {created:?}, changed {changed:?}, removed {removed:?}");
                     self.config = Some(config);
-                    Ok(())
+                    Ok(told)
                 }
                 Err(error) => Err(located(&config, &error)),
             },
             Err(error) => Err(error),
         };
-        if let Err(error) = outcome {
+        outcome.map_err(|error| {
+            let told = error.to_string();
             let (line, column) = error.position.map(|at| (at.line, at.column)).unzip();
             let DocumentError { file, field, message, .. } = error;
             tracing::error!(file, line, column, field, "config not reloaded, nothing changed: {message}");
-        }
+            told
+        })
+    }
+
+    /// The schedule of experiments that the config names, from where it stands.
+    pub(super) fn experiments(&self) -> Option<PathBuf> {
+        let named = self.injections().experiments?;
+        let folder = self.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
+        Some(folder.join(named))
+    }
+
+    /// What the config says of injections.
+    pub(super) fn injections(&self) -> Injections {
+        self.config.as_ref().map(|config| config.injections.clone()).unwrap_or_default()
     }
 
     /// Which config the proxies were last made with.

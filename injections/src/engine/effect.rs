@@ -4,6 +4,8 @@
 //! decision and the journal an injection is running already as far as others are concerned, so that two
 //! cannot be decided at one time; if it cannot be kept it has failed.
 
+use std::sync::PoisonError;
+
 use sabot_proxy::ControlError;
 use sabot_toxics::Invalid;
 use sabot_toxics::units::Span;
@@ -143,6 +145,10 @@ impl Inner {
                 self.take_off(book, id);
             }
             let injection = record.event.subject().and_then(|id| book.injection(id)).cloned();
+            if let Some(injection) = &injection {
+                let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+                tally.count(&record.event, injection);
+            }
             // Nobody may be listening.
             let _ = self.changes.send(Change { event: record.event.clone(), injection });
         }

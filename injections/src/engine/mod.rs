@@ -5,6 +5,8 @@
 //! | [`Engine`] | what people ask for |
 //! | `start` | what the journal says is to go on |
 //! | `effect` | events into effect: kept first, then on; off first, then kept |
+//! | `history` | which faults were on at a moment |
+//! | `tally` | how many came on and went off |
 //! | `run` | what time brings, and what proxies tell |
 //! | `watch` | what guards a fault, and whether all recovers after it |
 //! | [`view`] | what the proxies themselves see of requests |
@@ -12,8 +14,10 @@
 //! The book is locked whenever a fault is put on or taken off, so what is on is what is running.
 
 mod effect;
+mod history;
 mod run;
 mod start;
+mod tally;
 #[cfg(test)]
 mod tests;
 pub mod view;
@@ -37,7 +41,8 @@ use crate::journal::{Filter, Journal, JournalError, Stored, Verified, Writer};
 use crate::request::{Request, Selector};
 use crate::rules::Rules;
 use crate::schedule::{Recurrence, Schedule};
-use view::Views;
+pub use tally::{FaultEvent, Tally};
+use view::{OwnView, Views};
 
 /// Reads a service level indicator.
 pub trait Indicator: Send + Sync {
@@ -53,7 +58,7 @@ pub struct Settings {
     /// What is allowed.
     pub rules: Rules,
     /// Indicators, by the names that `steady_state.slo` may have.
-    pub slos: BTreeMap<String, Arc<dyn Indicator>>,
+    pub slos: BTreeMap<String, Slo>,
     /// What ends every injection, whatever it asks for.
     pub limits: Limits,
     /// How long an injection by `/chaos/inject` is.
@@ -66,6 +71,15 @@ impl Settings {
     pub fn default_duration(&self) -> Duration {
         self.default_duration.unwrap_or(Duration::from_secs(60))
     }
+}
+
+/// Where an indicator comes from.
+#[derive(Clone)]
+pub enum Slo {
+    /// Somebody is asked.
+    Asked(Arc<dyn Indicator>),
+    /// Proxies see it.
+    Seen(OwnView),
 }
 
 /// What ends every injection, whatever it asks for. Seen of the requests through all HTTP proxies that
@@ -134,6 +148,7 @@ struct Inner {
     book: Mutex<Book>,
     journal: Kept,
     changes: broadcast::Sender<Change>,
+    tally: Mutex<Tally>,
     /// Something may be due earlier than it was.
     sooner: Notify,
     views: Views,
@@ -305,11 +320,28 @@ impl Engine {
         self.inner.changes.subscribe()
     }
 
+    /// How many listen.
+    #[cfg(test)]
+    pub(crate) fn listeners(&self) -> usize {
+        self.inner.changes.receiver_count()
+    }
+
     /// Notes something that has happened elsewhere.
-    pub fn note(&self, actor: Actor, event: Event) {
-        let record = Record { at: self.inner.clock.now(), actor, event };
+    pub fn note(&self, actor: &Actor, event: Event) {
+        let record = Record { at: self.inner.clock.now(), actor: actor.clone(), event };
         if let Kept::Open { writer, .. } = &self.inner.journal {
             writer.after(vec![record]);
+        }
+    }
+
+    /// Notes that the server stops, and waits until all that has happened is kept, if it can be.
+    pub async fn stop(&self) {
+        let record =
+            Record { at: self.inner.clock.now(), actor: Actor::server(), event: Event::ServerStopped {} };
+        if let Kept::Open { writer, .. } = &self.inner.journal
+            && let Err(error) = writer.kept(vec![record]).await
+        {
+            tracing::error!(%error, "events are missing from the journal");
         }
     }
 
@@ -327,6 +359,21 @@ impl Engine {
     /// It is not, or cannot be read.
     pub fn verify(&self) -> Result<Verified, EngineError> {
         Ok(self.inner.reader()?.verify()?)
+    }
+
+    /// How many events were journalled since the start.
+    #[must_use]
+    pub fn journalled(&self) -> u64 {
+        match &self.inner.journal {
+            Kept::Open { writer, .. } => writer.written(),
+            Kept::Broken(_) => 0,
+        }
+    }
+
+    /// How many faults came on and went off since the start.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.inner.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What keeps the journal from being written now; nothing is injected then.

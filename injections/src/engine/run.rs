@@ -91,7 +91,7 @@ impl Engine {
                 Err(error) => {
                     let (name, reason) = (schedule.name, error.to_string());
                     tracing::warn!(schedule = name, reason, "the time of a schedule was left out");
-                    engine.note(Actor::server(), Event::ScheduleSkipped { name, reason });
+                    engine.note(&Actor::server(), Event::ScheduleSkipped { name, reason });
                 }
             }
         });

@@ -9,7 +9,7 @@ use sabot_proxy::Controller;
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
-use super::{CHANGES, Engine, Inner, Kept, Settings, Views, run, watch};
+use super::{CHANGES, Engine, Inner, Kept, Settings, Tally, Views, run, watch};
 use crate::book::{Began, Book, OnRestart, Record};
 use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
@@ -59,6 +59,7 @@ impl Engine {
                 book: Mutex::new(book),
                 journal: kept,
                 changes: broadcast::Sender::new(CHANGES),
+                tally: Mutex::new(Tally::default()),
                 sooner: Notify::new(),
                 views: Views::default(),
                 recoveries: Semaphore::new(watch::RECOVERIES),

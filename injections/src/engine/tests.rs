@@ -210,7 +210,7 @@ async fn a_breach_takes_it_back_and_is_kept() {
             "a test".to_owned()
         }
     }
-    let slos = BTreeMap::from([("writes".to_owned(), Arc::new(Bad) as Arc<dyn Indicator>)]);
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Asked(Arc::new(Bad)))]);
     let settings = Settings { slos, ..Settings::default() };
     let bench = Bench::new(None, OnRestart::Resume, settings).await;
     let id = bench.inject(|it| it["steady_state"]["abort_after"] = json!(0)).await.unwrap().id;
@@ -274,4 +274,55 @@ async fn schedules_come_again() {
     assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 1_200_000));
     bench.engine.remove_schedule("nightly", &ann()).await.unwrap();
     assert!(bench.engine.remove_schedule("nightly", &ann()).await.is_err());
+}
+
+#[tokio::test]
+async fn the_past_is_asked_what_was_on() {
+    let bench = Bench::plain().await;
+    let on = |ms: u64| {
+        let on = bench.engine.on_at(1_800_000_000_000 + ms).unwrap();
+        on.into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    bench.clock.0.store(1_000, Ordering::SeqCst);
+    let first = bench.inject(|_| {}).await.unwrap().id;
+    bench.clock.0.store(2_000, Ordering::SeqCst);
+    let north = json!({"service": "payments", "selector": "shard=north", "max_targets": 1});
+    let second = bench.inject(|it| it["target"] = north).await.unwrap().id;
+    bench.clock.0.store(3_000, Ordering::SeqCst);
+    bench.engine.revert(&first, &ann()).await.unwrap();
+    for (ms, expected) in [
+        (999, vec![]),
+        (1_000, vec![&first]),
+        (2_500, vec![&first, &second]),
+        (3_000, vec![&second]),
+        (241_999, vec![&second]),
+        // Nobody has written down that it ended, but its time was up.
+        (242_000, vec![]),
+    ] {
+        assert_eq!(on(ms).iter().collect::<Vec<_>>(), expected, "{ms}");
+    }
+}
+
+#[tokio::test]
+async fn what_comes_on_and_goes_off_is_counted() {
+    let bench = Bench::plain().await;
+    let id = bench.inject(|_| {}).await.unwrap().id;
+    bench.engine.revert(&id, &ann()).await.unwrap();
+    let waits = bench.inject(|it| it["target"] = json!({"service": "payments", "max_targets": 3}));
+    let running = waits.await.unwrap().id;
+    let queued = bench.inject(|it| it["queue"] = json!(true)).await.unwrap().id;
+    bench.engine.revert(&queued, &ann()).await.unwrap();
+    let tally = bench.engine.tally();
+    let told: Vec<_> =
+        tally.faults.iter().map(|(it, count)| (&*it.target, it.event, it.outcome, *count)).collect();
+    let expected = [
+        ("north", "start", "started", 1),
+        ("south-a", "start", "started", 2),
+        ("south-a", "stop", "reverted", 1),
+        ("south-b", "start", "started", 2),
+        ("south-b", "stop", "reverted", 1),
+    ];
+    assert_eq!(told, expected, "{running} is on, {queued} never was");
+    assert_eq!(tally.ended, BTreeMap::from([("reverted", 2)]));
+    assert_eq!(bench.engine.journalled(), bench.actions().len() as u64);
 }

@@ -7,9 +7,67 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use sabot_proxy::ProxyTotals;
+use serde::{Deserialize, Serialize};
+
+use crate::request::Selector;
 
 /// So many seconds are remembered: what was before a fault.
 const SECONDS: usize = 61;
+
+/// Which number is made of what was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Figure {
+    /// The share of those that were good.
+    #[default]
+    Success,
+    /// The median of the durations of requests in milliseconds.
+    #[serde(rename = "p50_ms")]
+    P50,
+    /// Their 90th percentile.
+    #[serde(rename = "p90_ms")]
+    P90,
+    /// Their 99th percentile.
+    #[serde(rename = "p99_ms")]
+    P99,
+}
+
+impl Figure {
+    /// The one that is called so; success is what any other name means.
+    #[must_use]
+    pub fn named(name: &str) -> Self {
+        match name {
+            "p50_ms" => Self::P50,
+            "p90_ms" => Self::P90,
+            "p99_ms" => Self::P99,
+            _ => Self::Success,
+        }
+    }
+
+    /// The number; none if nothing was seen.
+    #[must_use]
+    pub fn of(self, seen: &Seen, methods: &[String]) -> Option<f64> {
+        let share = match self {
+            Self::Success => return seen.success_of(methods),
+            Self::P50 => 0.5,
+            Self::P90 => 0.9,
+            Self::P99 => 0.99,
+        };
+        seen.percentile(share).map(|seconds| seconds * 1e3)
+    }
+}
+
+/// An indicator that is made of what proxies see.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnView {
+    /// Which proxies.
+    pub watch: Selector,
+    /// Requests of these methods only; of all if there are none. For `success` alone.
+    pub methods: Vec<String>,
+    /// Which number.
+    pub value: Figure,
+}
 
 /// What was seen of some proxies in some seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,6 +76,8 @@ pub struct Seen {
     pub all: u64,
     /// Those that failed.
     pub bad: u64,
+    /// Requests by method: all, and those that failed.
+    methods: BTreeMap<&'static str, (u64, u64)>,
     /// Requests by duration: upper bounds in seconds, and how many were no longer.
     buckets: Vec<(f64, u64)>,
 }
@@ -27,6 +87,16 @@ impl Seen {
     #[must_use]
     pub fn success(&self) -> Option<f64> {
         (self.all > 0).then(|| (self.all - self.bad.min(self.all)) as f64 / self.all as f64)
+    }
+
+    /// The same of requests of these methods; of all if there are none.
+    fn success_of(&self, methods: &[String]) -> Option<f64> {
+        if methods.is_empty() {
+            return self.success();
+        }
+        let chosen = self.methods.iter().filter(|(name, _)| methods.iter().any(|it| it == **name));
+        let (all, bad) = chosen.fold((0, 0), |(all, bad), (_, it)| (all + it.0, bad + it.1));
+        Self { all, bad, ..Self::default() }.success()
     }
 
     /// A percentile of the durations in seconds, `share` of 0 to 1; none without requests. As exact as the
@@ -48,6 +118,10 @@ impl Seen {
     fn add(&mut self, other: &Self) {
         self.all += other.all;
         self.bad += other.bad;
+        for (method, (all, bad)) in &other.methods {
+            let mine = self.methods.entry(method).or_default();
+            *mine = (mine.0 + all, mine.1 + bad);
+        }
         if self.buckets.is_empty() {
             self.buckets.clone_from(&other.buckets);
         } else {
@@ -61,7 +135,12 @@ impl Seen {
         let Some(before) = before.filter(|before| before.all <= self.all) else { return self.clone() };
         let buckets = self.buckets.iter().zip(&before.buckets);
         let buckets = buckets.map(|(now, then)| (now.0, now.1.saturating_sub(then.1))).collect();
-        Self { all: self.all - before.all, bad: self.bad.saturating_sub(before.bad), buckets }
+        let methods = self.methods.iter().map(|(method, (all, bad))| {
+            let (all_before, bad_before) = before.methods.get(method).copied().unwrap_or_default();
+            (*method, (all.saturating_sub(all_before), bad.saturating_sub(bad_before)))
+        });
+        let methods = methods.collect();
+        Self { all: self.all - before.all, bad: self.bad.saturating_sub(before.bad), methods, buckets }
     }
 }
 
@@ -69,17 +148,18 @@ impl Seen {
 fn counted(totals: &ProxyTotals) -> Seen {
     match &totals.http {
         Some(http) => {
-            let of = |bad: bool| {
-                let all = http.requests.iter();
-                all.filter(|((_, class), _)| !bad || matches!(*class, "5xx" | "none"))
-                    .map(|(_, count)| count)
-                    .sum()
-            };
-            Seen { all: of(false), bad: of(true), buckets: http.duration.buckets.clone() }
+            let mut methods: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
+            for ((method, class), count) in &http.requests {
+                let of = methods.entry(method).or_default();
+                of.0 += count;
+                of.1 += if matches!(*class, "5xx" | "none") { *count } else { 0 };
+            }
+            let (all, bad) = methods.values().fold((0, 0), |sum, of| (sum.0 + of.0, sum.1 + of.1));
+            Seen { all, bad, methods, buckets: http.duration.buckets.clone() }
         }
         None => {
             let bad = totals.failed.values().sum();
-            Seen { all: totals.total_connections, bad, buckets: Vec::new() }
+            Seen { all: totals.total_connections, bad, ..Seen::default() }
         }
     }
 }
@@ -125,7 +205,7 @@ mod tests {
     use super::*;
 
     fn seen(all: u64, bad: u64, buckets: &[(f64, u64)]) -> Seen {
-        Seen { all, bad, buckets: buckets.to_vec() }
+        Seen { all, bad, buckets: buckets.to_vec(), ..Seen::default() }
     }
 
     fn views(seconds: &[&[(&str, Seen)]]) -> Views {
@@ -162,6 +242,20 @@ mod tests {
         let views = views(&[&[("a", seen(100, 50, &[]))], &[("a", seen(4, 1, &[]))]]);
         let seen = views.seen(["a"].into_iter(), 1, 0);
         assert_eq!((seen.all, seen.bad), (4, 1));
+    }
+
+    #[test]
+    fn methods_are_told_apart() {
+        let methods = BTreeMap::from([("GET", (90, 0)), ("POST", (10, 5))]);
+        let seen = Seen { all: 100, bad: 5, methods, ..Seen::default() };
+        let of = |methods: &[&str]| {
+            Figure::Success.of(&seen, &methods.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            (of(&[]), of(&["POST"]), of(&["GET", "POST"]), of(&["PUT"])),
+            (Some(0.95), Some(0.5), Some(0.95), None)
+        );
+        assert_eq!(Figure::named("p99_ms").of(&seen, &[]), None);
     }
 
     #[test]

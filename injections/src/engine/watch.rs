@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-use super::view::Seen;
-use super::{Engine, Indicator};
+use super::view::{Figure, OwnView, Seen};
+use super::{Engine, Indicator, Slo};
 use crate::book::Guard;
 use crate::event::{Actor, Event};
 use crate::injection::Injection;
@@ -37,11 +37,19 @@ pub(super) const RECOVERIES: usize = 256;
 
 /// Where a guard's values come from.
 enum Source {
-    Given(Arc<dyn Indicator>),
-    /// The share of good requests through these.
-    Success(Vec<String>),
-    /// The 99th percentile of the requests through these, in milliseconds.
-    P99(Vec<String>),
+    Asked(Arc<dyn Indicator>),
+    /// What these proxies see of requests of these methods.
+    Seen {
+        proxies: Vec<String>,
+        methods: Vec<String>,
+        value: Figure,
+    },
+}
+
+impl Source {
+    fn seen(proxies: &[String], value: Figure) -> Self {
+        Self::Seen { proxies: proxies.to_vec(), methods: Vec::new(), value }
+    }
 }
 
 impl Engine {
@@ -73,8 +81,16 @@ impl Engine {
         let mut guards = Vec::new();
         if let Some(objective) = injection.request.steady_state.clone() {
             let (source, told) = match settings.slos.get(&objective.slo) {
-                Some(given) => (Source::Given(Arc::clone(given)), given.source()),
-                None => (Source::Success(injection.targets.clone()), own_view(&injection.targets)),
+                Some(Slo::Asked(indicator)) => (Source::Asked(Arc::clone(indicator)), indicator.source()),
+                Some(Slo::Seen(OwnView { watch, methods, value })) => {
+                    let proxies = self.labelled(|_, labels| watch.meets(labels));
+                    let told = own_view(&proxies);
+                    (Source::Seen { proxies, methods: methods.clone(), value: *value }, told)
+                }
+                None => {
+                    let targets = &injection.targets;
+                    (Source::seen(targets, Figure::named(&objective.slo)), own_view(targets))
+                }
             };
             guards.push((Guard { objective, source: told }, source));
         }
@@ -82,11 +98,10 @@ impl Engine {
         if limits.error_rate.is_none() && limits.p99_factor.is_none() {
             return guards;
         }
-        let outside = |(name, labels): &(String, Labels)| {
-            limits.watch.meets(labels) && !injection.targets.contains(name)
+        let outside = |name: &str, labels: &Labels| {
+            limits.watch.meets(labels) && injection.targets.iter().all(|target| target != name)
         };
-        let watched: Vec<_> = self.inner.controller.labels().into_iter().filter(outside).collect();
-        let watched: Vec<_> = watched.into_iter().map(|(name, _)| name).collect();
+        let watched = self.labelled(outside);
         let mut limit = |slo: &str, min, max, source| {
             let abort_after = limits.grace.as_secs_f64();
             // Where no requests come there is nothing to suffer.
@@ -96,19 +111,25 @@ impl Engine {
             guards.push((Guard { objective, source: own_view(&watched) }, source));
         };
         if let Some(most) = limits.error_rate {
-            limit("good requests", Some(1.0 - most), None, Source::Success(watched.clone()));
+            limit("good requests", Some(1.0 - most), None, Source::seen(&watched, Figure::Success));
         }
         let p99 = self.inner.views.seen(names(&watched), BEFORE, 0).percentile(0.99);
         if let Some((factor, p99)) = limits.p99_factor.zip(p99) {
-            limit("p99 in ms", None, Some(p99 * 1e3 * factor), Source::P99(watched.clone()));
+            limit("p99 in ms", None, Some(p99 * 1e3 * factor), Source::seen(&watched, Figure::P99));
         }
         guards
+    }
+
+    /// The names of the proxies that are meant.
+    fn labelled(&self, meant: impl Fn(&str, &Labels) -> bool) -> Vec<String> {
+        let all = self.inner.controller.labels().into_iter();
+        all.filter(|(name, labels)| meant(name, labels)).map(|(name, _)| name).collect()
     }
 
     async fn read(&self, id: &str, sources: &[Source]) {
         let read = sources.iter().map(|source| async {
             match source {
-                Source::Given(indicator) => {
+                Source::Asked(indicator) => {
                     let sample = tokio::time::timeout(EVERY, indicator.sample(EVERY)).await;
                     sample
                         .map_err(|_| "no answer in time".to_owned())
@@ -116,10 +137,8 @@ impl Engine {
                         .inspect_err(|reason| tracing::debug!(injection = id, reason, "no data"))
                         .ok()
                 }
-                Source::Success(proxies) => self.inner.views.seen(names(proxies), WINDOW, 0).success(),
-                Source::P99(proxies) => {
-                    let seen = self.inner.views.seen(names(proxies), WINDOW, 0);
-                    seen.percentile(0.99).map(|seconds| seconds * 1e3)
+                Source::Seen { proxies, methods, value } => {
+                    value.of(&self.inner.views.seen(names(proxies), WINDOW, 0), methods)
                 }
             }
         });

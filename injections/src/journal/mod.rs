@@ -117,7 +117,7 @@ pub struct Filter {
     pub subject: Option<String>,
     /// Behind this place.
     pub after: Option<u64>,
-    /// So many at most, the newest.
+    /// So many at most: the newest, or behind a place the first, so that all can be read in turn.
     pub most: Option<u32>,
 }
 
@@ -242,13 +242,14 @@ impl Journal {
     /// The file cannot be read.
     pub fn query(&self, filter: &Filter) -> Result<Vec<Stored>> {
         let number = |ms: Option<u64>| ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let order = if filter.after.is_some() { "ASC" } else { "DESC" };
         let action = filter.action.as_ref().map(|action| format!("{action}."));
         let sql = format!(
             "SELECT {COLUMNS} FROM (SELECT * FROM events \
              WHERE (?1 IS NULL OR at_ms >= ?1) AND (?2 IS NULL OR at_ms < ?2) AND (?3 IS NULL OR who = ?3) \
              AND (?4 IS NULL OR action || '.' = ?4 OR substr(action, 1, length(?4)) = ?4) \
              AND (?5 IS NULL OR subject = ?5) AND (?6 IS NULL OR seq > ?6) \
-             ORDER BY seq DESC LIMIT ?7) ORDER BY seq"
+             ORDER BY seq {order} LIMIT ?7) ORDER BY seq"
         );
         let read = || -> rusqlite::Result<Vec<Raw>> {
             let mut statement = self.db.prepare_cached(&sql)?;

@@ -86,7 +86,9 @@ fn events_are_found_by_what_is_known_of_them() {
     assert_eq!(seqs(Filter { action: Some("injection.ended".into()), ..Filter::default() }), [1, 3]);
     assert_eq!(seqs(Filter { action: Some("inject".into()), ..Filter::default() }), [0; 0]);
     assert_eq!(seqs(Filter { subject: Some("b".into()), ..Filter::default() }), [3]);
-    assert_eq!(seqs(Filter { after: Some(1), most: Some(1), ..Filter::default() }), [3]);
+    assert_eq!(seqs(Filter { most: Some(1), ..Filter::default() }), [3]);
+    assert_eq!(seqs(Filter { after: Some(0), most: Some(2), ..Filter::default() }), [1, 2]);
+    assert_eq!(seqs(Filter { after: Some(2), most: Some(2), ..Filter::default() }), [3]);
 }
 
 #[test]

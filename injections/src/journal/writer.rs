@@ -4,6 +4,7 @@
 //! *has* happened (that it went off) is kept until it could be written, and comes before anything else.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -36,6 +37,7 @@ pub struct Unwritten(pub String);
 pub struct Writer {
     queue: SyncSender<Order>,
     trouble: Arc<Mutex<Option<String>>>,
+    written: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -55,11 +57,18 @@ impl Writer {
     pub fn start(journal: Arc<Mutex<Journal>>) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (queue, orders) = sync_channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
-        let mut thread = Thread { journal, backlog: VecDeque::new(), trouble: Arc::clone(&trouble), lost: 0 };
+        let written = Arc::new(AtomicU64::new(0));
+        let mut thread = Thread {
+            journal,
+            backlog: VecDeque::new(),
+            trouble: Arc::clone(&trouble),
+            written: Arc::clone(&written),
+            lost: 0,
+        };
         let handle = std::thread::Builder::new()
             .name("sabot-journal".to_owned())
             .spawn(move || thread.run(&orders))?;
-        Ok((Self { queue, trouble }, handle))
+        Ok((Self { queue, trouble, written }, handle))
     }
 
     /// Appends events that may happen only once they are kept, all or none.
@@ -97,6 +106,12 @@ impl Writer {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// How many events it has written.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
     fn hand_in(&self, order: Order) -> Result<(), Unwritten> {
         self.queue.try_send(order).map_err(|error| match error {
             TrySendError::Full(_) => Unwritten("too many changes wait for the journal: try again".to_owned()),
@@ -110,6 +125,7 @@ struct Thread {
     /// What has happened and could not be written yet.
     backlog: VecDeque<Record>,
     trouble: Arc<Mutex<Option<String>>>,
+    written: Arc<AtomicU64>,
     lost: u64,
 }
 
@@ -169,6 +185,7 @@ impl Thread {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
             Ok(()) => {
+                self.written.fetch_add(all.len() as u64, Ordering::Relaxed);
                 self.backlog.clear();
                 if trouble.take().is_some() {
                     tracing::info!(events = kept, "the journal can be written again");

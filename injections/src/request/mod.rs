@@ -194,7 +194,11 @@ impl Request {
 const LONGEST_TEXT: usize = 2000;
 
 impl Target {
-    fn read(value: Option<Value>) -> Result<Self, Invalid> {
+    /// Reads what a request says of its target.
+    ///
+    /// # Errors
+    /// The field that is missing, unknown, of another type or out of range.
+    pub fn read(value: Option<Value>) -> Result<Self, Invalid> {
         let mut map = object(value, "target")?;
         // What Kubernetes' people call it.
         if let Some(pods) = map.remove("max_pods") {

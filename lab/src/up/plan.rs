@@ -8,6 +8,7 @@
 //! \[replica\], \[redis\], and the replica → \[replication\] → the primary; each of the
 //! replicas of `orders` is a process of its own then.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -55,6 +56,7 @@ impl Plan {
                 protocol: "http".to_owned(),
                 listen: format!("127.0.0.1:{port}"),
                 upstream: address.clone(),
+                labels: labels(name),
             });
             let state = ServiceState {
                 name: name.to_owned(),
@@ -66,7 +68,8 @@ impl Plan {
         }
         for (name, upstream) in servers.iter().flat_map(|servers| servers.links()) {
             let (name, protocol, listen) = (name.to_owned(), "tcp".to_owned(), "127.0.0.1:0".to_owned());
-            links.push(Link { name, protocol, listen, upstream });
+            let labels = labels(&name);
+            links.push(Link { name, protocol, listen, upstream, labels });
         }
         let secret = secret()?;
         Ok(Self { options: options.clone(), directory: directory.to_owned(), secret, services, links })
@@ -74,7 +77,9 @@ impl Plan {
 
     pub(super) fn write_proxies(&self, path: &Path) -> Result<(), LabError> {
         let proxies: Vec<_> = self.links.iter().map(|link| json!(link)).collect();
-        let config = json!({"proxies": proxies});
+        // What an injection may name as its steady state: orders go through, as the proxy of the shop sees it.
+        let writes = json!({"proxies": {"watch": "service=api", "methods": ["POST"]}});
+        let config = json!({"proxies": proxies, "injections": {"slos": {"merchant-write-success": writes}}});
         fs::write(path, config.to_string()).map_err(|source| LabError::File {
             what: "write",
             path: path.to_owned(),
@@ -196,6 +201,21 @@ impl Plan {
             temporary,
         }
     }
+}
+
+/// How injections find the proxy of a link.
+fn labels(link: &str) -> BTreeMap<String, String> {
+    let labels: &[(&str, &str)] = match link {
+        "api" => &[("service", "api"), ("tier", "edge")],
+        "orders-1" => &[("service", "orders"), ("shard", "south-1")],
+        "orders-2" => &[("service", "orders"), ("shard", "south-2")],
+        "payments" => &[("service", "payments"), ("shard", "south-1")],
+        "primary" => &[("service", "postgres"), ("role", "primary")],
+        "replica" => &[("service", "postgres"), ("role", "replica")],
+        // What leads to itself alone is found by its name.
+        _ => &[],
+    };
+    labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 fn free_port() -> Result<(TcpListener, String), LabError> {

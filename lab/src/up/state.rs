@@ -1,5 +1,6 @@
 //! What is written about a lab that is up, for `status`, `down` and scripts.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -67,6 +68,9 @@ pub struct Link {
     pub listen: String,
     /// What it leads to.
     pub upstream: String,
+    /// How injections find it: the `service` that it leads to, and which of several it is.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One process.

@@ -21,9 +21,10 @@ impl Controller {
     /// have it at once. Several faults of one injection are told apart by their names.
     ///
     /// # Errors
-    /// No such proxy, the proxy is disabled, an injected fault there has the name, or a
-    /// field cannot be what it is.
+    /// No such proxy, the proxy is disabled, an injected fault there has the name, a field
+    /// cannot be what it is, or the server is shutting down.
     pub fn inject(&self, proxy: &str, injection: &str, spec: ToxicSpec) -> Result<ToxicView, ControlError> {
+        self.unless_stopping()?;
         let proxy = self.find(proxy)?;
         let entry = proxy.inject(&self.inner.shell, injection, spec)?;
         self.inner.expiry.changed();
@@ -41,6 +42,7 @@ impl Controller {
     /// # Errors
     /// As [`Self::inject`].
     pub fn check_fault(&self, proxy: &str, spec: &ToxicSpec) -> Result<(), ControlError> {
+        self.unless_stopping()?;
         self.find(proxy)?.check_fault(spec)
     }
 

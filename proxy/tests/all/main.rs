@@ -10,6 +10,8 @@ mod apply;
 mod connect;
 mod embed;
 mod events;
+mod injections;
+mod labels;
 mod lifecycle;
 mod metrics;
 mod populate;

@@ -2,8 +2,9 @@
 //!
 //! - [`phases`]: when what was on;
 //! - [`track`]: when each objective was left, and when it was met again;
-//! - [`verdict`]: the word, and the reasons for it.
+//! - [`verdict`]: the word, and the reasons for it; `judgement` is what they are written as.
 
+mod judgement;
 pub mod phases;
 pub mod track;
 pub mod verdict;
@@ -12,9 +13,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use judgement::{Hit, Judgement, Objective, Recovery, Slos, Verdict};
 pub use phases::{Phase, Phases};
 pub use track::{Excursion, Tracker};
-pub use verdict::{Hit, Judgement, Objective, Recovery, Slos, Verdict, judge};
+pub use verdict::judge;
 
 use crate::series::{Series, Tally};
 use crate::slo::{Indicator, Names, Slo, Subject};

@@ -46,15 +46,11 @@ impl<'a> Tracker<'a> {
         self.observed.value(self.slo, self.subject, seconds).map(|value| self.slo.holds(value))
     }
 
-    /// Whether it is met in the window that ends with `second`.
+    /// Whether it is met in the window that ends with `second`. In the first seconds of a fault that
+    /// reaches back into the baseline: a window that were cut there would hold so little that chance
+    /// broke it.
     #[must_use]
-    pub fn now(&self, second: u64) -> Option<bool> {
-        self.trailing(second)
-    }
-
-    /// The window that ends with `second`. In the first seconds of a fault it reaches back into the
-    /// baseline: a window that were cut there would hold so little that chance broke it.
-    fn trailing(&self, second: u64) -> Option<bool> {
+    pub fn trailing(&self, second: u64) -> Option<bool> {
         self.holds((second + 1).saturating_sub(self.window_s)..second + 1)
     }
 

@@ -226,7 +226,7 @@ impl<'a> Course<'a> {
         let observed = Observed { names: &self.names, series: &self.ended, slis, phases: &self.reached };
         let broken = |slo: &&Slo| {
             let subjects = slo.subjects(&self.names);
-            subjects.into_iter().any(|s| Tracker::new(&observed, slo, s).now(second) == Some(false))
+            subjects.into_iter().any(|s| Tracker::new(&observed, slo, s).trailing(second) == Some(false))
         };
         let slos = self.experiment.objectives();
         let of_phase = match phase {

@@ -199,7 +199,8 @@ impl<'a> Faults<'a> {
             for attempt in 1..=TRIES {
                 match self.client.remove_toxic(&fault.spec.proxy, &fault.record.name).await {
                     Ok(()) => fault.on = false,
-                    Err(error) if error.status() == Some(404) => fault.on = false,
+                    // Gone; at 409 the name is that of an injection's.
+                    Err(error) if matches!(error.status(), Some(404 | 409)) => fault.on = false,
                     Err(error) => {
                         if attempt == 1 && !fault.stuck {
                             observer.said(&format!("the fault could not be taken off yet: {error}"));
@@ -266,7 +267,9 @@ impl Fault<'_> {
 
     /// Compares it with what is on its proxy.
     fn look(&mut self, proxy: &Proxy) {
-        let Some(is) = proxy.toxics.iter().find(|toxic| toxic.name == self.record.name) else {
+        // An injection may have a fault of that name.
+        let own = |toxic: &&Toxic| toxic.name == self.record.name && toxic.injection().is_none();
+        let Some(is) = proxy.toxics.iter().find(own) else {
             let expires = self.set.as_ref().and_then(|(_, expires)| *expires);
             return self.doubt(match expires {
                 Some(expires) if Instant::now() >= expires => {

@@ -81,7 +81,8 @@ impl Neighbours {
     }
 
     fn on<'p>(&self, proxy: &'p Proxy) -> impl Iterator<Item = &'p Toxic> {
-        proxy.toxics.iter().filter(|toxic| toxic.toxicity > 0.0 && !toxic.name.starts_with(&self.own))
+        let own = |toxic: &Toxic| toxic.name.starts_with(&self.own) && toxic.injection().is_none();
+        proxy.toxics.iter().filter(move |toxic| toxic.toxicity > 0.0 && !own(toxic))
     }
 }
 

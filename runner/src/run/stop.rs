@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::judge::track::WINDOW_S;
 use crate::judge::{Observed, Phases, Samples};
 use crate::series::Series;
 use crate::slo::{Names, Slo};
-
-/// The width of the windows of a condition that names none, in seconds.
-const WINDOW_S: u64 = 5;
 
 /// Watches the conditions, second by second, on requests by the second in which they ended: what is
 /// known now.

@@ -46,6 +46,10 @@ impl Source for Command {
         }
     }
 
+    fn told(&self) -> String {
+        self.argv.join(" ")
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         if self.argv.is_empty() {
             return Err(Invalid::new("argv", "names no program; write it as [program, argument, …]"));

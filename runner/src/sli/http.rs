@@ -51,6 +51,10 @@ impl Source for Http {
         }
     }
 
+    fn told(&self) -> String {
+        format!("GET {}", self.url)
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         http_url("url", &self.url)
     }

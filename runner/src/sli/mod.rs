@@ -17,6 +17,9 @@ pub trait Source {
     /// There is no number, and why.
     fn sample(&self, limit: Duration) -> impl Future<Output = Result<f64, String>> + Send;
 
+    /// Whom it asks, in words.
+    fn told(&self) -> String;
+
     /// Refuses what cannot be asked.
     ///
     /// # Errors
@@ -38,9 +41,21 @@ macro_rules! sources {
         }
 
         impl SourceSpec {
-            async fn sample(&self, limit: Duration) -> Result<f64, String> {
+            /// Asks once; ready within about `limit`.
+            ///
+            /// # Errors
+            /// There is no number, and why.
+            pub async fn sample(&self, limit: Duration) -> Result<f64, String> {
                 match self {
                     $(Self::$source(source) => source.sample(limit).await,)*
+                }
+            }
+
+            /// Whom it asks, in words.
+            #[must_use]
+            pub fn told(&self) -> String {
+                match self {
+                    $(Self::$source(source) => source.told(),)*
                 }
             }
 

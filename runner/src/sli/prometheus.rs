@@ -34,6 +34,10 @@ impl Source for Prometheus {
         number(&json)
     }
 
+    fn told(&self) -> String {
+        format!("Prometheus at {}", self.url)
+    }
+
     fn check(&self) -> Result<(), Invalid> {
         if self.query.trim().is_empty() {
             return Err(Invalid::new("query", "must not be empty"));

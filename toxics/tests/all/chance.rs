@@ -61,8 +61,7 @@ fn toxicity_is_the_share_of_connections_and_survives_updates() {
         spec.toxicity = toxicity;
         spec
     };
-    let drawn =
-        |entry: &sabot_toxics::Entry| (1..=10_000).filter(|n| entry.drawn(&key(*n))).collect::<Vec<_>>();
+    let drawn = |entry: &Entry| (1..=10_000).filter(|n| entry.drawn(&key(*n))).collect::<Vec<_>>();
     let third = entry(spec(0.3, 5), 1);
     let of_third = drawn(&third);
     assert!((2_850..3_150).contains(&of_third.len()), "{}", of_third.len());
@@ -164,7 +163,7 @@ fn percentiles_of_every_kind_with_a_delay_that_varies() {
         for p99 in [p50, p50 / 2] {
             assert_eq!(json!(percentiles(kind, p50, p99)), json!({delay: 200}), "{}", kind.name);
         }
-        let refused = kind.parse(&percentiles(kind, MS * 0, p99).unwrap()).err().unwrap();
+        let refused = kind.parse(&percentiles(kind, std::time::Duration::ZERO, p99).unwrap()).err().unwrap();
         assert_eq!(refused.field, delay, "{}", kind.name);
         let constant = json!({"distribution": "lognormal"});
         kind.parse(constant.as_object().unwrap()).unwrap();

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::*;
-use crate::judge::{Phases, Samples};
+use crate::judge::{Excursion, Phases, Samples};
 use crate::load::Class;
 use crate::outcome::{Fate, Outcome};
 use crate::series::Series;

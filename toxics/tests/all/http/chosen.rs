@@ -1,6 +1,9 @@
 //! Which requests a fault takes: shares, sticky values, counts, statuses.
 
+use std::sync::Arc;
+
 use sabot_toxics::http::{Body, Request};
+use sabot_toxics::{Entry, Plan, Time};
 use serde_json::{Value, json};
 
 use super::world::{World, answer, get};
@@ -40,6 +43,28 @@ fn a_draw_belongs_to_the_number_and_not_to_the_order() {
     let mut late: Vec<_> = (1..=500).rev().map(|number| aborted(&backward, number, get("/"))).collect();
     late.reverse();
     assert_eq!((1..=500).map(|number| aborted(&forward, number, get("/"))).collect::<Vec<_>>(), late);
+}
+
+#[test]
+fn an_injected_fault_of_the_same_name_draws_apart() {
+    let toxic = |status: u16| {
+        let attributes = json!({"status": status});
+        let spec = spec(json!({"type": "http_abort", "toxicity": 0.5, "attributes": attributes}));
+        Entry::new(spec, u64::from(status), Time::ZERO, 1).unwrap()
+    };
+    let run = |entries: Vec<Entry>| {
+        let world = World::new(Plan::new(entries.into_iter().map(Arc::new).collect()));
+        (1..=500).map(|number| world.send(number, get("/")).unwrap().status()).collect::<Vec<_>>()
+    };
+    let alone = run(vec![toxic(503)]);
+    // The first of two that answer wins.
+    let beside = run(vec![toxic(503), toxic(418).owned_by("i-1")]);
+    let drawn = |statuses: &[u16]| statuses.iter().map(|status| *status == 503).collect::<Vec<_>>();
+    assert_eq!(drawn(&beside), drawn(&alone), "an injection moves no draw of a toxic");
+    // With the same draws it would never have its turn.
+    assert!(beside.iter().filter(|status| **status == 418).count() > 60);
+    let of = |id| run(vec![toxic(418).owned_by(id)]);
+    assert_eq!(of("i-1"), of("i-2"));
 }
 
 #[test]

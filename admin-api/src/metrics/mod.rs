@@ -1,6 +1,8 @@
 //! Metrics as Prometheus reads them.
 //!
-//! Names and values are the proxy's; here is only their rendering.
+//! Names and values are the proxy's, and the engine's in [`injections`]; here is only their rendering.
+
+pub mod injections;
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -50,6 +52,7 @@ pub fn install() {
             tracing::warn!("another recorder of metrics is installed: /metrics stays empty");
         }
         describe();
+        injections::describe();
         handle
     });
 }
@@ -81,6 +84,7 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     responses((status = 200, content_type = "text/plain", body = String)))]
 async fn scrape(State(app): State<App>) -> Response {
     app.controller.publish();
+    injections::publish(&app.engine);
     let mut text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
     let lateness = app.controller.timer_lateness();
     histogram(&mut text, LATENESS, "How late timers fired.", [(String::new(), lateness)]);

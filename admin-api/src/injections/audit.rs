@@ -1,0 +1,153 @@
+//! `/v1/audit`: what happened, whether that is all of it, and what was on at a moment.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Json;
+use axum::extract::State;
+use http::{StatusCode, Uri};
+use sabot_injections::engine::{Engine, EngineError};
+use sabot_injections::journal::{Filter, JournalError};
+use sabot_injections::rules::{moment, read_moment};
+use sabot_toxics::Invalid;
+
+use super::query::Query;
+use super::refuse::refused;
+use super::wire::{At, Audit, Injection, Verdict};
+use crate::app::App;
+use crate::error::ApiError;
+
+/// As many as are shown unless told.
+const SHOWN: u32 = 100;
+
+/// No answer has more: some 10 MB.
+const MOST_SHOWN: u32 = 10_000;
+
+/// What happened, the oldest first: every change by whatever route, who made it, whence, and what came of it. Times
+/// are RFC 3339, or `HH:MM`: the last time that it was so late in UTC. The newest are shown; with `after`, the first
+/// ones behind that place, so that all can be read in turn.
+#[utoipa::path(get, path = "/v1/audit", tag = "injections", operation_id = "audit",
+    params(("since" = Option<String>, Query, description = "From then on.", example = "02:30"),
+        ("until" = Option<String>, Query, description = "Before then.", example = "2026-11-21T03:00:00Z"),
+        ("who" = Option<String>, Query, description = "Done by them."),
+        ("action" = Option<String>, Query, description = "What begins with these words, such as `injection` or \
+            `injection.ended`."),
+        ("subject" = Option<String>, Query, description = "About this injection, schedule or token."),
+        ("after" = Option<u64>, Query, minimum = 0, description = "Behind the event of this number."),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10_000,
+            description = "So many at most, 100 unless given.")),
+    responses((status = 200, body = Audit), (status = 400, body = ApiError), (status = 503, body = ApiError)))]
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Audit>, ApiError> {
+    let mut query = Query::of(&uri)?;
+    let mut time = |name| query.text(name).map(|text| time(name, &text)).transpose();
+    let (since_ms, until_ms) = (time("since")?, time("until")?);
+    let after = query.text("after").map(|text| {
+        let number = text.parse().ok().filter(|number: &u64| i64::try_from(*number).is_ok());
+        number.ok_or_else(|| Invalid::new("after", "must be the `seq` of an event"))
+    });
+    let filter = Filter {
+        since_ms,
+        until_ms,
+        who: query.text("who"),
+        action: query.text("action"),
+        subject: query.text("subject"),
+        after: after.transpose()?,
+        most: Some(query.number("limit", 1, MOST_SHOWN)?.unwrap_or(SHOWN)),
+    };
+    query.end()?;
+    let events = ask(&app, move |engine| engine.audit(&filter)).await?.map_err(refused)?;
+    Ok(Json(Audit { events: events.into_iter().map(Into::into).collect() }))
+}
+
+/// Whether every event is as it was written: each is hashed together with the hash of the one before, so that nobody
+/// changes one without changing all that follow. Note the `head` elsewhere, and you know of that too.
+#[utoipa::path(get, path = "/v1/audit/verify", tag = "injections", operation_id = "verify_audit",
+    responses((status = 200, body = Verdict), (status = 503, body = ApiError)))]
+pub(super) async fn verify(State(app): State<App>) -> Result<Json<Verdict>, ApiError> {
+    match ask(&app, Engine::verify).await? {
+        Ok(verified) => Ok(Json(Verdict::intact(&verified))),
+        Err(EngineError::Journal(JournalError::Broken { seq, reason, .. })) => {
+            Ok(Json(Verdict::broken(seq, reason)))
+        }
+        Err(other) => Err(refused(other)),
+    }
+}
+
+/// Was it us? The injections whose faults were on at a moment, by the journal, as they are now.
+#[utoipa::path(get, path = "/v1/audit/at", tag = "injections", operation_id = "audit_at",
+    params(("time" = String, Query, description = "RFC 3339, or `HH:MM`: the last time that it was so late in UTC.",
+        example = "02:47")),
+    responses((status = 200, body = At), (status = 400, body = ApiError), (status = 503, body = ApiError)))]
+pub(super) async fn at(State(app): State<App>, uri: Uri) -> Result<Json<At>, ApiError> {
+    let mut query = Query::of(&uri)?;
+    let text = query.text("time");
+    query.end()?;
+    let text = text.ok_or_else(|| Invalid::new("time", "is missing: `?time=02:47`"))?;
+    let at_ms = time("time", &text)?;
+    let on = ask(&app, move |engine| engine.on_at(at_ms)).await?.map_err(refused)?;
+    Ok(Json(At { time: moment(at_ms), injections: on.into_iter().map(Injection::from).collect() }))
+}
+
+/// Reads the journal on a thread that may wait for the disk.
+async fn ask<T: Send + 'static>(
+    app: &App,
+    read: impl FnOnce(&Engine) -> T + Send + 'static,
+) -> Result<T, ApiError> {
+    let engine = app.engine.clone();
+    let done = tokio::task::spawn_blocking(move || read(&engine)).await;
+    done.map_err(|_| ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "the journal could not be read"))
+}
+
+fn time(field: &str, text: &str) -> Result<u64, Invalid> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    match of_day(text.trim()) {
+        Some(of_day) => Ok(last(of_day, now_ms)),
+        None => read_moment(field, text),
+    }
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+/// `HH:MM` or `HH:MM:SS`, in milliseconds since midnight.
+fn of_day(text: &str) -> Option<u64> {
+    let parts: Vec<_> = text.split(':').collect();
+    if !(2..=3).contains(&parts.len()) {
+        return None;
+    }
+    let number = |part: &&str, most: u64| {
+        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse().ok().filter(|number| digits && *number <= most)
+    };
+    let (hours, minutes) = (number(&parts[0], 23)?, number(&parts[1], 59)?);
+    let seconds = parts.get(2).map_or(Some(0), |part| number(part, 59))?;
+    Some(((hours * 60 + minutes) * 60 + seconds) * 1000)
+}
+
+/// The last time that it was so late.
+fn last(of_day_ms: u64, now_ms: u64) -> u64 {
+    let today = now_ms - now_ms % DAY_MS + of_day_ms;
+    if today <= now_ms { today } else { today.saturating_sub(DAY_MS) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_is_the_last_one() {
+        let now = read_moment("", "2026-11-21T03:00:00Z").unwrap();
+        for (text, expected) in [
+            ("02:47", "2026-11-21T02:47:00.000Z"),
+            ("03:00", "2026-11-21T03:00:00.000Z"),
+            ("03:00:01", "2026-11-20T03:00:01.000Z"),
+            ("23:59", "2026-11-20T23:59:00.000Z"),
+        ] {
+            assert_eq!(moment(last(of_day(text).unwrap(), now)), expected, "{text}");
+        }
+        for text in ["24:00", "2:47", "02:60", "02:47:61", "0247", "+2:47", "02:47:00:00"] {
+            assert_eq!(of_day(text), None, "{text}");
+        }
+        assert_eq!(time("since", "2026-11-21T03:00:00Z").unwrap(), now);
+        assert_eq!(time("since", "soon").unwrap_err().field, "since");
+    }
+}

@@ -1,0 +1,170 @@
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use sabot_proxy::{Controller, Options, ProxySpec};
+use serde_json::json;
+
+use super::*;
+use crate::book::OnRestart;
+use crate::engine::{Asked, Settings};
+use crate::journal::Filter;
+use crate::request::{Request, Selector};
+
+/// Takes note of what it is sent, once it has failed so many times.
+struct Taken {
+    failures: AtomicUsize,
+    messages: Mutex<Vec<(String, Value)>>,
+    told: tokio::sync::Notify,
+}
+
+impl Post for Taken {
+    fn post<'a>(
+        &'a self,
+        webhook: &'a Webhook,
+        body: &'a Value,
+        _: Duration,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
+        let fails =
+            self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        Box::pin(async move {
+            if fails.is_ok() {
+                return Err("it answered 500".to_owned());
+            }
+            self.messages.lock().unwrap().push((webhook.url.clone(), body.clone()));
+            self.told.notify_one();
+            Ok(())
+        })
+    }
+}
+
+struct Bench {
+    engine: Engine,
+    taken: Arc<Taken>,
+    _task: tokio::task::JoinHandle<()>,
+}
+
+impl Bench {
+    async fn new(webhooks: &[Value], failures: usize) -> Self {
+        let controller = Controller::start(&Options { workers: Some(1), ..Options::default() }).unwrap();
+        controller.create(ProxySpec::new("payments", "127.0.0.1:9")).await.unwrap();
+        let engine = Engine::start(controller, Settings::default(), None, OnRestart::Resume).await;
+        let taken = Taken {
+            failures: AtomicUsize::new(failures),
+            messages: Mutex::default(),
+            told: tokio::sync::Notify::new(),
+        };
+        let taken = Arc::new(taken);
+        let hooks = webhooks.iter().map(|hook| serde_json::from_value(hook.clone()).unwrap()).collect();
+        let post: Arc<dyn Post> = Arc::<Taken>::clone(&taken);
+        let before = engine.listeners();
+        let task = tokio::spawn(notify_pausing(engine.clone(), hooks, post, [Duration::ZERO; 2]));
+        while engine.listeners() == before {
+            tokio::task::yield_now().await;
+        }
+        Self { engine, taken, _task: task }
+    }
+
+    async fn live_and_die(&self) -> Injection {
+        let request = Request::read(json!({
+            "target": {"service": "payments", "max_targets": 1},
+            "fault": {"type": "latency", "latency": 200},
+            "duration_seconds": 240,
+            "steady_state": {"slo": "<writes>", "min": 0.995, "abort_after": 60},
+            "hypothesis": "p99 < 1 s & nobody notices", "owner": "ann@example.com",
+        }));
+        let (request, actor) = (request.unwrap(), Actor::new("ann@example.com", ""));
+        let id =
+            self.engine.inject(Asked { request, actor: actor.clone(), scope: Selector::default() }).await;
+        self.engine.revert(&id.unwrap().id, &actor).await.unwrap()
+    }
+
+    async fn messages(&self, count: usize) -> Vec<(String, Value)> {
+        loop {
+            let told = self.taken.told.notified();
+            let messages = self.taken.messages.lock().unwrap().clone();
+            if messages.len() >= count {
+                return messages;
+            }
+            told.await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_format_tells_of_the_start_and_the_end() {
+    for (format, count) in [("json", 2), ("slack", 2), ("grafana", 2), ("otlp", 1)] {
+        let bench = Bench::new(&[json!({"url": "http://a/b", "format": format})], 0).await;
+        let injection = bench.live_and_die().await;
+        let messages: Vec<_> = bench.messages(count).await.into_iter().map(|(_, body)| body).collect();
+        let last = messages.last().unwrap();
+        match format {
+            "json" => {
+                assert_eq!(messages[0]["moment"], "started");
+                assert_eq!(last["injection"], serde_json::to_value(&injection).unwrap());
+                assert_eq!(last["event"]["action"], "injection.ended");
+            }
+            "slack" => {
+                let text = messages[0]["text"].as_str().unwrap();
+                let expected = "latency on payments (";
+                assert!(text.contains(expected) && text.contains("p99 &lt; 1 s &amp; nobody"), "{text}");
+                assert!(last["text"].as_str().unwrap().contains("is reverted: taken back by ann"), "{last}");
+            }
+            "grafana" => {
+                assert_eq!(last["time"], injection.started_at_ms.unwrap());
+                assert_eq!(last["timeEnd"], injection.ended_at_ms.unwrap());
+                assert!(messages[0]["timeEnd"].is_null());
+                assert!(last["tags"].as_array().unwrap().contains(&json!("payments")));
+            }
+            _ => {
+                let span = &last["resourceSpans"][0]["scopeSpans"][0]["spans"][0];
+                assert_eq!(
+                    (span["traceId"].as_str().unwrap().len(), span["spanId"].as_str().unwrap().len()),
+                    (32, 16)
+                );
+                assert_eq!(span["startTimeUnixNano"], format!("{}000000", injection.started_at_ms.unwrap()));
+                assert_eq!(span["status"]["code"], 1);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_wanted_is_told() {
+    let hooks = [
+        json!({"url": "http://starts/", "on": ["started"]}),
+        json!({"url": "http://ends/", "on": ["ended", "aborted"]}),
+    ];
+    let bench = Bench::new(&hooks, 0).await;
+    bench.live_and_die().await;
+    let mut urls: Vec<_> = bench.messages(2).await.into_iter().map(|(url, _)| url).collect();
+    urls.sort();
+    assert_eq!(urls, ["http://ends/", "http://starts/"]);
+}
+
+#[tokio::test]
+async fn it_is_tried_again_and_a_failure_is_kept_without_secrets() {
+    let hook = json!({"url": "https://user:secret@hooks.example.com/T0/secret", "on": ["started"]});
+    let bench = Bench::new(&[hook], 3).await;
+    bench.live_and_die().await;
+    let failed = loop {
+        let all =
+            bench.engine.audit(&Filter { action: Some("webhook".into()), ..Filter::default() }).unwrap();
+        if let Some(failed) = all.into_iter().next() {
+            break failed.event;
+        }
+        tokio::task::yield_now().await;
+    };
+    let Event::WebhookFailed { webhook, reason, .. } = failed else { panic!("{failed:?}") };
+    assert_eq!((webhook.as_str(), reason.as_str()), ("https://hooks.example.com", "it answered 500"));
+    bench.live_and_die().await;
+    assert_eq!(bench.messages(1).await.len(), 1);
+}
+
+#[test]
+fn what_cannot_be_sent_to_is_refused() {
+    for url in ["", "hooks.example.com", "http://", "ftp://a", "http:///a"] {
+        let hook: Webhook = serde_json::from_value(json!({"url": url})).unwrap();
+        assert_eq!(hook.check().unwrap_err().field, "url", "{url}");
+    }
+    assert!(serde_json::from_value::<Webhook>(json!({"url": "http://a", "format": "teams"})).is_err());
+}

@@ -175,7 +175,7 @@ def test_a_toxic_that_was_there_before_is_told(bench):
     (record,) = bench.run(file)
     assert (record["verdict"], record["warnings"]) == ("held", [told]), record["reasons"]
     assert {toxic["name"] for toxic in proxy.view()["toxics"]} == {old, idle}
-    with bench.start(file, "--windows", "0,2,1,1", output="text") as process:
+    with bench.start(file, "--windows", "0,2,1,1", output="table") as process:
         _, said = process.communicate(timeout=LIMIT_S)
     assert said.count(told) == 2, "as it begins, and with the verdict"
 
@@ -202,13 +202,13 @@ def test_a_fault_that_cannot_be_taken_off_proves_nothing(bench):
 
 def test_nothing_is_said_of_a_fault_that_was_not_or_stayed(bench):
     proxy = bench.proxy("untouched")
-    with bench.start(bench.file(bench.experiment(proxy, faults=[])), output="text") as process:
+    with bench.start(bench.file(bench.experiment(proxy, faults=[])), output="table") as process:
         _, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0 and "fault on" not in said and "fault off" not in said, said
     with Server() as mortal:
         other = Bench(mortal, bench.web, bench.folder)
         proxy = other.proxy("stopped")
-        with other.start(other.file(other.experiment(proxy, expect="invalid")), output="text") as process:
+        with other.start(other.file(other.experiment(proxy, expect="invalid")), output="table") as process:
             wait_for_fault(proxy)
             mortal.stop()
             _, said = process.communicate(timeout=LIMIT_S)

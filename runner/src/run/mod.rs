@@ -25,7 +25,7 @@ use tokio::sync::watch;
 pub use observer::{Observer, Progress};
 
 use crate::experiment::{Action, Experiment};
-use crate::judge::{Observed, Phases, Verdict, judge};
+use crate::judge::{Judgement, Observed, Phases, Verdict, judge};
 use crate::load::LoadError;
 use crate::record::{FORMAT, Record, Versions, numbers};
 use crate::slo::Names;
@@ -119,6 +119,9 @@ pub async fn run(
         // What was still under way as the baseline ended has made it good, but nothing was broken.
         judgement = verdict(&seen.unsteady);
     }
+    if experiment.faults.is_empty() {
+        without_fault(&mut judgement);
+    }
     if ended.aborted.is_some() {
         // What is wrong with the faults is no reason then, but still to be known.
         judgement.warnings.extend(doubts);
@@ -147,6 +150,15 @@ pub async fn run(
         judgement,
         expect: experiment.expect,
     })
+}
+
+/// What a run proves in which nothing was broken.
+fn without_fault(judgement: &mut Judgement) {
+    (judgement.recovery, judgement.mttr_s) = (None, None);
+    if judgement.verdict == Verdict::Held {
+        judgement.reasons =
+            vec!["Every objective was met. Nothing was broken: there is no fault.".to_owned()];
+    }
 }
 
 /// Does these actions in order.

@@ -10,10 +10,11 @@ pub(crate) type Cause = Rc<str>;
 /// The longest that a reason is kept at, in characters: some servers answer with what they were sent.
 const LONGEST: usize = 160;
 
-/// A reason from what somebody said; what is no printable text is escaped.
+/// A reason from what somebody said: its first line, with `?` for what a terminal would obey.
 pub(crate) fn cause(text: &str) -> Cause {
     let line = text.trim().lines().next().unwrap_or_default();
-    let mut kept: String = line.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let printable = |c: char| if c.is_control() { '?' } else { c };
+    let mut kept: String = line.chars().take(LONGEST).map(printable).collect();
     if line.chars().nth(LONGEST).is_some() {
         kept.push('…');
     }
@@ -55,7 +56,7 @@ mod tests {
     #[test]
     fn a_reason_is_one_line_of_bounded_length() {
         assert_eq!(&*cause(" ERR no such key\r\nmore"), "ERR no such key");
-        assert_eq!(&*cause("a\tb"), "a\\tb");
+        assert_eq!(&*cause("no \"a\u{1b}[2J\""), "no \"a?[2J\"");
         assert_eq!(cause(&"é".repeat(LONGEST + 1)).chars().count(), LONGEST + 1);
     }
 

@@ -62,7 +62,7 @@ struct Common {
         display_order = 910
     )]
     output: Format,
-    /// Print help (`-h` is --host)
+    /// Print help (`-h` is --host, of commands that ask a server)
     #[arg(long, global = true, action = ArgAction::HelpShort, display_order = 920)]
     help: Option<bool>,
 }
@@ -99,6 +99,16 @@ impl Context {
             .or_else(|| env("TOXIPROXY_URL"))
             .unwrap_or_else(|| DEFAULT_URL.to_owned());
         Ok(Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?)
+    }
+
+    /// Which server was named on the command line, and how to believe it: options and their values.
+    pub(crate) fn told(&self, api: &Api) -> Vec<(&'static str, Option<String>)> {
+        let ca = api.ca.as_ref().or(self.api.ca.as_ref()).map(|ca| ca.display().to_string());
+        let mut told = Vec::new();
+        told.extend(self.before(api).map(|url| ("--host", Some(url))));
+        told.extend(ca.map(|ca| ("--ca", Some(ca))));
+        told.extend((api.insecure || self.api.insecure).then_some(("--insecure", None)));
+        told
     }
 
     /// Whom to believe over https: the system's roots and Sabot's own CA unless told.

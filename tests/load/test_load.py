@@ -150,6 +150,15 @@ def test_a_port_that_cannot_be_is_refused(port):
     assert "target: has no port from 1 to 65535" in run.stderr, run.stderr
 
 
+@pytest.mark.parametrize(
+    "what, says",
+    [("127.0.0.1:1/x", "http://127.0.0.1:1/x"), ("redis://127.0.0.1:1", "kind: redis"), ("postgres://a@b/c", "kind: sql")],
+)
+def test_what_is_no_url_for_a_get_is_told_what_to_write(what, says):
+    run = load(what, ok=False)
+    assert says in run.stderr.split("help:")[1], run.stderr
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_what_was(web, how):
     command = [BINARY, "load", web[0], "--rate", "20/s", "--for", "1h"]

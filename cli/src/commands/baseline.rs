@@ -46,7 +46,7 @@ impl Run for Baseline {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         if self.span < LEAST {
             let help = "--for 60s is a good beginning";
-            return Err(Failure::new("--for is too short: windows of 12 s say nothing of noise", help).into());
+            return Err(Failure::new("--for must be 12s or longer: less says nothing of noise", help).into());
         }
         let mut experiment = self.subject.experiment(self.rate.as_deref())?;
         let ms = |span: Duration| Millis::new(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use sabot_client::{Client, Direction, Error, NewToxic, Proxy, Toxic};
+use sabot_toxics::suggestion;
 use tokio::time::Instant;
 
 use super::neighbours::{Neighbours, difference};
@@ -80,13 +81,28 @@ impl<'a> Faults<'a> {
         if self.all.is_empty() {
             return Ok(None);
         }
-        let refused = |at: usize, error: &Error| RunError::Fault {
-            field: format!("faults[{at}]"),
-            message: error.to_string(),
+        let refused = |at: usize, error: &Error| {
+            let (field, message) = match error {
+                Error::Api { field: Some(field), message, .. } => {
+                    let own = message.strip_prefix(&format!("{field}: ")).unwrap_or(message);
+                    (format!("faults[{at}].{field}"), own.to_owned())
+                }
+                _ => (format!("faults[{at}]"), error.to_string()),
+            };
+            RunError::Fault { field, message }
         };
         let version = self.client.version().await.map_err(|error| refused(0, &error))?;
         for (at, fault) in self.all.iter_mut().enumerate() {
-            let proxy = self.client.proxy(&fault.spec.proxy).await.map_err(|error| refused(at, &error))?;
+            let proxy = match self.client.proxy(&fault.spec.proxy).await {
+                Ok(proxy) => proxy,
+                Err(error) if error.status() == Some(404) => {
+                    let there = self.client.proxies().await.unwrap_or_default();
+                    let names: Vec<&str> = there.iter().map(|proxy| proxy.name.as_str()).collect();
+                    let message = format!("{error}{}", suggestion(&fault.spec.proxy, &names));
+                    return Err(RunError::Fault { field: format!("faults[{at}].proxy"), message });
+                }
+                Err(error) => return Err(refused(at, &error)),
+            };
             if !proxy.enabled {
                 let message = format!("the proxy {} is disabled: `sabot toggle {0}`", proxy.name);
                 return Err(RunError::Fault { field: format!("faults[{at}].proxy"), message });

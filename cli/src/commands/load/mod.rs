@@ -83,6 +83,7 @@ impl Load {
     /// The plan of the file or URL, with the options laid over it, checked.
     fn ready(&self) -> anyhow::Result<Ready> {
         let is_url = self.what.contains("://");
+        check_url(&self.what)?;
         let source = (!is_url)
             .then(|| Document::read(Path::new(&self.what)))
             .transpose()
@@ -139,6 +140,24 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// Refuses what is meant for a URL, and is none that a GET could be sent to.
+pub(crate) fn check_url(what: &str) -> anyhow::Result<()> {
+    let (scheme, host) = what.split_once("://").unwrap_or(("", what));
+    if ["redis", "rediss", "postgres", "postgresql"].contains(&scheme) {
+        let kind = if scheme.starts_with("redis") { "redis" } else { "sql" };
+        let help =
+            format!("name a plan with this as its target and endpoints of `kind: {kind}`; see docs/load.md");
+        return Err(Failure::new(format!("a GET cannot be sent to {scheme}://"), help).into());
+    }
+    let host = host.split('/').next().unwrap_or_default();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if scheme.is_empty() && has_port && !Path::new(what).exists() {
+        let help = format!("a URL begins with its scheme: http://{what}");
+        return Err(Failure::new(format!("there is no file {what}"), help).into());
+    }
+    Ok(())
 }
 
 fn insert_into(plan: &mut Map<String, Value>, object: &str, field: &str, value: Value) {

@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::error::ApiError;
+use crate::security::Gate;
 use crate::{ApiOptions, changes, metrics, openapi, security, trace};
 
 /// Shared by all requests; cheap to clone.
@@ -23,6 +24,8 @@ pub(crate) struct App {
     /// Owner of all injections, and of the journal.
     pub(crate) engine: Engine,
     pub(crate) options: Arc<ApiOptions>,
+    /// What asks for tokens; none lets everybody pass.
+    pub(crate) gate: Option<Arc<Gate>>,
     /// One permit for each event stream that may be open.
     pub(crate) event_streams: Arc<Semaphore>,
     /// Becomes true when the server stops; event streams end then.
@@ -49,13 +52,15 @@ pub(crate) async fn with_stop(
         Some(engine) => engine,
         None => Engine::start(controller.clone(), Settings::default(), None, OnRestart::Clear).await,
     };
-    let app = App { controller, engine, options: Arc::new(options), event_streams, stopping };
+    let gate = options.access.clone().map(|access| Arc::new(Gate::new(access, engine.clone())));
+    let app = App { controller, engine, options: Arc::new(options), gate, event_streams, stopping };
     let (routes, _) = openapi::routes().split_for_parts();
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
         .layer(from_fn_with_state(app.clone(), in_time))
         .layer(from_fn_with_state(app.clone(), changes::note))
+        .layer(from_fn_with_state(app.clone(), security::admit))
         .layer(from_fn_with_state(app.clone(), security::guard))
         .layer(CatchPanicLayer::custom(trace::panicked))
         .layer(from_fn(trace::trace))

@@ -24,8 +24,8 @@ const LONGEST_PATH: usize = 512;
 /// What a client that went away got.
 const CLOSED: u16 = 499;
 
-/// Routes whose changes the engine journals itself.
-const JOURNALLED: [&str; 3] = ["/injections", "/chaos/", "/v1/schedules"];
+/// Routes whose changes are journalled by whatever makes them.
+const JOURNALLED: [&str; 4] = ["/injections", "/chaos/", "/v1/schedules", "/v1/tokens"];
 
 /// Notes what changes something, and what the engine refuses.
 pub(crate) async fn note(State(app): State<App>, request: Request, next: Next) -> Response {

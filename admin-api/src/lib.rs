@@ -8,7 +8,7 @@
 //! | `changes` | the audit of all other changes |
 //! | `openapi` | the description of both, from the handlers and the catalog |
 //! | [`metrics`] | Prometheus text |
-//! | `security` | Host, Origin and browsers; who asks |
+//! | `security` | Host, Origin and browsers; tokens, and what each route takes |
 //! | `stream` | server-sent events |
 //! | `app` | the router and what requests share |
 //! | `server` | sockets and their limits |

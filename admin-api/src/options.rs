@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sabot_injections::access::Access;
 use sabot_injections::engine::Engine;
 use serde_json::Value;
 
@@ -17,6 +18,9 @@ pub struct ApiOptions {
     /// Owner of all injections over the same controller. None: one is made whose journal is in memory, so
     /// that injections and the audit end with the process; for tests, and for programs that inject nothing.
     pub engine: Option<Engine>,
+    /// Every request but those for the version and the CA needs a token of these, for its role and within its
+    /// scope. None: whoever reaches the API may everything.
+    pub access: Option<Access>,
     /// What `GET /chaos/experiments` answers; without it the answer is 404.
     pub experiments: Option<Arc<Experiments>>,
     /// Host names that pass besides those that always do: a name, `.suffix`
@@ -53,6 +57,7 @@ impl Default for ApiOptions {
     fn default() -> Self {
         Self {
             engine: None,
+            access: None,
             experiments: None,
             allowed_hosts: Vec::new(),
             max_body: 4 << 20,

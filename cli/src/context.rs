@@ -1,6 +1,8 @@
 //! The options that stand before a command, and what every command gets.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{ArgAction, Args, Parser};
@@ -41,6 +43,9 @@ pub(crate) struct Api {
     /// The server's API [env: SABOT_URL, TOXIPROXY_URL] [default: http://localhost:8474]
     #[arg(short = 'h', long = "host", value_name = "URL", display_order = 900)]
     url: Option<String>,
+    /// The file with the token to show to the API, on its first line [env: SABOT_TOKEN, the token itself]
+    #[arg(long, value_name = "FILE", display_order = 900)]
+    token_file: Option<PathBuf>,
     /// Believe an https:// API whose certificate a CA of this PEM file signed [env: SABOT_CA]
     #[arg(long, value_name = "FILE", display_order = 901)]
     ca: Option<PathBuf>,
@@ -98,7 +103,38 @@ impl Context {
             .or_else(|| env("SABOT_URL"))
             .or_else(|| env("TOXIPROXY_URL"))
             .unwrap_or_else(|| DEFAULT_URL.to_owned());
-        Ok(Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?)
+        let client = Client::with_trust(&url, &self.trust(api)).map_err(Failure::from)?;
+        let client = match self.token(api)? {
+            Some(token) => client.with_token(&token).map_err(Failure::from)?,
+            None => client,
+        };
+        Ok(match actor() {
+            Some(actor) => client.with_actor(&actor),
+            None => client,
+        })
+    }
+
+    /// The token to show. There is no option for the token itself: other users see what programs are
+    /// started with.
+    pub(crate) fn token(&self, api: &Api) -> Result<Option<String>, Failure> {
+        match self.token_file(api) {
+            Some(file) => token_in(file).map(Some),
+            None => Ok(env("SABOT_TOKEN")),
+        }
+    }
+
+    /// Whether there is a token to show.
+    pub(crate) fn has_token(&self, api: &Api) -> bool {
+        self.token_file(api).is_some() || env("SABOT_TOKEN").is_some()
+    }
+
+    /// Whether a server was named, with the command or before it.
+    pub(crate) fn names_server(&self, api: &Api) -> bool {
+        self.before(api).is_some()
+    }
+
+    fn token_file<'a>(&'a self, api: &'a Api) -> Option<&'a Path> {
+        api.token_file.as_deref().or(self.api.token_file.as_deref())
     }
 
     /// Which server was named on the command line, and how to believe it: options and their values.
@@ -135,6 +171,29 @@ impl Context {
     }
 }
 
-fn env(name: &str) -> Option<String> {
+/// More than any token has.
+const LONGEST_TOKEN: u64 = 4096;
+
+/// The token in a file; errors say nothing of what is in it.
+fn token_in(file: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|it| it.take(LONGEST_TOKEN).read_to_string(&mut text));
+    let token = text.lines().next().unwrap_or_default().trim();
+    let reason = match read {
+        Err(error) => error.to_string(),
+        Ok(_) if token.is_empty() => "its first line is empty".to_owned(),
+        Ok(_) => return Ok(token.to_owned()),
+    };
+    let message = format!("failed to read the token in {}: {reason}", file.display());
+    Err(Failure::new(message, "`sabot token create … > FILE` makes one"))
+}
+
+/// Who asks, for the server's audit: where it knows tokens, they say it.
+fn actor() -> Option<String> {
+    ["SABOT_ACTOR", "USER", "LOGNAME"].into_iter().find_map(env)
+}
+
+/// What the environment says, unless it is empty.
+pub(crate) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -66,6 +66,10 @@ impl From<Error> for Failure {
                 "trust its CA with --ca FILE or SABOT_CA (`sabot ca export` beside the server writes it), or give \
                  --insecure",
             ),
+            Error::Token => Self::new(
+                error.to_string(),
+                "SABOT_TOKEN, or the first line of the --token-file, has to hold the token and nothing else",
+            ),
             Error::Trust { .. } => {
                 Self::new(error.to_string(), "give --ca a file that begins with -----BEGIN CERTIFICATE-----")
             }
@@ -95,15 +99,55 @@ impl From<Error> for Failure {
 
 fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
     let help = match (status, field) {
+        (404, _) if message.contains("no injection") => "`sabot injections` shows those there are",
+        (404, _) if message.contains("no schedule `") => "`sabot schedule list` shows those there are",
         (404, _) if message.contains("toxic") => "`sabot inspect PROXY` shows the toxics there are",
         (404, _) if message.contains("proxy") => "`sabot list` shows the proxies there are",
+        (409, _) if message.contains("--auth") => {
+            "`sabot token --state-dir DIR` makes tokens before the server asks for them"
+        }
         // The text itself says what to do.
         (409, _) if message.contains("belongs to injection") => return None,
+        (409, _) if message.contains("it overlaps with") => {
+            "`sabot injections` shows what is on, `sabot revert ID` ends one; --queue waits for its turn"
+        }
+        (409, _) if message.contains("nothing may run") => "--queue has it wait until then",
+        (409, _) if message.contains("there is a schedule") => "`sabot schedule remove NAME` removes it",
+        (409, _) if message.starts_with("inj-") => "`sabot injections ID` tells what became of it",
         (409, _) if message.contains("toxic") => {
             "name it with -n, or change the one there is with `sabot toxic update`"
         }
         (409, _) => "`sabot delete NAME` removes the one there is",
+        (401, _) => {
+            "give a token in SABOT_TOKEN or by --token-file; `sabot token create --state-dir DIR` beside the server makes \
+             one"
+        }
+        (403, _) if message.contains("role") => {
+            "an admin makes a token with another role by `sabot token create`"
+        }
+        (403, _) if message.contains("token") => {
+            "an admin makes a token with another scope by `sabot token create`"
+        }
+        (404, _) if message.contains("token") => "`sabot token list` shows those there are",
+        (403, _) if message.contains("second person") => {
+            "ask somebody else to `sabot approve ID --as THEIR-NAME`"
+        }
         (403, _) => "start the server with --allowed-host to serve that name",
+        (400, Some("approver")) => "`sabot approve ID --as WHO` names them",
+        (400, Some("target.service" | "target.selector")) => {
+            "`sabot list` shows the proxies and their labels"
+        }
+        (400, Some(field)) if field.starts_with("fault") => {
+            "`sabot kinds KIND` shows the parameters of a kind"
+        }
+        (400, Some("time" | "since" | "until")) => "write it as 02:47, or as 2026-12-24T12:00:00+01:00",
+        (400, Some(field))
+            if PARTS.iter().any(|part| field.trim_start_matches("injection.").starts_with(part)) =>
+        {
+            "`sabot inject --help` shows the options of all parts"
+        }
+        // The text itself says what to write.
+        (400, Some("when")) if message.contains("@every") => return None,
         (400, Some(field)) if field.starts_with("labels") => {
             "such as --label service=payments --label env=staging"
         }
@@ -112,11 +156,16 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "`sabot kinds KIND` shows the attributes of a kind"
         }
         (400, Some(field)) if field.starts_with("when") => "`sabot toxic add --help` shows the conditions",
+        (500, _) if message.contains("the fault is off") => return None,
         (500, _) => "is the address in use? `-l localhost:0` takes a free port",
         _ => return None,
     };
     Some(help.to_owned())
 }
+
+/// Parts of an injection, without those that have advice of their own.
+const PARTS: [&str; 6] =
+    ["target", "duration_seconds", "steady_state", "hypothesis", "owner", "lease_seconds"];
 
 /// Tells stderr, and gives the exit code.
 pub(crate) fn report(error: &anyhow::Error, json: bool) -> ExitCode {

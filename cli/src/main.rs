@@ -9,6 +9,7 @@
 //! | `output`, `table` | what people and programs get to read |
 //! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
 //! | `subject`, `values` | what `baseline` and `ramp` measure; what fills in a file's `${NAME}` |
+//! | `injection` | injections as options give them, and in words |
 //! | `lines`, `interrupt` | what long commands say meanwhile, and how they are ended |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
@@ -20,6 +21,7 @@ mod commands;
 mod config;
 mod context;
 mod failure;
+mod injection;
 mod interrupt;
 mod lines;
 mod output;

@@ -17,12 +17,13 @@ use crate::{Error, Events, Traffic, Trust, traffic};
 /// carried it out is then unknown.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: Http,
+    pub(crate) http: Http,
 }
 
 impl Client {
     /// A client of the API at `url`, such as `http://localhost:8474`; `http://`
-    /// may be left out. Nothing is connected yet.
+    /// may be left out. Nothing is connected yet. A password in it is shown as a token,
+    /// and appears in no error.
     ///
     /// # Errors
     /// The URL cannot be read, or asks for something other than http or https.
@@ -45,7 +46,30 @@ impl Client {
         self
     }
 
-    /// The API's URL.
+    /// The same client, showing this token with each call; it stands in for one in the URL.
+    ///
+    /// # Errors
+    /// It holds what no token can.
+    pub fn with_token(mut self, token: &str) -> Result<Self, Error> {
+        self.http.set_token(token)?;
+        Ok(self)
+    }
+
+    /// The token that it shows, to be shown to the same server by other means.
+    #[must_use]
+    pub fn token(&self) -> Option<String> {
+        self.http.token()
+    }
+
+    /// The same client, saying who asks: what the server's audit shows where it knows no tokens. What is no header
+    /// (a line break, say) is not said.
+    #[must_use]
+    pub fn with_actor(mut self, who: &str) -> Self {
+        self.http.set_actor(who);
+        self
+    }
+
+    /// The API's URL, without what stands before the host's name.
     #[must_use]
     pub fn url(&self) -> &str {
         self.http.url()

@@ -14,6 +14,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// What is to be shown cannot be a token.
+    #[error("the token holds a character that no token has: is it the token alone?")]
+    Token,
     /// What is to be trusted cannot be read.
     #[error("failed to read the CA {file}: {reason}")]
     Trust {

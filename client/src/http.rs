@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -14,10 +14,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Error, Trust};
+use crate::{Error, Trust, tokens};
 
 /// The API never waits for the data plane, so five seconds mean it is gone.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Names who asks.
+const ACTOR: &str = "x-sabot-actor";
 
 /// Room for some 50,000 connections in a listing; more is not worth the memory.
 const MAX_ANSWER: usize = 32 << 20;
@@ -26,13 +29,19 @@ const MAX_ANSWER: usize = 32 << 20;
 pub(crate) struct Http {
     /// Scheme and authority, without a slash at the end.
     base: String,
+    /// How it shows who asks.
+    token: Option<HeaderValue>,
+    /// Who says to ask.
+    actor: Option<HeaderValue>,
     timeout: Duration,
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Http {
     pub(crate) fn new(url: &str, trust: &Trust) -> Result<Self, Error> {
-        let base = base(url).map_err(|reason| Error::Url { url: url.to_owned(), reason })?;
+        let (url, token) = without_token(url);
+        let base = base(&url).map_err(|reason| Error::Url { url, reason })?;
+        let token = token.map(|token| tokens::header(&token)).transpose()?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.enforce_http(false);
@@ -44,11 +53,29 @@ impl Http {
             .enable_http1()
             .wrap_connector(connector);
         let pool = Pool::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Ok(Self { base, timeout: DEFAULT_TIMEOUT, pool })
+        Ok(Self { base, token, actor: None, timeout: DEFAULT_TIMEOUT, pool })
     }
 
     pub(crate) fn set_timeout(&mut self, limit: Duration) {
         self.timeout = limit;
+    }
+
+    pub(crate) fn set_token(&mut self, token: &str) -> Result<(), Error> {
+        self.token = Some(tokens::header(token)?);
+        Ok(())
+    }
+
+    pub(crate) fn token(&self) -> Option<String> {
+        let header = self.token.as_ref()?.to_str().ok()?;
+        header.strip_prefix("Bearer ").map(str::to_owned)
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn set_actor(&mut self, who: &str) {
+        self.actor = HeaderValue::from_str(who).ok();
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -66,6 +93,11 @@ impl Http {
     {
         let body = serde_json::to_vec(body).map_err(Error::Request)?;
         json(&method.clone(), path, &self.call(method, path, Some(body)).await?)
+    }
+
+    /// A call that says all by its path.
+    pub(crate) async fn answered<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Error> {
+        json(&method.clone(), path, &self.call(method, path, None).await?)
     }
 
     /// A call whose answer holds nothing.
@@ -117,6 +149,12 @@ impl Http {
             .method(method.clone())
             .uri(format!("{}{path}", self.base))
             .header(header::USER_AGENT, concat!("sabot-client/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(actor) = &self.actor {
+            request = request.header(ACTOR, actor);
+        }
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
@@ -202,6 +240,16 @@ fn is_tls(error: &hyper_util::client::legacy::Error) -> bool {
     false
 }
 
+/// The URL without what stands before the host's name, and the password of that: `http://sabot:TOKEN@host:1`.
+fn without_token(url: &str) -> (String, Option<String>) {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let Some(at) = rest[..end].rfind('@') else { return (url.to_owned(), None) };
+    let token = rest[..at].split_once(':').map(|(_, password)| password.to_owned());
+    let separator = if scheme.is_empty() { "" } else { "://" };
+    (format!("{scheme}{separator}{}", &rest[at + 1..]), token.filter(|token| !token.is_empty()))
+}
+
 fn base(url: &str) -> Result<String, String> {
     let url = url.trim().trim_end_matches('/');
     let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
@@ -219,7 +267,7 @@ fn base(url: &str) -> Result<String, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::base;
+    use super::{base, without_token};
 
     #[test]
     fn urls_are_completed_or_refused() {
@@ -229,5 +277,19 @@ mod tests {
         assert!(base("ftp://x:1").unwrap_err().contains("only http://"));
         assert!(base("http://x/v1").unwrap_err().contains("after the port"));
         assert!(base("").is_err());
+    }
+
+    #[test]
+    fn a_token_in_a_url_is_taken_out_of_it() {
+        for (url, bare, token) in [
+            ("http://sabot:sabot_x@host:1", "http://host:1", Some("sabot_x")),
+            ("sabot:sabot_x@host:1/", "host:1/", Some("sabot_x")),
+            ("https://:sabot_x@[::1]:1", "https://[::1]:1", Some("sabot_x")),
+            ("http://sabot@host:1", "http://host:1", None),
+            ("http://host:1", "http://host:1", None),
+            ("http://host:1/a@b", "http://host:1/a@b", None),
+        ] {
+            assert_eq!(without_token(url), (bare.to_owned(), token.map(str::to_owned)), "{url}");
+        }
     }
 }

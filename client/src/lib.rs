@@ -14,19 +14,22 @@
 //! # }
 //! ```
 //!
-//! Map: [`Client`] holds every call; [`types`](Proxy) are what the calls take and
+//! Map: [`Client`] holds every call, those of injections stand in `injections`; [`types`](Proxy) are what the calls take and
 //! give; [`Events`] is the live stream of one proxy; [`Error`] says what went wrong.
 //!
 //! Every call ends: it has a timeout (5 s unless [`Client::with_timeout`] says
 //! otherwise) and answers are bounded. Over `https://` it believes the
-//! system's roots, or whom [`Trust`] says. Not here: tokens, retries, and the
-//! Toxiproxy routes, which have clients of their own.
+//! system's roots, or whom [`Trust`] says. Where the server asks for a token it
+//! shows that of [`Client::with_token`]. Not here: retries, and the Toxiproxy
+//! routes, which have clients of their own.
 
 mod client;
 mod error;
 mod events;
 mod http;
+mod injections;
 mod path;
+mod tokens;
 mod traffic;
 mod trust;
 mod types;
@@ -34,6 +37,11 @@ mod types;
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
+pub use injections::types::{
+    Actor, Audit, AuditEvent, Begun, Breach, ChaosFault, Injection, InjectionTarget, NewInjection, OnAt,
+    Schedule, SteadyState, Stopped, Verified, Which,
+};
+pub use tokens::{CreatedToken, NewToken, Token};
 pub use traffic::Traffic;
 pub use trust::Trust;
 pub use types::{

@@ -5,12 +5,30 @@ use std::fmt::Write as _;
 /// Joins segments below `/v1`, each percent-encoded, so that a name with `/`,
 /// `@`, spaces or unicode stays one segment.
 pub(crate) fn v1(segments: &[&str]) -> String {
-    let mut path = String::from("/v1");
+    format!("/v1{}", root(segments))
+}
+
+/// The same from the root.
+pub(crate) fn root(segments: &[&str]) -> String {
+    let mut path = String::new();
     for segment in segments {
         path.push('/');
         encode(segment, &mut path);
     }
     path
+}
+
+/// What stands behind `?`, of what is given; nothing if nothing is.
+pub(crate) fn query(pairs: &[(&str, Option<String>)]) -> String {
+    let mut query = String::new();
+    for (name, value) in pairs {
+        let Some(value) = value else { continue };
+        query.push(if query.is_empty() { '?' } else { '&' });
+        query.push_str(name);
+        query.push('=');
+        encode(value, &mut query);
+    }
+    query
 }
 
 /// RFC 3986: everything but the unreserved characters.
@@ -33,7 +51,15 @@ fn encode(segment: &str, into: &mut String) {
 
 #[cfg(test)]
 mod tests {
-    use super::v1;
+    use super::{query, root, v1};
+
+    #[test]
+    fn questions_hold_what_is_given() {
+        let pairs = [("since", Some("02:47".to_owned())), ("who", None), ("action", Some("a&b".to_owned()))];
+        assert_eq!(query(&pairs), "?since=02%3A47&action=a%26b");
+        assert_eq!(query(&[("who", None)]), "");
+        assert_eq!(root(&["injections", "a/b"]), "/injections/a%2Fb");
+    }
 
     #[test]
     fn names_stay_one_segment() {

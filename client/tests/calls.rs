@@ -12,7 +12,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use sabot_client::{Client, Error, NewProxy, NewToxic, ToxicPatch};
+use sabot_client::{
+    Audit, Client, Error, InjectionTarget, NewInjection, NewProxy, NewToxic, SteadyState, ToxicPatch, Which,
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -129,4 +131,59 @@ async fn events_come_one_by_one() {
     let events: Vec<_> = client.events("p").await.unwrap().map(Result::unwrap).collect().await;
     let kinds: Vec<_> = events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["connection_opened", "connection_closed"]);
+}
+
+#[tokio::test]
+async fn injections_are_asked_for_listed_and_ended() {
+    fn injection(state: &str) -> String {
+        json!({"id": "inj-1", "state": state, "target": {"service": "pay", "max_targets": 2},
+            "fault": {"type": "latency"}, "duration_seconds": 60.0, "steady_state": null, "hypothesis": "h",
+            "owner": "o", "requested_by": {"who": "ann", "from": ""}, "requested_at": "2026-11-21T02:47:00.000Z",
+            "targets": ["pay"], "matched": 1, "seed": 7, "new_field": true})
+        .to_string()
+    }
+    let client = stub(|method, path, body| match (method, path) {
+        ("POST", "/injections") => {
+            assert_eq!(body["target"], json!({"service": "pay", "max_targets": 2}));
+            assert_eq!(body["steady_state"], json!({"slo": "writes", "min": 0.5, "abort_after": 1.0}));
+            assert!(body.get("queue").is_none(), "{body}");
+            (201, injection("running"))
+        }
+        ("GET", "/injections") => (200, format!("{{\"injections\":[{}]}}", injection("running"))),
+        ("DELETE", "/injections/inj-1") => (200, injection("reverted")),
+        ("POST", "/injections/inj-1/approve") => {
+            assert_eq!(body, &json!({"approver": "bob"}));
+            (403, json!({"error": "a second person has to approve it", "status": 403}).to_string())
+        }
+        ("GET", "/v1/audit") => {
+            let event = json!({"seq": 3, "at": "2026-11-21T02:47:00.000Z", "at_ms": 1, "who": "ann", "from": "",
+                "action": "changed", "what": "POST /reset", "status": 204, "hash": "ab"});
+            (200, json!({"events": [event]}).to_string())
+        }
+        other => panic!("{other:?}"),
+    })
+    .await;
+    let new = NewInjection {
+        target: InjectionTarget { service: "pay".to_owned(), selector: None, max_targets: 2 },
+        fault: json!({"type": "latency"}).as_object().unwrap().clone(),
+        duration_seconds: 60.0,
+        steady_state: SteadyState {
+            slo: "writes".to_owned(),
+            min: Some(0.5),
+            max: None,
+            abort_after: 1.0,
+            abort_without_data_after: None,
+        },
+        hypothesis: "h".to_owned(),
+        owner: "o".to_owned(),
+        queue: false,
+        lease_seconds: None,
+    };
+    assert!(!client.inject(&new).await.unwrap().is_over());
+    let which = Which { state: Some("running".to_owned()), ..Which::default() };
+    assert_eq!(client.injections(&which).await.unwrap()[0].id, "inj-1");
+    assert!(client.revert_injection("inj-1").await.unwrap().is_over());
+    assert_eq!(client.approve_injection("inj-1", Some("bob")).await.unwrap_err().status(), Some(403));
+    let events = client.audit(&Audit::default()).await.unwrap();
+    assert_eq!((events[0].action.as_str(), &events[0].rest["what"]), ("changed", &json!("POST /reset")));
 }

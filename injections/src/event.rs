@@ -144,6 +144,9 @@ pub enum Event {
         role: String,
         /// For which proxies.
         scope: String,
+        /// Until when, in milliseconds since 1970.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        expires_at_ms: Option<u64>,
     },
     /// Or no more.
     #[serde(rename = "token.revoked")]

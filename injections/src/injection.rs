@@ -88,7 +88,7 @@ pub struct Breach {
 }
 
 /// An injection.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Injection {
     /// Its name.
     pub id: String,

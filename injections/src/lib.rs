@@ -7,10 +7,12 @@
 //! | [`book`] | the state machine, pure |
 //! | [`event`], [`injection`], [`schedule`] | what happens, and what there is |
 //! | [`journal`] | what is kept: an append-only chain of all that happened |
+//! | [`access`] | who may: tokens, their roles, and where they are kept |
 //! | [`engine`] | all of it together, over the proxies |
 //! | [`notify`] | who else is told |
 //! | [`clock`] | what time it is |
 
+pub mod access;
 pub mod book;
 pub mod clock;
 pub mod engine;

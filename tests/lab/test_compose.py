@@ -95,7 +95,7 @@ def test_the_board_is_whole():
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in BOARD["panels"]]
     assert len(set(places)) == len(places)
     source = yaml.safe_load((COMPOSE / "grafana/provisioning/datasources/prometheus.yaml").read_text())["datasources"][0]
-    used = {panel["datasource"]["uid"] for panel in BOARD["panels"]} | {BOARD["annotations"]["list"][0]["datasource"]["uid"]}
+    used = {panel["datasource"]["uid"] for panel in BOARD["panels"]} | {each["datasource"]["uid"] for each in BOARD["annotations"]["list"]}
     assert used == {source["uid"]}
     assert all(expression.count("(") == expression.count(")") for expression in expressions())
 
@@ -110,6 +110,12 @@ def test_every_metric_of_the_board_is_told(tmp_path):
             assert shop.place("l")[0] == 502
             shop.do("mitigations", "on")
             until("it is accepted", lambda: shop.place("m")[0] == 202)
+        slow = {"type": "latency", "latency": 1}
+        parts = {"target": {"service": "payments", "max_targets": 1}, "fault": slow, "duration_seconds": 60}
+        steady = {"slo": "success", "min": 0, "abort_after": 60}
+        why = {"hypothesis": "the board shows it", "owner": "test"}
+        made = call("POST", f"{shop.env['SABOT_URL']}/injections", parts | {"steady_state": steady} | why)
+        assert made[0] == 201, made
         addresses = [address for name, address in shop.env.items() if name.endswith("_CONTROL")]
         texts = [call("GET", f"{address}/metrics")[1] for address in [*addresses, shop.env["SABOT_URL"]]]
     told = {name for text in texts for name in re.findall(r"^(\w+)\{", text, re.M)}

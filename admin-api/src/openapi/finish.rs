@@ -3,12 +3,22 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
+use crate::security::routes::{self, Takes};
 use crate::trace::REQUEST_ID;
 
 /// Answers that operations share, and what they say of themselves.
-const FAILURES: [(&str, &str); 4] = [
+const FAILURES: [(&str, &str); 6] = [
     ("BadRequest", "The body, or a name in the path, cannot be read or used."),
-    ("Forbidden", "The Host, the Origin or the User-Agent is a web page's."),
+    ("Unauthorized", "With `--auth`: no token came, or one that is unknown, revoked or expired."),
+    (
+        "Forbidden",
+        "The Host, the Origin or the User-Agent is a web page's; or the token is for another role, or its scope does \
+         not reach so far.",
+    ),
+    (
+        "TooMany",
+        "Too many requests without a good token came from there; `Retry-After` says how long to wait.",
+    ),
     ("TooLarge", "The body is larger than the server takes."),
     ("Failure", "Anything else that fails."),
 ];
@@ -16,10 +26,11 @@ const FAILURES: [(&str, &str); 4] = [
 /// Adds to each operation the answers and headers that all have, and sorts the
 /// components.
 pub(super) fn finish(document: &mut Value) {
-    for (_, path) in document["paths"].as_object_mut().into_iter().flatten() {
-        distinguish(path);
-        for (_, operation) in path.as_object_mut().into_iter().flatten() {
+    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
+        distinguish(operations);
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             complete(operation);
+            guard(operation, &method.to_uppercase(), path);
         }
     }
     let components = &mut document["components"];
@@ -29,12 +40,18 @@ pub(super) fn finish(document: &mut Value) {
         components["responses"][name] = json!({ "description": description, "content": content });
         add_header(&mut components["responses"][name]);
     }
+    components["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer", "description": "A token of `sabot token create`." },
+        "basic": { "type": "http", "scheme": "basic", "description": "The token as the password, of any name." },
+    });
     let description = "Unique id of the request.";
     components["headers"]["RequestId"] =
         json!({ "description": description, "schema": { "type": "string" } });
     if let Some(schemas) = components["schemas"].as_object_mut() {
         schemas.sort_keys();
     }
+    // Nothing is needed where the server was started without --auth.
+    document["security"] = json!([{}, { "bearer": [] }, { "basic": [] }]);
 }
 
 /// Old clients POST what newer ones PATCH: one handler, two operations.
@@ -63,6 +80,18 @@ fn complete(operation: &mut Value) {
         operation["requestBody"]["required"] = json!(true);
         share(&mut operation["responses"], "400", "BadRequest");
         share(&mut operation["responses"], "413", "TooLarge");
+    }
+}
+
+/// Says who may: what stands in the table of routes.
+fn guard(operation: &mut Value, method: &str, path: &str) {
+    let Some(takes) = routes::of(method, path) else { return };
+    operation["x-sabot-role"] = json!(takes.role());
+    if takes == Takes::Nothing {
+        operation["security"] = json!([]);
+    } else {
+        share(&mut operation["responses"], "401", "Unauthorized");
+        share(&mut operation["responses"], "429", "TooMany");
     }
 }
 

@@ -1,10 +1,11 @@
-//! Who may ask: programs, not web pages.
+//! Who may ask: programs, not web pages; and, where tokens are asked for, who has one ([`access`]).
 //!
 //! The API has no secrets to give but much to break. A page in a developer's
 //! browser must not reach it, neither by sending requests across origins nor by
 //! pointing its own name at this address (DNS rebinding). Programs pass without
 //! noticing.
 
+mod access;
 mod host;
 mod who;
 
@@ -16,6 +17,7 @@ use http::{HeaderValue, request::Parts};
 
 use crate::app::App;
 use crate::error::ApiError;
+pub(crate) use access::{Gate, admit, allows, failed, routes};
 pub(crate) use who::{Peer, Who, who};
 
 /// Refuses what comes from a web page.

@@ -8,6 +8,7 @@ mod kinds;
 mod proxies;
 mod refuse;
 pub(crate) mod strict;
+mod tokens;
 mod toxics;
 pub(crate) mod wire;
 
@@ -40,6 +41,8 @@ pub(crate) fn router() -> OpenApiRouter<App> {
         .routes(routes!(connections::close))
         .routes(routes!(events::all))
         .routes(routes!(events::requests))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
 }
 
 /// Who answers, and the seed of this run.

@@ -11,6 +11,7 @@ use super::wire::{NewProxy, PatchProxy, Proxies, Proxy};
 use crate::app::{App, finish};
 use crate::error::ApiError;
 use crate::extract::{Body, Names};
+use crate::security::{Who, allows};
 
 /// All proxies, sorted by name.
 #[utoipa::path(get, path = "/v1/proxies", tag = "sabot", operation_id = "list_proxies",
@@ -25,9 +26,11 @@ pub(super) async fn list(State(app): State<App>) -> Json<Proxies> {
     responses((status = 201, body = Proxy), (status = 400, body = ApiError), (status = 409, body = ApiError)))]
 pub(super) async fn create(
     State(app): State<App>,
+    who: Who,
     Body(body): Body,
 ) -> Result<(StatusCode, Json<Proxy>), ApiError> {
     let new: ProxySpec = strict::read::<NewProxy>(&body)?.into();
+    allows(&who.scope, &new.name, &new.labels).map_err(ApiError::forbidden)?;
     check_upstream(&new.upstream)?;
     let created = finish(async move { app.controller.create(new).await }).await;
     Ok((StatusCode::CREATED, Json(created.map_err(refused)?.into())))
@@ -50,10 +53,14 @@ pub(super) async fn show(
     responses((status = 200, body = Proxy), (status = 400, body = ApiError), (status = 404, body = ApiError)))]
 pub(super) async fn update(
     State(app): State<App>,
+    who: Who,
     Names(name): Names<String>,
     Body(body): Body,
 ) -> Result<Json<Proxy>, ApiError> {
     let patch: ProxyPatch = strict::read::<PatchProxy>(&body)?.into();
+    // A proxy may not be taken into the scope of others either.
+    let labels = patch.labels.as_ref();
+    labels.map_or(Ok(()), |it| allows(&who.scope, &name, it)).map_err(ApiError::forbidden)?;
     // Toxiproxy's routes take what its clients send; here a mistake is told at once.
     patch.upstream.as_deref().map_or(Ok(()), check_upstream)?;
     let updated = finish(async move { app.controller.update(&name, patch).await }).await;

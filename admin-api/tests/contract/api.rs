@@ -40,24 +40,25 @@ impl Api {
     }
 
     pub(crate) fn with(options: ApiOptions) -> Self {
-        Self::over(options, |_, _| None)
+        Self::made(|_, _| options)
     }
 
     /// A server whose engine has these settings, and its journal there.
     pub(crate) fn with_engine(settings: Settings, directory: Option<&Path>, options: ApiOptions) -> Self {
-        Self::over(options, |runtime, controller| {
+        Self::made(|runtime, controller| {
             let engine = Engine::start(controller.clone(), settings, directory, OnRestart::Resume);
-            Some(runtime.block_on(engine))
+            ApiOptions { engine: Some(runtime.block_on(engine)), ..options }
         })
     }
 
-    fn over(mut options: ApiOptions, engine: impl FnOnce(&Runtime, &Controller) -> Option<Engine>) -> Self {
+    /// With options that take what the server has.
+    pub(crate) fn made(options: impl FnOnce(&Runtime, &Controller) -> ApiOptions) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let controller = Controller::start(&Options { seed: 7, ..Options::default() }).unwrap();
-        options.engine = engine(&runtime, &controller);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
+        let options = options(&runtime, &controller);
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async {
             let _ = stopped.await;
@@ -79,6 +80,11 @@ impl Api {
     /// What the server itself would call.
     pub(crate) fn controller(&self) -> &Controller {
         &self.controller
+    }
+
+    /// Does what takes a runtime, beside the server.
+    pub(crate) fn wait_for<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Checks rows in order.

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use rustix::buffer::spare_capacity;
@@ -60,11 +60,11 @@ pub(super) fn ends(bench: &Bench<'_>) -> Result<Vec<Row>> {
     }
     for _ in 0..bench.times(8).max(3) {
         let made = session.ask("POST", "/injections", Some(&latency(&proxy, 0.5)))?;
-        let end_ms = made["ends_at_ms"].as_f64().context("no end")?;
+        let end: jiff::Timestamp = made["ends_at"].as_str().context("no end")?.parse()?;
         say(&mut connections)?;
         let last = last_arrival(&connections)?;
-        let wall = SystemTime::now() - last.elapsed();
-        ends.push(wall.duration_since(UNIX_EPOCH)?.as_secs_f64() * 1e3 - end_ms);
+        let late = jiff::Timestamp::try_from(SystemTime::now() - last.elapsed())?.duration_since(end);
+        ends.push(late.as_secs_f64() * 1e3);
     }
     let asked = format!("revert, {CONNECTIONS} connections that hold a message");
     let dead_man = format!("end of its time, {CONNECTIONS} connections that hold a message");

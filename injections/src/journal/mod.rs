@@ -9,6 +9,7 @@
 //! | [`Journal`] | append, replay, query, verify |
 //! | `chain` | what is hashed |
 //! | `schema` | the tables |
+//! | `tokens` | what is kept of tokens |
 //! | [`Writer`] | the thread that appends, and what it does when it cannot |
 //!
 //! Without a directory it is kept in memory, the newest events only. A commit survives the death of the
@@ -18,13 +19,14 @@ mod chain;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
 
 use crate::book::Record;
@@ -325,9 +327,20 @@ impl Stored {
     }
 }
 
+/// A change for which no other process can append.
+fn begin(db: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    db.transaction_with_behavior(TransactionBehavior::Immediate)
+}
+
 fn append(db: &mut Connection, records: &[Record], in_memory: bool) -> rusqlite::Result<()> {
-    // Another process may append as well: what is last is asked once nobody else can.
-    let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let change = begin(db)?;
+    append_in(&change, records, in_memory)?;
+    change.commit()
+}
+
+/// Appends within a change that somebody has begun.
+fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> rusqlite::Result<()> {
+    // Another process may have appended: what is last is asked once nobody else can.
     let last = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
     let last = change
         .prepare_cached(last)?
@@ -335,7 +348,7 @@ fn append(db: &mut Connection, records: &[Record], in_memory: bool) -> rusqlite:
         .optional()?;
     let (mut seq, mut hash) = match last {
         Some((seq, hash)) => (u64::try_from(seq).unwrap_or(0), hash),
-        None => (0, schema::base(&change)?),
+        None => (0, schema::base(change)?),
     };
     {
         let mut insert = change
@@ -359,9 +372,9 @@ fn append(db: &mut Connection, records: &[Record], in_memory: bool) -> rusqlite:
         }
     }
     if in_memory && seq % PRUNED_EVERY < records.len() as u64 {
-        schema::prune(&change, seq.saturating_sub(KEPT_IN_MEMORY))?;
+        schema::prune(change, seq.saturating_sub(KEPT_IN_MEMORY))?;
     }
-    change.commit()
+    Ok(())
 }
 
 /// The name of what happened, as the event itself is written.

@@ -44,7 +44,7 @@ macro_rules! formats {
 }
 
 formats! {
-    /// The event and the injection, as the API gives them.
+    /// The event and the injection, under the names that the API has for them.
     #[default]
     json::Json,
     /// A text, for Slack and what takes its webhooks.

@@ -11,7 +11,7 @@ use super::activity::Activity;
 use super::execute::{Entries, execute};
 use super::hypothesis::look;
 use super::journal::{Entry, Journal, State, Status, SteadyStates, now};
-use super::provider::{Around, Provider};
+use super::provider::{Around, Provider, Server};
 use super::read::{Experiment, Hypothesis};
 use super::settings::{Dry, RollbackStrategy, Settings};
 
@@ -118,9 +118,10 @@ struct Book {
 
 impl Run {
     fn new(experiment: &Experiment, settings: &Settings) -> Self {
-        let (url, said) = (settings.toxiproxy_url.clone(), Arc::clone(&settings.said));
+        let (url, token) = (settings.toxiproxy_url.clone(), settings.toxiproxy_token.clone());
+        let (toxiproxy, said) = (Server { url, token }, Arc::clone(&settings.said));
         Self {
-            around: Around::new(experiment.scope.clone(), url, said),
+            around: Around::new(experiment.scope.clone(), toxiproxy, said),
             dry: settings.dry.or(experiment.dry),
             experiment: experiment.clone(),
             settings: settings.clone(),

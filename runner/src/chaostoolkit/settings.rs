@@ -26,6 +26,8 @@ pub struct Settings {
     pub dry: Option<Dry>,
     /// The API that Toxiproxy's functions use if the configuration names none.
     pub toxiproxy_url: String,
+    /// The token that is shown to that API, and to no other.
+    pub toxiproxy_token: Option<String>,
     /// A reason to end.
     pub interrupt: watch::Receiver<Option<String>>,
     /// Is told what happens.

@@ -3,6 +3,7 @@
 
 mod connection;
 mod proxy;
+mod token;
 mod toxic;
 
 use sabot_toxics::{Kind, Phase};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 pub(crate) use connection::{Connection, Connections, EventData, RequestData};
 pub(super) use proxy::in_order;
 pub(crate) use proxy::{NewProxy, PatchProxy, Proxies, Proxy};
+pub(crate) use token::{CreatedToken, NewToken, Tokens};
 pub(crate) use toxic::{PatchToxic, Toxic, Toxics};
 
 /// Who answers.

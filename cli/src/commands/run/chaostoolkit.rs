@@ -93,6 +93,7 @@ impl Chaos {
             fail_fast: self.fail_fast.then(|| self.fail_fast_ratio.unwrap_or(0.0)),
             dry: self.dry,
             toxiproxy_url: client.url().to_owned(),
+            toxiproxy_token: client.token(),
             interrupt: interrupt::listen()?,
             said: Arc::new(tell),
         };

@@ -15,20 +15,21 @@ use super::check::{Object, optional_object, text};
 use super::scope::Scope;
 use super::settings::Said;
 use toxiproxy::Leases;
+pub(super) use toxiproxy::Server;
 
 /// What activities find around them.
 pub(super) struct Around {
     scope: Mutex<Scope>,
     /// The API that Toxiproxy's functions use if the configuration names none.
-    pub(super) toxiproxy_url: String,
+    pub(super) toxiproxy: Server,
     pub(super) said: Said,
     /// The toxics that have been set.
     pub(super) leases: Leases,
 }
 
 impl Around {
-    pub(super) fn new(scope: Scope, toxiproxy_url: String, said: Said) -> Self {
-        Self { scope: Mutex::new(scope), toxiproxy_url, said, leases: Leases::default() }
+    pub(super) fn new(scope: Scope, toxiproxy: Server, said: Said) -> Self {
+        Self { scope: Mutex::new(scope), toxiproxy, said, leases: Leases::default() }
     }
 
     /// The values as they are now.

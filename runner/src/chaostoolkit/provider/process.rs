@@ -161,7 +161,8 @@ mod tests {
         let configuration = configuration.as_object().cloned().unwrap();
         let environment = [("PORT".to_owned(), "80".to_owned())].into();
         let scope = Scope { configuration, environment, ..Scope::default() };
-        let around = Around::new(scope, String::new(), Arc::new(|_: &str| {}));
+        let nobody = crate::chaostoolkit::provider::Server { url: String::new(), token: None };
+        let around = Around::new(scope, nobody, Arc::new(|_: &str| {}));
         Process::read(provider.as_object().unwrap()).unwrap().run(&around).await
     }
 

@@ -31,7 +31,7 @@ impl Toxiproxy {
     pub(super) async fn run(&self, around: &Around) -> Result<Value, String> {
         let scope = around.scope();
         let arguments = scope.fill_arguments(&Value::Object(self.arguments.clone()));
-        let api = Api { url: url(&scope, &around.toxiproxy_url), arguments };
+        let api = Api { server: server(&scope, &around.toxiproxy), arguments };
         match &self.function.call {
             Call::CreateProxy => {
                 let body = api.new_proxy(&scope)?;
@@ -87,9 +87,25 @@ impl Toxiproxy {
     }
 }
 
+/// An API. It has no `Debug`, so that nothing prints the token.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::chaostoolkit) struct Server {
+    /// Its URL, without a slash at the end.
+    pub(in crate::chaostoolkit) url: String,
+    /// The token that is shown to it.
+    pub(in crate::chaostoolkit) token: Option<String>,
+}
+
+impl Server {
+    fn headers(&self) -> BTreeMap<String, String> {
+        let bearer = |token: &String| ("authorization".to_owned(), format!("Bearer {token}"));
+        self.token.iter().map(bearer).collect()
+    }
+}
+
 /// The API and the arguments of one call.
 struct Api {
-    url: String,
+    server: Server,
     arguments: Value,
 }
 
@@ -150,14 +166,14 @@ impl Api {
             "when": leases::condition(),
         });
         // Before it is sent: an answer that got lost may have been carried out.
-        leases.begin(&self.url, &self.proxy_name(), &name);
+        leases.begin(&self.server, &self.proxy_name(), &name);
         let made = self.json("POST", &format!("{}/toxics", self.proxy()), Some(&toxic)).await?;
         Ok(Value::Bool(made["name"] == name.as_str()))
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, String> {
-        let url = format!("{}{path}", self.url);
-        let headers = BTreeMap::new();
+        let url = format!("{}{path}", self.server.url);
+        let headers = self.server.headers();
         let request = Fetch { method, url: &url, headers: &headers, body, limit: LIMIT };
         fetch(&request).await.map_err(|reason| format!("failed to {method} {url}: {reason}"))
     }
@@ -168,7 +184,7 @@ impl Api {
             let told: String = answer.text().chars().take(200).collect();
             return Err(format!(
                 "{method} {}{path} was answered by {}: {}",
-                self.url,
+                self.server.url,
                 answer.status,
                 told.trim()
             ));
@@ -191,7 +207,7 @@ fn encode(name: &str) -> String {
 }
 
 /// The API that the configuration names, as `chaostoolkit-toxiproxy` reads it.
-fn url(scope: &Scope, unless_given: &str) -> String {
+fn server(scope: &Scope, unless_given: &Server) -> Server {
     let value = |name: &str| {
         let value = scope.configuration.get(name).filter(|value| !value.is_null());
         value.map(to_text).filter(|text| !text.is_empty())
@@ -200,7 +216,12 @@ fn url(scope: &Scope, unless_given: &str) -> String {
         let host = value("toxiproxy_host")?;
         Some(format!("http://{host}:{}", value("toxiproxy_port").unwrap_or_else(|| "8474".to_owned())))
     });
-    url.as_deref().unwrap_or(unless_given).trim_end_matches('/').to_owned()
+    let trimmed = |url: &str| url.trim_end_matches('/').to_owned();
+    let usual = trimmed(&unless_given.url);
+    let url = url.as_deref().map_or_else(|| usual.clone(), trimmed);
+    // A token is for the server that it was given for.
+    let token = unless_given.token.clone().filter(|_| url == usual);
+    Server { url, token }
 }
 
 /// What a text that begins with `env:` names.
@@ -226,15 +247,19 @@ mod tests {
 
     #[test]
     fn the_api_is_the_one_that_the_configuration_names() {
-        for (configuration, expected) in [
-            (json!({}), "http://sabot"),
-            (json!({"toxiproxy_host": "a"}), "http://a:8474"),
-            (json!({"toxiproxy_host": "a", "toxiproxy_port": 1}), "http://a:1"),
-            (json!({"toxiproxy_host": "a", "toxiproxy_url": "http://b/"}), "http://b"),
+        let usual = Server { url: "http://sabot".to_owned(), token: Some("sabot_x".to_owned()) };
+        for (configuration, expected, token) in [
+            (json!({}), "http://sabot", true),
+            (json!({"toxiproxy_url": "http://sabot/"}), "http://sabot", true),
+            (json!({"toxiproxy_host": "a"}), "http://a:8474", false),
+            (json!({"toxiproxy_host": "a", "toxiproxy_port": 1}), "http://a:1", false),
+            (json!({"toxiproxy_host": "a", "toxiproxy_url": "http://b/"}), "http://b", false),
         ] {
             let configuration = configuration.as_object().cloned().unwrap();
             let scope = Scope { configuration, ..Scope::default() };
-            assert_eq!(url(&scope, "http://sabot"), expected);
+            let server = server(&scope, &usual);
+            assert_eq!((server.url.as_str(), server.token.is_some()), (expected, token));
+            assert_eq!(server.headers().contains_key("authorization"), token);
         }
     }
 }

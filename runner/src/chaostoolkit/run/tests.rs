@@ -25,6 +25,7 @@ impl Bench {
             fail_fast: None,
             dry: None,
             toxiproxy_url: String::new(),
+            toxiproxy_token: None,
             interrupt: receiver,
             said: Arc::new(|_: &str| {}),
         };

@@ -3,14 +3,13 @@
 //! A file says when a toxic begins and, in a rollback, that it ends; nothing in it says how long it may
 //! take. So the server is asked for an expiry that is short, and it is put off while the experiment runs.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
-use super::{LIMIT, encode, is_ok};
+use super::{LIMIT, Server, encode, is_ok};
 use crate::fetch::{Fetch, fetch};
 
 /// What a toxic outlives the experiment by, at most.
@@ -27,7 +26,13 @@ pub(in crate::chaostoolkit) struct Leases(Arc<Mutex<Vec<Lease>>>);
 struct Lease {
     proxy: String,
     toxic: String,
-    url: String,
+    server: Server,
+}
+
+impl Lease {
+    fn url(&self) -> String {
+        format!("{}/v1/proxies/{}/toxics/{}", self.server.url, encode(&self.proxy), encode(&self.toxic))
+    }
 }
 
 /// The condition under which a toxic is set; a Toxiproxy passes over it.
@@ -36,10 +41,9 @@ pub(super) fn condition() -> Value {
 }
 
 impl Leases {
-    /// A toxic was asked for, of the server at `url`.
-    pub(super) fn begin(&self, url: &str, proxy: &str, toxic: &str) {
-        let path = format!("{url}/v1/proxies/{}/toxics/{}", encode(proxy), encode(toxic));
-        let lease = Lease { proxy: proxy.to_owned(), toxic: toxic.to_owned(), url: path };
+    /// A toxic was asked for, of that server.
+    pub(super) fn begin(&self, server: &Server, proxy: &str, toxic: &str) {
+        let lease = Lease { proxy: proxy.to_owned(), toxic: toxic.to_owned(), server: server.clone() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !all.contains(&lease) {
             all.push(lease);
@@ -70,13 +74,10 @@ impl Leases {
     /// Those that the server knows.
     async fn ask(&self, method: &str, body: Option<&Value>) -> Vec<Lease> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let headers = BTreeMap::new();
-        let asked = all.into_iter().map(|lease| {
-            let headers = &headers;
-            async move {
-                let request = Fetch { method, url: &lease.url, headers, body, limit: LIMIT };
-                fetch(&request).await.is_ok_and(|answer| is_ok(&answer)).then_some(lease)
-            }
+        let asked = all.into_iter().map(|lease| async move {
+            let (url, headers) = (lease.url(), lease.server.headers());
+            let request = Fetch { method, url: &url, headers: &headers, body, limit: LIMIT };
+            fetch(&request).await.is_ok_and(|answer| is_ok(&answer)).then_some(lease)
         });
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
@@ -94,7 +95,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let leases = Leases::default();
-        leases.begin(&url, "svc 1", "slow");
+        leases.begin(&Server { url, token: Some("sabot_x".to_owned()) }, "svc 1", "slow");
         let kept = tokio::spawn(leases.keep());
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut asked = String::new();
@@ -107,6 +108,7 @@ mod tests {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         kept.abort();
         assert!(asked.starts_with("PATCH /v1/proxies/svc%201/toxics/slow "), "{asked}");
+        assert!(asked.contains("authorization: Bearer sabot_x"), "{asked}");
         assert!(asked.ends_with("{\"when\":{\"expires_after\":60000}}"), "{asked}");
     }
 }

@@ -1,0 +1,123 @@
+//! The commands below `sabot token`: one file each, one line in the list.
+
+mod create;
+mod list;
+mod revoke;
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use sabot_client::{Client, Token as Known};
+use sabot_injections::access::{Access, AccessError, Token as Kept};
+use sabot_injections::event::Actor;
+
+use super::{Run, block_on};
+use crate::context::{Api, Context, env};
+use crate::failure::Failure;
+
+/// Create, list or revoke the tokens of a server that runs with --auth
+#[derive(Args)]
+#[command(
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "\
+The first token is made in the state directory of the server (--state-dir or SABOT_STATE_DIR), whether or not it \
+runs, by whoever may write there. Whoever has an admin's token, in SABOT_TOKEN or by --token-file, asks the server \
+instead; --host names it.
+
+viewer     sees everything, changes nothing
+operator   sees everything, sets faults and takes them back
+approver   sees everything, approves what others ask for, and sets no faults
+admin      does everything, and says who else may"
+)]
+pub(crate) struct Token {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Create(create::Create),
+    List(list::List),
+    Revoke(revoke::Revoke),
+}
+
+impl Run for Token {
+    fn run(self, cx: &Context) -> anyhow::Result<()> {
+        match self.verb {
+            Verb::Create(verb) => verb.run(cx),
+            Verb::List(verb) => verb.run(cx),
+            Verb::Revoke(verb) => verb.run(cx),
+        }
+    }
+}
+
+/// Where the tokens are.
+#[derive(Args)]
+struct Place {
+    /// The server's state directory, instead of asking the server [env: SABOT_STATE_DIR]
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    api: Api,
+}
+
+/// Tokens, there.
+enum Tokens {
+    Directory(Access),
+    Server(Box<Client>),
+}
+
+impl Place {
+    /// What was said with the command comes before what the environment says, and there a token before a
+    /// directory: whoever has one means the server that it is for.
+    fn tokens(&self, cx: &Context) -> anyhow::Result<Tokens> {
+        let asks = cx.names_server(&self.api) || cx.has_token(&self.api);
+        let usual = || env("SABOT_STATE_DIR").filter(|_| !asks).map(PathBuf::from);
+        match self.state_dir.clone().or_else(usual) {
+            Some(directory) => {
+                Ok(Tokens::Directory(Access::open(&directory).map_err(|error| refused(&error))?))
+            }
+            None => Ok(Tokens::Server(Box::new(cx.client(&self.api)?))),
+        }
+    }
+}
+
+/// Who changes the tokens of a directory: whoever may write there has proven enough.
+fn actor() -> Actor {
+    let name = env("SUDO_USER").or_else(|| env("USER")).or_else(|| env("LOGNAME"));
+    Actor::new(name.unwrap_or_else(|| "local".to_owned()), "local")
+}
+
+fn refused(error: &AccessError) -> Failure {
+    let message = error.to_string();
+    match error {
+        AccessError::Invalid(_) => {
+            Failure::new(message, "`sabot token create --help` shows what can be given")
+        }
+        AccessError::NotFound(_) => Failure::new(message, "`sabot token list` shows those there are"),
+        AccessError::NoChance(_) => Failure::new(message, "no token can be made on this machine now"),
+        AccessError::Journal(_) => Failure::new(
+            message,
+            "name the state directory of the server with --state-dir, as a user who may write there",
+        ),
+    }
+}
+
+/// As the server shows it.
+fn known(access: &Access, token: Kept) -> Known {
+    let at = |ms: u64| {
+        let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+        time.unwrap_or(Timestamp::MAX).to_string()
+    };
+    Known {
+        expired: access.expired(&token),
+        id: token.id,
+        owner: token.owner,
+        role: token.role.to_string(),
+        scope: token.scope.to_string(),
+        created_at: at(token.created_at_ms),
+        expires_at: token.expires_at_ms.map(at),
+    }
+}

@@ -1,0 +1,217 @@
+//! Injections by the command line, against a real server.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends there")]
+
+mod support;
+
+use std::io::BufRead;
+
+use serde_json::json;
+use support::{Server, echo};
+
+/// A server with the proxies of a service, one of them in production.
+fn with_shop(args: &[&str]) -> Server {
+    let server = Server::start(args);
+    let upstream = echo();
+    for (name, label) in
+        [("pay-1", "shard=south-1"), ("pay-2", "shard=south-2"), ("ledger", "env=production")]
+    {
+        let service = if name == "ledger" { "service=ledger" } else { "service=payments" };
+        server.says(&[
+            "create",
+            "-l",
+            "localhost:0",
+            "-u",
+            &upstream,
+            "--label",
+            service,
+            "--label",
+            label,
+            name,
+        ]);
+    }
+    server
+}
+
+/// The six parts, on one shard.
+const INJECT: [&str; 21] = [
+    "inject",
+    "--service",
+    "payments",
+    "--selector",
+    "shard=south-1",
+    "--max-targets",
+    "1",
+    "--type",
+    "latency",
+    "-a",
+    "p50_ms=200",
+    "-a",
+    "p99_ms=500",
+    "--slo",
+    "writes",
+    "--min=0.9",
+    "--abort-after=60s",
+    "--hypothesis",
+    "Writes survive",
+    "--owner",
+    "oncall@example.com",
+];
+
+fn inject(server: &Server, more: &[&str]) -> String {
+    let injection = server.json(&[&INJECT, more].concat());
+    injection["id"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_injection_is_asked_for_shown_and_taken_back() {
+    let server = with_shop(&[]);
+    assert!(server.says(&["injections"]).contains("`sabot inject --help`"));
+    let said = server.says(&[&INJECT[..], &["--duration", "4m"]].concat());
+    assert!(said.contains("is running: latency (p50_ms=200 p99_ms=500) on pay-1, ends in"), "{said}");
+    let id = said.split(' ').next().unwrap();
+    let table = server.says(&["injections"]);
+    assert!(table.starts_with("ID") && table.contains(id) && table.contains("oncall@example.com"), "{table}");
+    let one = server.says(&["injections", id]);
+    assert!(one.contains("writes ≥ 0.9, or aborted after 60 s") && one.contains("Writes survive"), "{one}");
+    // Both see it: the proxy, and whoever wants the same.
+    assert!(server.says(&["list"]).contains(&format!("(injection {id})")));
+    let collides = server.refuses(&[&INJECT[..], &["--duration", "1s"]].concat());
+    assert!(collides.contains(id) && collides.contains("`sabot revert ID` ends one; --queue"), "{collides}");
+
+    let said = server.says(&["revert", id]);
+    assert_eq!(said, format!("reverted {id}: latency (p50_ms=200 p99_ms=500) is off pay-1\n"));
+    let again = server.refuses(&["revert", id]);
+    assert!(again.contains("it is over already") && again.contains("`sabot injections ID`"), "{again}");
+    assert!(server.refuses(&["revert", "inj-none"]).contains("`sabot injections` shows"));
+    assert_eq!(server.says(&["halt"]), "nothing was on\n");
+    let two = [inject(&server, &["--duration=60s"]), inject(&server, &["--duration=60s", "--queue"])];
+    let said = server.says(&["halt"]);
+    assert!(said.starts_with("reverted 2 injections: ") && two.iter().all(|id| said.contains(id)), "{said}");
+}
+
+#[test]
+fn it_is_followed_until_it_is_over() {
+    let server = with_shop(&[]);
+    let said = server.says(&[&INJECT[..], &["--duration=200ms", "--wait"]].concat());
+    assert!(said.contains("is running") && said.ends_with("is completed: its time was up\n"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    // A lease that is renewed outlasts itself.
+    let leased = server.json(&[&INJECT[..], &["--duration=1500ms", "--lease=1s", "--wait"]].concat());
+    assert_eq!(leased["state"], "completed", "{leased}");
+
+    let mut waiting = server.spawn(&[&INJECT[..], &["--duration=60s", "--wait"]].concat());
+    let mut lines = std::io::BufReader::new(waiting.stdout.take().unwrap()).lines();
+    let first = lines.next().unwrap().unwrap();
+    let id = first.split(' ').next().unwrap();
+    assert!(first.contains("is running"), "{first}");
+    let mut watching = server.spawn(&["injections", id, "--watch"]);
+    let mut seen = std::io::BufReader::new(watching.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(seen.next().unwrap().contains(&format!("{id} is running")));
+    server.says(&["halt"]);
+    assert_eq!(waiting.wait().unwrap().code(), Some(1));
+    assert!(seen.next().unwrap().contains(&format!("{id} is reverted: halted by")));
+    assert!(watching.wait().unwrap().success());
+}
+
+#[test]
+fn what_is_missing_is_said_with_why() {
+    let server = with_shop(&[]);
+    let refusal = server.refuses(&["inject", "-t", "latency"]);
+    assert!(
+        refusal.contains("nothing bounds the damage") && refusal.contains("hypothesis is missing"),
+        "{refusal}"
+    );
+    assert!(refusal.contains("`sabot inject --help`"), "{refusal}");
+    let refusal = server.refuses(&[&INJECT[..], &["-d", "1s", "-a", "p50=1"]].concat());
+    assert!(refusal.contains("fault.p50") && refusal.contains("`sabot kinds KIND`"), "{refusal}");
+    let refusal = server.refuses(&[&INJECT[..], &["-d", "1s", "-s", "paymnts"]].concat());
+    assert!(
+        refusal.contains("did you mean `payments`?") || refusal.contains("cannot be used multiple"),
+        "{refusal}"
+    );
+}
+
+#[test]
+fn a_second_person_approves() {
+    let server = with_shop(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ledger.yaml");
+    let text = "target: {service: ledger, max_targets: 1}\nfault: {type: latency, p50_ms: 20}\n\
+        duration_seconds: 60\nsteady_state: {slo: ok, min: 0.9, abort_after: 60}\n\
+        hypothesis: Slow is fine\nowner: ann@example.com\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let said = server.says(&["inject", "--file", file]);
+    assert!(said.contains("is pending: ledger has env=production"), "{said}");
+    let id = said.split(' ').next().unwrap();
+    assert!(server.refuses(&["approve", id]).contains("--as WHO"));
+    let same = server.refuses(&["approve", id, "--as", "ann@example.com"]);
+    assert!(same.contains("`sabot approve ID --as THEIR-NAME`"), "{same}");
+    let said = server.says(&["approve", id, "--as", "bob@example.com"]);
+    assert!(said.starts_with(&format!("approved; {id} is running")), "{said}");
+}
+
+#[test]
+fn schedules_are_kept() {
+    let server = with_shop(&[]);
+    let parts = &INJECT[1..];
+    assert!(server.says(&["schedule", "list"]).contains("no schedules"));
+    let add =
+        [&["schedule", "add", "nightly", "--when", "30 2 * * * Europe/Berlin", "-d", "1s"], parts].concat();
+    assert!(server.says(&add).starts_with("added nightly: 30 2 * * * Europe/Berlin, next 20"));
+    assert!(server.refuses(&add).contains("`sabot schedule remove NAME`"));
+    let table = server.says(&["schedule", "ls"]);
+    assert!(table.contains("nightly") && table.contains("latency") && table.contains("payments"), "{table}");
+    assert_eq!(server.says(&["schedule", "remove", "nightly"]), "removed nightly\n");
+    assert!(server.refuses(&["schedule", "remove", "nightly"]).contains("`sabot schedule list`"));
+}
+
+#[test]
+fn the_audit_says_who_did_what() {
+    let server = with_shop(&[]);
+    let id = inject(&server, &["--duration=60s"]);
+    let actor = server.sabot(&["revert", &id]).env("SABOT_ACTOR", "bob@example.com").assert().success();
+    drop(actor);
+    let said = server.says(&["audit", "--subject", &id]);
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(lines[0].contains("injection.requested") && lines[0].contains("“Writes survive”"), "{said}");
+    assert!(
+        lines[2].contains("injection.ended") && lines[2].contains("bob@example.com (127.0.0.1)"),
+        "{said}"
+    );
+
+    let exported = server.says(&["audit", "--json-lines"]);
+    let events: Vec<serde_json::Value> =
+        exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let seqs: Vec<_> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+    assert_eq!(server.says(&["audit", "--json-lines", "--limit=2"]).lines().count(), 2);
+    assert_eq!(
+        server.json(&["audit", "--action=injection", "--limit=2"])["events"].as_array().unwrap().len(),
+        2
+    );
+
+    let began = events.iter().find(|event| event["action"] == "injection.started").unwrap()["at"].as_str();
+    let on = server.says(&["audit", "--at", began.unwrap()]);
+    assert!(on.contains("1 injection was on") && on.contains(&id), "{on}");
+    assert!(server.says(&["audit", "--at", "2020-01-01T00:00:00Z"]).contains("it was not us"));
+    assert!(server.refuses(&["audit", "--at", "soon"]).contains("write it as 02:47"));
+    assert!(server.says(&["audit", "verify"]).starts_with("intact: "));
+    assert_eq!(server.json(&["audit", "verify"])["intact"], json!(true));
+}
+
+#[test]
+fn a_changed_audit_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = with_shop(&["--state-dir", folder.path().to_str().unwrap()]);
+    inject(&server, &["--duration=60s"]);
+    assert!(server.says(&["audit", "verify"]).starts_with("intact: "));
+    let db = folder.path().join(sabot_injections::journal::FILE);
+    let changed = rusqlite::Connection::open(db).unwrap();
+    changed.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    changed.execute("UPDATE events SET who = 'eve' WHERE seq = 2", []).unwrap();
+    let told = server.refuses(&["audit", "verify"]);
+    assert!(told.contains("changed or damaged at event 2"), "{told}");
+}

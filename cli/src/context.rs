@@ -144,6 +144,8 @@ impl Context {
         told.extend(self.before(api).map(|url| ("--host", Some(url))));
         told.extend(ca.map(|ca| ("--ca", Some(ca))));
         told.extend((api.insecure || self.api.insecure).then_some(("--insecure", None)));
+        let token = self.token_file(api).map(|file| file.display().to_string());
+        told.extend(token.map(|file| ("--token-file", Some(file))));
         told
     }
 

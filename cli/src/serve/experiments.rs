@@ -38,7 +38,7 @@ fn experiments(schedule: &Path, history: &History) -> Result<Value, String> {
         let title = experiment["title"].as_str().unwrap_or_default();
         let variant = entry.variant.as_deref();
         let last = history.latest(title, variant).map_err(|error| error.to_string())?;
-        let expect = entry.expect.map(|verdict| verdict.name());
+        let expect = entry.expect.map(sabot_runner::judge::Verdict::name);
         runs.push(json!({
             "title": title, "hypothesis": experiment["hypothesis"], "experiment": entry.experiment,
             "variant": variant, "expect": expect, "last": last,

@@ -117,6 +117,7 @@ def redis():
 def prometheus():
     root = Rootfs()
     root.program(shutil.which("prometheus"))
+    root.program(shutil.which("promtool"))
     for path in ("/usr/share/prometheus", "/etc/prometheus"):
         if Path(path).exists():
             root.file(path)
@@ -204,7 +205,7 @@ def make_images(engine, sabot):
     engine.image("local/runtime", runtime(sabot))
     engine.image("local/postgres", postgres(), path)
     engine.image("local/redis", redis(), "ENV PATH=/usr/bin:/bin")
-    engine.image("local/prometheus", prometheus(), 'ENTRYPOINT ["/usr/bin/prometheus"]')
+    engine.image("local/prometheus", prometheus(), 'ENV PATH=/usr/bin:/bin\nENTRYPOINT ["/usr/bin/prometheus"]')
     bases = ["--build-arg", "BUILDER=local/builder", "--build-arg", "RUNTIME=local/runtime"]
     engine.docker("build", *bases, "-f", "compose/Dockerfile", "-t", "sabot-lab:test", ".")
     size = int(engine.docker("image", "inspect", "-f", "{{.Size}}", "sabot-lab:test").stdout)
@@ -255,7 +256,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--sabot", required=True, type=Path)
     sabot = parser.parse_args().sabot.resolve()
-    programs = ["dockerd", "docker", "docker-compose", "prometheus", "redis-server", "ip", "nsenter", "curl", "iptables"]
+    programs = ["dockerd", "docker", "docker-compose", "prometheus", "promtool", "redis-server", "ip", "nsenter", "curl", "iptables"]
     missing = [name for name in programs if not shutil.which(name)] + ([] if POSTGRES else ["postgresql"])
     if missing or os.geteuid() != 0:
         sys.exit(f"compose-test: needs root, and of programs: {', '.join(missing) or 'all are there'}")
@@ -266,7 +267,7 @@ def main():
         stack.callback(engine.compose, "down", "-v", "-t", "2", check=False)
         try:
             engine.compose("up", "-d", "--no-build", *SERVICES)
-            wanted = {service: ("running" if service == "prometheus" else "healthy") for service in SERVICES}
+            wanted = {service: "healthy" for service in SERVICES}
             until("all containers are healthy", lambda: health(engine) == wanted)
             say("all containers are healthy")
             look(engine)

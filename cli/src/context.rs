@@ -67,7 +67,7 @@ struct Common {
         display_order = 910
     )]
     output: Format,
-    /// Print help (`-h` is --host)
+    /// Print help (`-h` is --host, of commands that ask a server)
     #[arg(long, global = true, action = ArgAction::HelpShort, display_order = 920)]
     help: Option<bool>,
 }
@@ -135,6 +135,18 @@ impl Context {
 
     fn token_file<'a>(&'a self, api: &'a Api) -> Option<&'a Path> {
         api.token_file.as_deref().or(self.api.token_file.as_deref())
+    }
+
+    /// Which server was named on the command line, and how to believe it: options and their values.
+    pub(crate) fn told(&self, api: &Api) -> Vec<(&'static str, Option<String>)> {
+        let ca = api.ca.as_ref().or(self.api.ca.as_ref()).map(|ca| ca.display().to_string());
+        let mut told = Vec::new();
+        told.extend(self.before(api).map(|url| ("--host", Some(url))));
+        told.extend(ca.map(|ca| ("--ca", Some(ca))));
+        told.extend((api.insecure || self.api.insecure).then_some(("--insecure", None)));
+        let token = self.token_file(api).map(|file| file.display().to_string());
+        told.extend(token.map(|file| ("--token-file", Some(file))));
+        told
     }
 
     /// Whom to believe over https: the system's roots and Sabot's own CA unless told.

@@ -31,6 +31,11 @@ impl Failure {
         self
     }
 
+    /// What to do next.
+    pub(crate) fn help(&self) -> Option<&str> {
+        self.help.as_deref()
+    }
+
     /// What is wrong in a file, with the lines that are meant.
     pub(crate) fn in_file(error: &DocumentError, help: impl Into<String>) -> Self {
         let excerpt = error.excerpt().map(|lines| format!("\n{lines}")).unwrap_or_default();

@@ -11,7 +11,8 @@ use sabot_runner::slo::Slo;
 use sabot_toxics::Invalid;
 use serde_json::{Map, Value, json};
 
-use crate::commands::load::relative_files;
+use crate::commands::load::{check_url, relative_files};
+use crate::commands::{block_on, lab};
 use crate::failure::Failure;
 use crate::values::Values;
 
@@ -26,9 +27,15 @@ pub(crate) struct Subject {
     variant: Option<String>,
     #[command(flatten)]
     values: Values,
+    /// Take the addresses of the lab that `sabot lab up` brought up
+    #[arg(long)]
+    lab: bool,
     /// The seed of the load in place of the file's
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
+    /// Connections to each target at most, in place of the file's [default: 100]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    connections: Option<u32>,
     /// An objective, such as 'GET /orders p99 < 250ms', in place of the file's; may be given again
     #[arg(long = "slo", value_name = "SLO", value_parser = objective)]
     slos: Vec<Slo>,
@@ -37,6 +44,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// What was named, as an experiment without faults; `rate` stands before the file's.
     pub(crate) fn experiment(&self, rate: Option<&str>) -> anyhow::Result<Experiment> {
+        check_url(&self.what)?;
         let mut experiment = if self.what.contains("://") {
             let mut plan = Map::from_iter([("target".to_owned(), json!(self.what))]);
             lay_over(&mut plan, rate.or(Some(RATE)));
@@ -45,8 +53,9 @@ impl Subject {
         } else {
             self.of_file(rate)?
         };
-        if let (Some(seed), Some(load)) = (self.seed, &mut experiment.load) {
-            load.seed = seed;
+        if let Some(load) = &mut experiment.load {
+            load.seed = self.seed.unwrap_or(load.seed);
+            load.connections = self.connections.unwrap_or(load.connections);
         }
         experiment.faults.clear();
         if !self.slos.is_empty() {
@@ -75,7 +84,7 @@ impl Subject {
         if value.get("load").is_none() && value.get("hypothesis").is_none() {
             return self.of_plan(&document, value, rate);
         }
-        let vars = Vars::new(self.values.read(Vec::new())?);
+        let vars = Vars::new(self.values.read(self.of_lab()?)?);
         let mut experiment = Experiment::read(&document, &vars).map_err(|error| refused(&error))?;
         if let Some(name) = &self.variant {
             let told = |message| Failure::new(format!("{}: {message}", self.what), "see its `variants`");
@@ -88,8 +97,20 @@ impl Subject {
         Ok(experiment)
     }
 
+    fn of_lab(&self) -> anyhow::Result<Vec<(String, String)>> {
+        if !self.lab {
+            return Ok(Vec::new());
+        }
+        let mut addresses = Vec::new();
+        block_on(async {
+            addresses = lab::addresses().await?;
+            Ok(())
+        })?;
+        Ok(addresses)
+    }
+
     fn of_plan(&self, document: &Document, value: Value, rate: Option<&str>) -> anyhow::Result<Experiment> {
-        if self.variant.is_some() || self.values.are_given() {
+        if self.variant.is_some() || self.values.are_given() || self.lab {
             let message = format!("{} is the plan of a load: it has no variants and no ${{NAME}}", self.what);
             return Err(Failure::new(message, "name an experiment, which has `title` and `load`").into());
         }

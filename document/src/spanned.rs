@@ -20,6 +20,8 @@ pub(crate) fn yaml(text: &str) -> Result<Node, Refused> {
             let position = error.location().and_then(|at| yaml_position(&at));
             let plain = error.without_snippet().to_string();
             let message = plain.split(" at line ").next().unwrap_or_default();
+            // What the library's own callers could do about it is nothing for who wrote the file.
+            let message = message.split(", set DuplicateKeyPolicy").next().unwrap_or_default();
             Err((position, format!("not YAML: {message}")))
         }
     }

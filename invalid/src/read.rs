@@ -69,6 +69,9 @@ fn plain(message: &str) -> String {
     let told = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     // What is expected stands last; text that was given may say the same.
     if let Some((given, expected)) = told.and_then(|told| told.rsplit_once(", expected ")) {
+        if expected == "map with a single key" {
+            return "must hold one field, which says of what sort it is".to_owned();
+        }
         return format!("must be {}, not {}", wanted(expected), found(given));
     }
     match message.strip_prefix("invalid length ").and_then(|rest| rest.split_once(", expected ")) {

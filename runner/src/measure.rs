@@ -8,10 +8,11 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::judge::{Observed, Phases, Samples};
-use crate::load::{Load, Recorder, Running, Sink, Summary};
+use crate::load::{Batch, Load, Recorder, Running, Sink, Summary};
+use crate::outcome::Fate;
 use crate::run::sampling::Sampling;
 use crate::run::{Interrupt, Observer, RunError, interrupted, unless_interrupted};
-use crate::series::Series;
+use crate::series::{Latencies, Series};
 use crate::sli::SliSpec;
 use crate::slo::Names;
 
@@ -30,6 +31,8 @@ pub(crate) struct Measured {
     pub(crate) warnings: Vec<String>,
     /// Processor time that this process took, as a share of what the load's threads could have had.
     pub(crate) own_cpu: f64,
+    /// From the first byte sent to the whole answer, the median of those answered as expected, in milliseconds.
+    pub(crate) answer_p50_ms: Option<f64>,
     /// Why it ended before its time, if it did.
     pub(crate) interrupted: Option<String>,
     /// Seconds that are whole: what was meant to start in them has ended.
@@ -59,6 +62,7 @@ pub(crate) async fn measure(
     let (cpu, wall) = (own_cpu(), std::time::Instant::now());
     let mut sampling = Sampling::start(slis, started);
     let mut recorder = Recorder::new(load);
+    let mut answers = Answers::default();
     let mut interrupt = interrupt.clone();
     let mut ended_early = None;
     let total_s = load.profile().duration().as_secs_f64();
@@ -73,6 +77,7 @@ pub(crate) async fn measure(
             batch = running.next() => {
                 let Some(batch) = batch else { break };
                 recorder.take(&batch);
+                answers.take(&batch);
             }
             _ = every.tick() => {
                 let at = started.elapsed().as_secs_f64().min(total_s);
@@ -90,7 +95,23 @@ pub(crate) async fn measure(
     let (summary, series) = recorder.finish(load, ended);
     let phases = Phases { baseline_s: 0, fault_s: end_s, recovery_s: end_s, end_s };
     let names = Names::of(load);
-    Ok(Measured { names, series, summary, slis, warnings, own_cpu, interrupted: ended_early, phases })
+    let answer_p50_ms = answers.0.quantile(0.5).map(|time| time.as_secs_f64() * 1e3);
+    let interrupted = ended_early;
+    Ok(Measured { names, series, summary, slis, warnings, own_cpu, answer_p50_ms, interrupted, phases })
+}
+
+/// How long answers took once their request was sent.
+#[derive(Default)]
+struct Answers(Latencies);
+
+impl Sink for Answers {
+    fn take(&mut self, batch: &Batch) {
+        for outcome in batch.outcomes.iter().filter(|outcome| outcome.fate == Fate::Ok) {
+            if let Some(sent) = outcome.sent {
+                self.0.record(outcome.done.saturating_sub(sent));
+            }
+        }
+    }
 }
 
 /// How often something is said meanwhile.

@@ -43,12 +43,23 @@ pub enum Fate {
     /// Not sent: no connection of the pool came free in time. An error of the load's client, as it
     /// would be one of a real client, and reported apart from what the system answered.
     Dropped,
+    /// Still under way when the load was ended before its time: what would have become of it nobody
+    /// knows. No error, and in no rate or latency.
+    Cut,
 }
 
 impl Fate {
     /// Every fate, in the order of their declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Ok, Self::Refused, Self::Connect, Self::Timeout, Self::Reset, Self::Protocol, Self::Dropped];
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Refused,
+        Self::Connect,
+        Self::Timeout,
+        Self::Reset,
+        Self::Protocol,
+        Self::Dropped,
+        Self::Cut,
+    ];
 
     /// Its name, as files and tables have it.
     #[must_use]
@@ -61,6 +72,7 @@ impl Fate {
             Self::Reset => "reset",
             Self::Protocol => "protocol",
             Self::Dropped => "dropped",
+            Self::Cut => "cut",
         }
     }
 }

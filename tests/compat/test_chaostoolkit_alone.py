@@ -39,7 +39,7 @@ def test_prometheus(sabot, service):
     assert parameters[2] == {"query": 'up{job="a"}', **range}
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_plays_the_rollbacks(tmp_path, server, service, how):
     made = experiment(
         [],

@@ -41,6 +41,24 @@ def test_nobody_is_reached_from_outside_of_this_machine(compose):
     assert ports and all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_every_server_says_whether_it_is_well(compose):
+    """The roles of Sabot's image have one in its Dockerfile."""
+    without = {name for name, service in compose["services"].items() if "healthcheck" not in service and "sabot-lab" not in service["image"]}
+    assert without == set()
+
+
+def test_experiments_find_all_that_they_ask_for(compose):
+    """By the addresses of lab.env: each is a port that is published there."""
+    values = dict(line.split("=", 1) for line in (COMPOSE / "lab.env").read_text().splitlines() if not line.startswith("#"))
+    asked = {name for file in (COMPOSE / "experiments").glob("*.yaml") for name in re.findall(r"\$\{(LAB_\w+)\}", file.read_text())}
+    assert asked and asked <= set(values)
+    published = {re.search(r":-(\d+)\}", port)[1]: name for name, service in compose["services"].items() for port in service.get("ports", [])}
+    serves = {name: published[url.rsplit(":", 1)[1]] for name, url in values.items()}
+    assert serves == {
+        "SABOT_URL": "sabot", "LAB_API": "sabot", "LAB_API_CONTROL": "api", "LAB_ORDERS_1_CONTROL": "orders-1", "LAB_ORDERS_2_CONTROL": "orders-2",
+    }
+
+
 def test_every_link_goes_through_sabot(compose):
     """Services name each other nowhere but in Sabot's proxies, which have all that are named."""
     services = compose["services"]

@@ -41,6 +41,24 @@ def test_a_fault_on_a_link_is_felt_and_the_mitigations_contain_it(directory):
         assert charges["orders_charged_twice"] == 0
 
 
+def test_a_second_lab_is_told_that_one_is_up(directory):
+    with lab(directory):
+        for detach in [], ["--detach"]:
+            refused = sabot("lab", "up", *detach, "--state-dir", directory, check=False)
+            assert refused.returncode == 1 and "`sabot lab down` ends it" in refused.stderr, refused.stderr
+
+
+def test_the_load_of_an_experiment_of_the_lab_is_measured_by_its_addresses(directory, tmp_path):
+    experiment = tmp_path / "reads.yaml"
+    experiment.write_text(
+        "title: t\nhypothesis: h\nslos: [error_rate < 50%]\n"
+        "load: {target: '${LAB_API}', rate: 20/s, endpoints: [{path: /health, expect: [100-599]}]}\n"
+    )
+    with lab(directory):
+        told = json.loads(sabot("baseline", experiment, "--lab", "--for", "12s", "--warm-up", "0s", "-o", "json", SABOT_LAB_DIR=directory).stdout)
+    assert told["measured_s"] == 12 and told["load"]["total"]["error_rate"] == 0, told
+
+
 def test_down_leaves_nothing(directory):
     with lab(directory) as shop:
         assert len(shop.processes) == 5

@@ -78,6 +78,7 @@ def test_commands_of_redis_reach_it(server, tmp_path):
     for name in ["SET k:{{int 1 5}} {{string 8}}", "GET k:{{int 1 5}}"]:
         assert by_name[name]["fates"] == {"ok": by_name[name]["offered"]}, by_name[name]
     assert by_name["wrong"]["codes"] == {"ERR": by_name["wrong"]["offered"]}, by_name["wrong"]
+    assert told["causes"] == {"ERR syntax error": by_name["wrong"]["offered"]}, told["causes"]
     assert int(keys.stdout) == 5
 
 
@@ -104,12 +105,17 @@ def test_statements_of_sql_reach_it(server, tmp_path):
             ],
         }
         told = summary(plan=plan, tmp_path=tmp_path)
+        other = {"target": f"postgres://postgres@127.0.0.1:{port}/nowhere", "rate": 5, "duration": "1s"}
+        nowhere = summary(plan=plan | other, tmp_path=tmp_path)
     good, zero, count = told["endpoints"]
     assert good["fates"] == {"ok": good["offered"]} and good["class"] == "read", good
     # 22012 is division by zero; 08P01 a statement that takes another number of parameters.
     assert zero["fates"] == {"refused": zero["offered"]} and zero["codes"] == {"22012": zero["offered"]}, zero
     assert count["codes"] == {"08P01": count["offered"]}, count
     assert told["connections_opened"] <= 5
+    assert told["causes"]["ERROR: division by zero"] == zero["offered"], told["causes"]
+    assert nowhere["total"]["fates"] == {"connect": 5}, nowhere
+    assert nowhere["causes"] == {'FATAL: database "nowhere" does not exist': 5}, nowhere
 
 
 def test_the_same_seed_sends_the_same(web):
@@ -128,11 +134,37 @@ def test_people_get_a_table_and_a_line_each_second(web):
     assert "in flight" in run.stderr and "\x1b" not in run.stderr, run.stderr
 
 
-def test_ctrl_c_ends_it_with_what_was(web):
+def test_what_was_not_answered_has_no_latency_and_a_reason():
+    run = load("http://127.0.0.1:1/x", "--rate", "20/s", "--for", "1s", "--arrivals", "uniform")
+    assert "because:  20 × 127.0.0.1:1 refused it" in run.stdout, run.stdout
+    assert "0.00" not in run.stdout.split("ended as")[0].replace("100.00", ""), run.stdout
+    assert "the load's own lateness: – (nothing was sent)" in run.stdout, run.stdout
+    told = summary("http://127.0.0.1:1/x", "--rate", "20/s", "--for", "1s", "--arrivals", "uniform")
+    assert told["total"]["latency_ms"] is None and told["lateness"] is None, told
+    assert told["causes"] == {"127.0.0.1:1 refused it": 20}, told
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_a_port_that_cannot_be_is_refused(port):
+    run = load(f"http://127.0.0.1:{port}/x", ok=False)
+    assert "target: has no port from 1 to 65535" in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize(
+    "what, says",
+    [("127.0.0.1:1/x", "http://127.0.0.1:1/x"), ("redis://127.0.0.1:1", "kind: redis"), ("postgres://a@b/c", "kind: sql")],
+)
+def test_what_is_no_url_for_a_get_is_told_what_to_write(what, says):
+    run = load(what, ok=False)
+    assert says in run.stderr.split("help:")[1], run.stderr
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_with_what_was(web, how):
     command = [BINARY, "load", web[0], "--rate", "20/s", "--for", "1h"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert "in flight" in process.stderr.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         out, _ = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 0
     assert "stopped before its time" in out, out

@@ -119,6 +119,24 @@ def test_it_is_for_screens_and_for_paper(page, tmp_path):
     assert 2 <= pages <= 12, pages
 
 
+def test_many_tenants_stay_on_the_paper(sabot, record, tmp_path):
+    """As it is printed on A4: the table of the blast radius within its card."""
+    (one, *_) = [hit for hit in record["blast_radius"] if hit.get("tenant")]
+    record["blast_radius"] += [one | {"tenant": f"tenant-{n}", "slo": "POST /orders p99 < 250ms over 5s"} for n in range(2)]
+    file, page = tmp_path / "tenants.json", tmp_path / "tenants.html"
+    file.write_text(json.dumps(record))
+    sabot("report", file, "--html", page)
+    page.write_text(page.read_text().replace("@media print", "@media all"))
+    edges = """() => {
+      const card = document.querySelector("#blast-radius").getBoundingClientRect();
+      const parts = [...document.querySelectorAll("#blast-radius table, #blast-radius .hit, #blast-radius tbody th")];
+      const words = parts.filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.textContent);
+      return [parts.length, card.right, Math.max(...parts.map(part => part.getBoundingClientRect().right)), words];
+    }"""
+    (count, card, widest, cut), _ = measure(page, edges, width=718)
+    assert count > 20 and widest <= card and cut == [], (card, widest, cut)
+
+
 def test_the_comparison_is_drawn_too(sabot, off, on, tmp_path):
     page = tmp_path / "compare.html"
     sabot("compare", off, on, "--html", page)

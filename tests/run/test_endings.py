@@ -1,14 +1,21 @@
 """`sabot run`: whatever ends a run, its fault ends too."""
 
+import os
+import pty
 import signal
+import subprocess
 
 import pytest
 
 from support.experiment import LIMIT_S, ended, on, wait_for_fault
+from support.server import BINARY
 from support.upstream import wait_until
 
 
-@pytest.mark.parametrize("how, name", [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+SIGNALS = [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM"), (signal.SIGHUP, "SIGHUP")]
+
+
+@pytest.mark.parametrize("how, name", SIGNALS)
 def test_a_signal_ends_it_in_good_order(bench, how, name):
     proxy = bench.proxy(name)
     cleaned = bench.folder / f"cleaned-{name}"
@@ -20,6 +27,33 @@ def test_a_signal_ends_it_in_good_order(bench, how, name):
         (record,) = ended(process, code=1)
     assert proxy.view()["toxics"] == [] and cleaned.exists()
     assert (record["verdict"], record["reasons"]) == ("aborted", [f"Ended by {name}."])
+
+
+def test_who_ignores_a_hangup_goes_on(bench):
+    proxy = bench.proxy("nohup")
+    with bench.start(bench.file(bench.experiment(proxy)), under=["nohup"]) as process:
+        wait_for_fault(proxy)
+        process.send_signal(signal.SIGHUP)
+        (record,) = ended(process)
+    assert record["verdict"] == "held", record["reasons"]
+
+
+def test_a_terminal_that_is_closed_ends_it_in_good_order(bench):
+    """The terminal goes, and SIGHUP comes with it: stdout and stderr answer with an error from then on."""
+    proxy = bench.proxy("terminal")
+    experiment = bench.experiment(proxy, cleanup=[{"command": {"argv": ["touch", str(bench.folder / "hung-up")]}}])
+    experiment["windows"] |= {"fault": "1h"}
+    pid, terminal = pty.fork()
+    if pid == 0:
+        environment = {"SABOT_URL": bench.server.url, "SABOT_STATE_DIR": str(bench.folder)}
+        os.execve(BINARY, [BINARY, "run", str(bench.file(experiment))], os.environ | environment)
+    wait_for_fault(proxy)
+    os.close(terminal)
+    wait_until(lambda: os.waitpid(pid, os.WNOHANG)[0] == pid, LIMIT_S)
+    assert proxy.view()["toxics"] == [] and (bench.folder / "hung-up").exists()
+    history = [BINARY, "history", "-o", "json", "--state-dir", str(bench.folder)]
+    told = subprocess.run(history, capture_output=True, text=True, timeout=LIMIT_S).stdout
+    assert experiment["title"] in told and "aborted" in told
 
 
 def test_a_signal_before_the_load_lets_nothing_begin(bench):

@@ -33,6 +33,15 @@ windows: {baseline: 2s, fault: 3s, recovery: 12s}
         ("error_rate < 1%", "p99 < 250", ":5:5: slos[0]: `p99 < 250` is no objective: `250` must be a time with its unit"),
         ("proxy: p", "prox: p", ":7:5: faults[0].prox: unknown field, did you mean `proxy`?"),
         ("baseline: 2s", "baseline: 2 parsecs", ":10:21: windows.baseline"),
+        ("error_rate < 1%", "error_rate < 0%", ":5:5: slos[0]: `error_rate < 0%` is no objective: nothing is below 0; write <= 0"),
+        ("error_rate < 1%", "error_rate < 1% over 5s", ":5:5: slos[0]: asks for windows of 5 s, longer than the fault of 3 s"),
+        ("rate: 40/s", "rate: {spike: {base: 1/s, peak: 2/s, at: 1m, for: 1s}}", "load.rate.spike.at: lies at the end of the load, which lasts 22 s, or after it"),
+        ("rate: 40/s", "rate: 40/s, tenants: {count: 70000}", "load.tenants.count: must lie between 1 and 10000"),
+        ("title: Typos", "title: Typos\ntitle: Again", "duplicate"),
+        ("title: Typos", "title: Typos\nstop: error_rate > 5%", ":2:7: stop: must be a list"),
+        ("{baseline: 2s, fault: 3s, recovery: 12s}", "5", ":10:10: windows: must be an object, not 5"),
+        ("title: Typos", "title: Typos\nprepare: [{http: {url: 'http://a'}, command: {argv: [a]}}]", ":2:11: prepare[0]: must hold one field"),
+        ('{target: "http://127.0.0.1:1", rate: 40/s}', "nowhere.yaml", ":3:7: load: "),
         ("127.0.0.1:1", "${NOWHERE_SET}", ":3:16: `NOWHERE_SET` is not set: set it in the environment or by `--set NOWHERE_SET=…`"),
         ("  - error_rate < 1%", "  - [error_rate", "experiment.yaml:"),
     ],
@@ -40,7 +49,7 @@ windows: {baseline: 2s, fault: 3s, recovery: 12s}
 def test_what_is_wrong_in_a_file_has_its_place(bench, good, bad, told):
     assert good in TEXT
     said = bench.refused(TEXT.replace(good, bad, 1))
-    assert told in said and "experiment.yaml" in said, said
+    assert told in said and "experiment.yaml" in said and "DuplicateKeyPolicy" not in said, said
 
 
 def test_files_are_as_their_schema_says(bench, root):
@@ -69,7 +78,8 @@ def test_what_the_server_would_refuse_is_refused_before_the_load(bench):
     disabled = bench.proxy("disabled")
     bench.server.patch(disabled.path, {"enabled": False})
     for fault, told in [
-        ({"proxy": "refusin"}, "faults[0]: "),
+        ({"proxy": "refusin"}, "faults[0].proxy: there is no proxy `refusin`, did you mean `refusing`?"),
+        ({"type": "latncy"}, "faults[0].type: "),
         ({"type": "latncy"}, "did you mean `latency`?"),
         ({"attributes": {"latncy": "50ms"}}, "attributes.latncy: unknown attribute of latency"),
         ({"attributes": {"latency": "soon"}}, "latency"),
@@ -79,7 +89,7 @@ def test_what_the_server_would_refuse_is_refused_before_the_load(bench):
         experiment = bench.experiment(proxy)
         experiment["faults"] = [experiment["faults"][0] | fault]
         said = bench.refused(experiment)
-        assert told in said and "faults[0]" in said, said
+        assert told in said and "experiment.yaml:1:" in said and "faults[0]" in said, said
     assert proxy.view()["toxics"] == []
 
 
@@ -101,6 +111,9 @@ def test_a_preparation_that_fails_breaks_nothing_and_is_cleaned_up(bench):
         _, said = process.communicate(timeout=60)
     assert process.returncode == 2 and "prepare[1]: failed to GET" in said and "it answered 500" in said, said
     assert cleaned.exists() and proxy.view()["toxics"] == []
+    variants = {"odd": {"prepare": [{"command": {"argv": ["false"]}}]}}
+    said = bench.refused(bench.experiment(proxy, variants=variants), "--variant", "odd")
+    assert "experiment.yaml:1:" in said and "variants.odd.prepare[0]: failed to run false: it ended with exit status: 1 and said nothing" in said, said
 
 
 def test_values_come_from_the_command_a_file_the_environment_and_defaults(bench):
@@ -145,7 +158,10 @@ def test_a_mistake_in_the_last_experiment_is_known_before_the_first(bench):
     said = bench.refused({"title": "Both", "runs": runs}, name="schedule.yaml")
     assert "wrong.yaml:1:1: titel" in said, said
     said = bench.refused({"title": "None", "runs": [{"experiment": "absent.yaml"}]}, name="schedule.yaml")
-    assert "absent.yaml" in said, said
+    assert "schedule.yaml:1:" in said and "runs[0].experiment: " in said and "absent.yaml: failed to read it" in said, said
+    runs = [{"experiment": "fine.yaml", "variant": "naiv"}]
+    said = bench.refused({"title": "None", "runs": runs}, name="schedule.yaml")
+    assert "schedule.yaml:1:" in said and "runs[0].variant: " in said and "unknown variant `naiv`" in said, said
     said = bench.refused(bench.experiment(proxy, variants={"naive": {}}), "--variant", "naiv")
     assert "unknown variant `naiv`, did you mean `naive`?" in said, said
 

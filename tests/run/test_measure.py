@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -50,6 +51,24 @@ def test_a_baseline_of_an_experiment_leaves_its_faults_out(bench):
     assert told["measured_s"] == 12 and told["load"]["total"]["offered"] == 480
     assert [(check["slo"], check["broken_share"]) for check in told["checks"]] == [("error_rate < 20%", 0)]
     assert all(path.exists() for path in done) and proxy.view()["toxics"] == []
+
+
+def test_a_baseline_of_nothing_is_none():
+    run = measure("baseline", "http://127.0.0.1:1/x", "--rate", "50/s", "--for", "12s", "--warm-up", "0s", code=1)
+    assert re.search(r"no request was answered as expected: \d+ × 127.0.0.1:1 refused it", run.stderr), run.stderr
+    assert "slos:" not in run.stdout and "0.0 ms" not in run.stdout, run.stdout
+
+
+def test_a_ramp_tells_its_own_connections_from_the_system(bench):
+    proxy = bench.proxy("distant")
+    proxy.add("latency", latency="200ms")
+    # Four connections carry twenty such requests a second.
+    plan = bench.file(load(f"http://127.0.0.1:{proxy.port}", connections=4), "distant.yaml")
+    bounds = ["--from", "10/s", "--to", "40/s", "--step", "30/s", "--tolerance", "50%", "--for", "4s", "--skip", "0s", "--settle", "0s"]
+    full = measure("ramp", plan, *bounds, "--slo", "p50 < 500ms")
+    assert "all 4 connections of the load were in use" in full.stdout and "try --connections 16" in full.stdout, full.stdout
+    told = json.loads(measure("ramp", plan, *bounds, "--slo", "p50 < 500ms", "-c", "40", "-o", "json").stdout)
+    assert (told["breakpoint_per_s"], told["ceiling"], told["connections"]) == (40, "bound", 40), told
 
 
 def test_a_ramp_finds_what_a_system_bears(bench):

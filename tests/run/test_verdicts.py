@@ -1,6 +1,7 @@
 """`sabot run`: each verdict, from a system that earns it."""
 
 import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import jsonschema
@@ -109,12 +110,82 @@ def test_what_stays_broken_has_failed(bench):
     assert record["recovery"] == "not_recovered" and record.get("mttr_s") is None
 
 
-def test_a_fault_that_somebody_else_took_away_proves_nothing(bench):
-    proxy = bench.proxy("shared")
+def another_run(proxy):
+    spec = {"name": "run-another-0", "type": "latency", "attributes": {"latency": "1ms"}}
+    proxy.server.post(f"{proxy.path}/toxics", spec)
+
+
+# What somebody else does while the fault, a toxic of that name, is on -> what the first reason says.
+MEDDLING = {
+    "takes it away": (lambda proxy, own: proxy.remove(own), "Somebody else took the fault away"),
+    "weakens it": (
+        lambda proxy, own: proxy.update(own, latency="1ms"),
+        "Somebody else changed the fault while it was on: latency is",
+    ),
+    "thins it out": (
+        lambda proxy, own: proxy.server.patch(f"{proxy.path}/toxics/{own}", {"toxicity": 0.5}),
+        "Somebody else changed the fault while it was on: its toxicity is 0.5, not 1",
+    ),
+    "disables the proxy": (
+        lambda proxy, own: proxy.server.patch(proxy.path, {"enabled": False}),
+        "Somebody else disabled the proxy",
+    ),
+    "deletes the proxy": (lambda proxy, own: proxy.server.delete(proxy.path), "Somebody else deleted the proxy"),
+    "adds a toxic": (lambda proxy, own: proxy.add("latency", latency="1ms"), "Somebody else put the toxic latency_"),
+    "runs another": (lambda proxy, own: another_run(proxy), "Another run has its fault run-another-0 (latency) on"),
+}
+
+
+def test_what_somebody_else_meddled_with_proves_nothing(bench):
+    def one(at_name):
+        at, name = at_name
+        proxy = bench.proxy(f"shared-{at}")
+        experiment = bench.experiment(proxy, expect="invalid")
+        experiment["windows"] |= {"fault": "30s"}
+        with bench.start(bench.file(experiment, f"shared-{at}.yaml")) as process:
+            MEDDLING[name][0](proxy, wait_for_fault(proxy)["name"])
+            (record,) = ended(process)
+        return name, record, proxy
+
+    with ThreadPoolExecutor(len(MEDDLING)) as pool:
+        done = list(pool.map(one, enumerate(MEDDLING)))
+    for name, record, proxy in done:
+        assert MEDDLING[name][1] in record["reasons"][0], (name, record["reasons"])
+        assert record["phases"]["end_s"] < 30, "it ends at once"
+        if name != "deletes the proxy":
+            assert not [toxic for toxic in on(proxy) if toxic["name"] == record["faults"][0]["name"]], name
+
+
+def test_a_fault_that_the_server_ended_is_not_laid_at_anybodys_door(bench):
+    proxy = bench.proxy("expiring")
     with bench.start(bench.file(bench.experiment(proxy, expect="invalid"))) as process:
-        proxy.remove(wait_for_fault(proxy)["name"])
+        wait_for_fault(proxy)
+        process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: not on(proxy), LIMIT_S)
+        process.send_signal(signal.SIGCONT)
         (record,) = ended(process)
-    assert "Somebody else took the fault away" in record["reasons"][0], record["reasons"]
+    assert "The server took the fault away at its expiry" in record["reasons"][0], record["reasons"]
+
+
+def test_a_toxic_that_was_there_before_is_told(bench):
+    proxy = bench.proxy("haunted")
+    old, idle = proxy.add("latency", latency="2ms"), proxy.add("latency", stream="upstream", toxicity=0.0, latency="9s")
+    told = f"The toxic {old} (latency) was on haunted already: all that was measured is with it."
+    file = bench.file(bench.experiment(proxy), "haunted.yaml")
+    (record,) = bench.run(file)
+    assert (record["verdict"], record["warnings"]) == ("held", [told]), record["reasons"]
+    assert {toxic["name"] for toxic in proxy.view()["toxics"]} == {old, idle}
+    with bench.start(file, "--windows", "0,2,1,1", output="table") as process:
+        _, said = process.communicate(timeout=LIMIT_S)
+    assert said.count(told) == 2, "as it begins, and with the verdict"
+
+
+def test_a_proxy_that_another_run_has_a_fault_on_is_not_broken_further(bench):
+    proxy = bench.proxy("taken")
+    another_run(proxy)
+    error = bench.refused(bench.experiment(proxy))
+    assert "faults[0].proxy: Another run has its fault run-another-0 (latency) on taken" in error, error
+    assert "Run one at a time" in error
 
 
 def test_a_fault_that_cannot_be_taken_off_proves_nothing(bench):
@@ -126,6 +197,25 @@ def test_a_fault_that_cannot_be_taken_off_proves_nothing(bench):
             mortal.stop()
             (record,) = ended(process)
     assert "could not be taken off again" in record["reasons"][0], record["reasons"]
+    assert record["faults"][0].get("stopped_s") is None, "nobody knows when it ended"
+
+
+def test_nothing_is_said_of_a_fault_that_was_not_or_stayed(bench):
+    proxy = bench.proxy("untouched")
+    with bench.start(bench.file(bench.experiment(proxy, faults=[])), output="table") as process:
+        _, said = process.communicate(timeout=LIMIT_S)
+    lines = [line.strip() for line in said.splitlines()]
+    assert process.returncode == 0 and "fault on" not in lines and "fault off" not in lines, said
+    with Server() as mortal:
+        other = Bench(mortal, bench.web, bench.folder)
+        proxy = other.proxy("stopped")
+        with other.start(other.file(other.experiment(proxy, expect="invalid")), output="table") as process:
+            wait_for_fault(proxy)
+            mortal.stop()
+            _, said = process.communicate(timeout=LIMIT_S)
+    lines = [line.strip() for line in said.splitlines()]
+    assert "fault on" in lines and "fault off" not in lines, said
+    assert "the server does not answer" in said and "could not be taken off" in said, said
 
 
 def test_the_same_seed_gives_the_same_requests_and_verdict(bench):

@@ -77,9 +77,9 @@ class Bench:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
         return path
 
-    def start(self, file, *arguments, **environment):
-        """Starts `sabot run` on a file, with records as JSON on stdout."""
-        command = [BINARY, "run", str(file), "-o", "json", *map(str, arguments)]
+    def start(self, file, *arguments, under=(), output="json", **environment):
+        """Starts `sabot run` on a file, with records as JSON on stdout unless told; `under` another program, such as nohup."""
+        command = [*under, BINARY, "run", str(file), "-o", output, *map(str, arguments)]
         kept = {"SABOT_URL": self.server.url, "SABOT_STATE_DIR": str(self.folder)}
         environment = os.environ | kept | environment
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)

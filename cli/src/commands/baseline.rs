@@ -46,7 +46,7 @@ impl Run for Baseline {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         if self.span < LEAST {
             let help = "--for 60s is a good beginning";
-            return Err(Failure::new("--for is too short: windows of 12 s say nothing of noise", help).into());
+            return Err(Failure::new("--for must be 12s or longer: less says nothing of noise", help).into());
         }
         let mut experiment = self.subject.experiment(self.rate.as_deref())?;
         let ms = |span: Duration| Millis::new(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
@@ -63,12 +63,17 @@ impl Run for Baseline {
                 .map_err(|error| Failure::new(error.to_string(), "nothing was measured; see docs/slos.md"))?;
             warn(&measured);
             cx.output.answer(&measured, |out| write(&measured, out))?;
-            match &measured.interrupted {
-                Some(reason) => {
-                    Err(Failure::new(reason.clone(), "it is what was measured until then").into())
-                }
-                None => Ok(()),
+            if let Some(reason) = &measured.interrupted {
+                return Err(Failure::new(reason.clone(), "it is what was measured until then").into());
             }
+            if measured.load.total.latency_ms.is_none() {
+                let causes = measured.load.told_causes().map(|causes| format!(": {causes}"));
+                let message = format!("no request was answered as expected{}", causes.unwrap_or_default());
+                return Err(
+                    Failure::new(message, "there is nothing to measure before that is put right").into()
+                );
+            }
+            Ok(())
         })
     }
 }
@@ -76,13 +81,15 @@ impl Run for Baseline {
 /// YAML, ready to paste: the objectives, each with what it is made of.
 fn write(measured: &Measured, out: &mut dyn Write) -> io::Result<()> {
     let total = &measured.load.total;
+    let latency = match total.latency_ms {
+        Some(latency) => format!("p50 {:.1} ms, p99 {:.1} ms", latency.p50, latency.p99),
+        None => "nothing was answered as expected".to_owned(),
+    };
     writeln!(
         out,
-        "# Measured for {} s at {:.1}/s: p50 {:.1} ms, p99 {:.1} ms, errors {:.2} %",
+        "# Measured for {} s at {:.1}/s: {latency}, errors {:.2} %",
         measured.measured_s,
         total.offered_per_s,
-        total.latency_ms.p50,
-        total.latency_ms.p99,
         total.error_rate * 100.0
     )?;
     if measured.proposals.is_empty() {

@@ -117,6 +117,13 @@ fn write(output: &Output, found: &Found, out: &mut dyn Write) -> io::Result<()> 
             "the objectives hold at {breakpoint:.0}/s; at {above:.0}/s this machine could not send in time, so the \
              system may bear more"
         ),
+        Ceiling::Connections => writeln!(
+            out,
+            "the objectives hold at {breakpoint:.0}/s; at {above:.0}/s all {} connections of the load were in use \
+             while answers came as fast as before, so the system may bear more: try --connections {}",
+            found.connections,
+            found.connections.saturating_mul(4).min(10_000)
+        ),
         Ceiling::Bound => {
             writeln!(
                 out,
@@ -135,6 +142,7 @@ fn row(probe: &Probe) -> Vec<(String, Tone)> {
         Outcome::Held => ("held", Tone::Good),
         Outcome::Broke => ("broke", Tone::Bad),
         Outcome::Late => ("load late", Tone::Strong),
+        Outcome::Full => ("load full", Tone::Strong),
     };
     let numbers = [
         format!("{:.0}", probe.rate_per_s),
@@ -156,6 +164,7 @@ impl Watch for Lines {
         let how = match probe.outcome {
             Outcome::Held => "held".to_owned(),
             Outcome::Broke => probe.broken.join("; "),
+            Outcome::Full => "all connections of the load were in use, answers as fast as before".to_owned(),
             Outcome::Late => format!("this machine was late by {:.1} ms", probe.lateness_p50_ms),
         };
         self.said(&format!("{:.0}/s  {how}", probe.rate_per_s));

@@ -52,7 +52,7 @@ impl Run for Report {
             runs::write("the report", path, &report::html(record)?, &cx.output)?;
         }
         if let Some(path) = &self.markdown {
-            runs::write("the report", path, &report::markdown(record), &cx.output)?;
+            runs::write("the report", path, &report::markdown(record, None), &cx.output)?;
         }
         self.write_junit(&records, cx)?;
         if written && !cx.output.is_json() {
@@ -67,7 +67,12 @@ impl Run for Report {
 impl Report {
     fn write_junit(&self, records: &[Record], cx: &Context) -> anyhow::Result<()> {
         match &self.junit {
-            Some(path) => runs::write("JUnit XML", path, &report::junit(records)?, &cx.output),
+            Some(path) => runs::write(
+                "JUnit XML",
+                path,
+                &report::junit(records, &records.iter().map(report::unexpected).collect::<Vec<_>>())?,
+                &cx.output,
+            ),
             None => Ok(()),
         }
     }

@@ -108,16 +108,20 @@ fn doubts(observed: &Observed<'_>, load: &Summary, constant: bool) -> Vec<String
     }
     if total.error_rate > 0.01 {
         doubts.push(format!(
-            "{:.1} % of the requests were not answered as expected: put that right before objectives are made \
+            "{:.1} % of the requests were not answered as expected{}: put that right before objectives are made \
              of it.",
-            total.error_rate * 100.0
+            total.error_rate * 100.0,
+            load.told_causes().map(|causes| format!(" ({causes})")).unwrap_or_default()
         ));
     }
-    if load.lateness.p99 > 1.0 && load.lateness.p99 > total.latency_ms.p50 {
+    if let (Some(lateness), Some(latency)) = (load.lateness, total.latency_ms)
+        && lateness.p99 > 1.0
+        && lateness.p99 > latency.p50
+    {
         doubts.push(format!(
             "The load itself was late by {:.1} ms (p99), more than the median latency: connections were too \
              few, or this machine too busy.",
-            load.lateness.p99
+            lateness.p99
         ));
     }
     doubts.extend(windows::drift(observed));

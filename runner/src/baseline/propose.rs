@@ -53,7 +53,10 @@ pub(super) fn propose(observed: &Observed<'_>, constant: bool, warnings: &mut Ve
         }
     }
     if constant && let Ok(slo) = "throughput > 0/s".parse::<Slo>() {
-        proposals.extend(one(observed, &slo, "throughput"));
+        match one(observed, &slo, "throughput") {
+            Ok(proposal) => proposals.push(proposal),
+            Err(reason) => warnings.push(format!("Nothing is proposed for `throughput`: {reason}.")),
+        }
     }
     proposals
 }
@@ -66,6 +69,9 @@ fn one(observed: &Observed<'_>, slo: &Slo, what: &str) -> Result<Proposal, Strin
         .ok_or("too few requests came in each window; measure longer or raise the rate")?;
     if !spread.worst.is_finite() {
         return Err("in some windows no request was answered as expected".to_owned());
+    }
+    if !upper && spread.worst <= 0.0 {
+        return Err("in some windows nothing was answered as expected".to_owned());
     }
     let seconds = observed.phases.of(Phase::Baseline);
     let per_window = observed.offered(slo, ALL, seconds.clone()) as f64 * window_s as f64

@@ -67,7 +67,7 @@ impl Action {
     pub fn label(&self) -> String {
         match self {
             Self::Http(http) => format!("{} {}", http.method, http.url),
-            Self::Command(command) => command.argv.join(" "),
+            Self::Command(command) => format!("run {}", command.argv.join(" ")),
         }
     }
 
@@ -140,5 +140,6 @@ pub async fn output(argv: &[String], limit: Duration) -> Result<String, String> 
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said: String = said.lines().last().unwrap_or_default().chars().take(200).collect();
-    Err(format!("it ended with {}: {said}", output.status))
+    let said = if said.is_empty() { " and said nothing".to_owned() } else { format!(": {said}") };
+    Err(format!("it ended with {}{said}", output.status))
 }

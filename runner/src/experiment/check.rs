@@ -82,6 +82,25 @@ pub(super) fn windows(experiment: &Experiment) -> Result<(), Invalid> {
     Ok(())
 }
 
+/// Refuses windows of an objective of which no phase that it is for could hold one.
+fn whole_windows(experiment: &Experiment, field: &str, slo: &Slo) -> Result<(), String> {
+    let [_, _, fault, recovery] = experiment.windows.seconds();
+    let (phase, length) = match field {
+        "slos.steady" | "stop" => return Ok(()),
+        "slos.fault" => ("fault", fault),
+        "slos.after" => ("recovery", recovery),
+        _ if fault < recovery => ("fault", fault),
+        _ => ("recovery", recovery),
+    };
+    match slo.over.map(|over| over.as_secs()) {
+        Some(over) if over > length && !experiment.faults.is_empty() => Err(format!(
+            "asks for windows of {over} s, longer than the {phase} of {length} s: shorten `over`, or lengthen \
+             `windows.{phase}`"
+        )),
+        _ => Ok(()),
+    }
+}
+
 fn objectives(experiment: &Experiment, names: &Names) -> Result<(), Invalid> {
     let slis: Vec<&str> = experiment.slis.keys().map(String::as_str).collect();
     let lists: Vec<(&str, &[Slo])> = match &experiment.slos {
@@ -97,7 +116,9 @@ fn objectives(experiment: &Experiment, names: &Names) -> Result<(), Invalid> {
     }
     for (field, slos) in lists.into_iter().chain([("stop", experiment.stop.as_slice())]) {
         for (at, slo) in slos.iter().enumerate() {
-            slo.check(names, &slis).map_err(|message| Invalid::new(format!("{field}[{at}]"), message))?;
+            let refused = |message| Invalid::new(format!("{field}[{at}]"), message);
+            slo.check(names, &slis).map_err(refused)?;
+            whole_windows(experiment, field, slo).map_err(refused)?;
         }
     }
     Ok(())

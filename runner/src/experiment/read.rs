@@ -37,6 +37,11 @@ impl Experiment {
 /// The load of another file, named relative to the experiment's: what several experiments share.
 fn beside(document: &Document, file: &str, vars: &Vars) -> Result<Plan, DocumentError> {
     let folder = Path::new(document.file()).parent().unwrap_or(Path::new(""));
-    let load = Document::read(&folder.join(file))?.map_texts(|text| vars.fill(text))?;
+    // A file that cannot be read is a mistake of who names it.
+    let load = Document::read(&folder.join(file)).map_err(|error| match error.position {
+        Some(_) => error,
+        None => document.refuse("load", error.to_string()),
+    })?;
+    let load = load.map_texts(|text| vars.fill(text))?;
     Plan::read(load.to_value()).map_err(|error| load.refuse(&error.field, error.message))
 }

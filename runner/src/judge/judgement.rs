@@ -101,7 +101,7 @@ pub struct Hit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Recovery {
-    /// No objective was ever left: resilience.
+    /// Every objective was met while the fault was on and from its end on: resilience.
     Absorbed,
     /// Objectives were left, and are met again: recovery.
     Healed,

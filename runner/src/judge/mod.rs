@@ -71,7 +71,7 @@ impl Observed<'_> {
         }
         let length = seconds.end.saturating_sub(seconds.start);
         let tally = self.tally(slo, subject, seconds);
-        if tally.offered() < slo.indicator.least() {
+        if tally.ended() < slo.indicator.least() {
             return None;
         }
         slo.indicator.of(&tally, length as f64)

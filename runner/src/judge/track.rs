@@ -64,12 +64,25 @@ impl<'a> Tracker<'a> {
     /// so that neither end is smeared over the width of a window.
     #[must_use]
     pub fn excursions(&self, seconds: Range<u64>) -> Vec<Excursion> {
+        self.follow(seconds.clone(), None, seconds.start)
+    }
+
+    /// Its excursions within these seconds, whatever was before them: one that is there already begins
+    /// with the first of them.
+    #[must_use]
+    pub fn excursions_within(&self, seconds: Range<u64>) -> Vec<Excursion> {
+        let there = (self.leading(seconds.start) == Some(false)).then_some(seconds.start);
+        self.follow(seconds.clone(), there, seconds.start + self.window_s - 1)
+    }
+
+    /// Those that begin at `left_s`, if one does, and from the window on that ends with `from`.
+    fn follow(&self, seconds: Range<u64>, mut left_s: Option<u64>, mut from: u64) -> Vec<Excursion> {
         let grace_s = self.slo.grace.map_or(0, |grace| grace.as_secs());
         // The last second that begins a whole window, and one more.
         let whole = (seconds.end + 1).saturating_sub(self.window_s);
         let mut found = Vec::new();
-        let mut from = seconds.start;
-        while let Some(left_s) = (from..seconds.end).find(|second| self.trailing(*second) == Some(false)) {
+        let broken = |from| (from..seconds.end).find(|second| self.trailing(*second) == Some(false));
+        while let Some(left_s) = left_s.take().or_else(|| broken(from)) {
             let back_s = (left_s + 1..whole).find(|second| self.leading(*second) == Some(true));
             if back_s.unwrap_or(seconds.end) - left_s > grace_s {
                 found.push(Excursion { left_s, back_s });

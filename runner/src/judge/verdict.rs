@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Hit, Judgement, Objective, Observed, Phase, Recovery, Slos, Tracker, Verdict};
+use super::{Excursion, Hit, Judgement, Objective, Observed, Phase, Recovery, Slos, Tracker, Verdict};
 use crate::slo::{Indicator, Slo, Subject};
 
 /// Fewer requests than this in the baseline are no baseline.
@@ -54,10 +54,10 @@ fn decide(judgement: &mut Judgement, observed: &Observed<'_>, slos: &Slos, stabl
     let during = broken(Phase::Fault);
     let spread = spread(judgement, observed, slos);
     let recovered = judgement.mttr_s.is_some();
-    judgement.recovery = Some(match (recovered, judgement.blast_radius.is_empty() && during.is_empty()) {
-        (false, _) => Recovery::NotRecovered,
-        (true, true) => Recovery::Absorbed,
-        (true, false) => Recovery::Healed,
+    judgement.recovery = Some(match judgement.mttr_s {
+        None => Recovery::NotRecovered,
+        Some(0.0) if during.is_empty() => Recovery::Absorbed,
+        Some(_) => Recovery::Healed,
     });
     judgement.verdict = match (recovered, &spread) {
         (false, _) | (_, Some(_)) => Verdict::Failed,
@@ -74,8 +74,53 @@ fn decide(judgement: &mut Judgement, observed: &Observed<'_>, slos: &Slos, stabl
     reasons.extend(spread);
     reasons.extend(during);
     if reasons.is_empty() {
-        reasons.push("Every objective was met while the fault was on, and after it.".to_owned());
+        reasons.push(match judgement.mttr_s {
+            Some(0.0) => "Every objective was met while the fault was on, and after it.".to_owned(),
+            later => format!(
+                "Every objective was met while the fault was on; after it not before {} s had passed.",
+                later.unwrap_or_default()
+            ),
+        });
     }
+    reasons.extend(by_itself(&judgement.blast_radius, &judgement.objectives, observed.phases.recovery_s));
+    reasons.extend(for_a_time(observed, slos));
+}
+
+/// Who left an objective under the fault that all together met, as a sentence.
+fn by_itself(blast_radius: &[Hit], objectives: &[Objective], recovery_s: u64) -> Option<String> {
+    let broken = |slo: &str| objectives.iter().any(|o| o.slo == slo && o.met == Some(false));
+    let during = |hit: &Hit| hit.excursions.iter().any(|excursion| excursion.left_s < recovery_s);
+    let mut alone = blast_radius.iter().filter(|hit| during(hit) && !broken(&hit.slo));
+    let alone = alone.find(|hit| hit.tenant.is_some())?;
+    let endpoint = alone.endpoint.as_deref().unwrap_or_default();
+    let tenant = alone.tenant.as_deref().unwrap_or_default();
+    Some(format!(
+        "All together met `{}`, not each by itself: {endpoint} of {tenant} did not, for one.",
+        alone.slo
+    ))
+}
+
+/// How many objectives are told that were left for a time.
+const TOLD: usize = 3;
+
+/// What the time under the fault as a whole met, but not each window of it; sentences.
+fn for_a_time(observed: &Observed<'_>, slos: &Slos) -> Vec<String> {
+    let seconds = observed.phases.of(Phase::Fault);
+    let told = |slo: &Slo| {
+        slo.subjects(observed.names).into_iter().find_map(|subject| {
+            let tracker = Tracker::new(observed, slo, subject);
+            let first = tracker.excursions(seconds.clone()).first().copied()?;
+            (tracker.holds(seconds.clone()) == Some(true)).then(|| {
+                let until = first.back_s.map(|back_s| format!(" to {back_s} s")).unwrap_or_default();
+                format!(
+                    "The time under the fault as a whole met `{slo}`, not each window of it: out of it from {} s{until}.",
+                    first.left_s
+                )
+            })
+        })
+    };
+    // What asks for each window was judged by each.
+    slos.fault.iter().filter(|slo| slo.over.is_none()).filter_map(told).take(TOLD).collect()
 }
 
 fn objectives(observed: &Observed<'_>, slos: &Slos) -> Vec<Objective> {
@@ -114,23 +159,33 @@ fn objective(observed: &Observed<'_>, slo: &Slo, subject: Subject, phase: Phase)
 fn doubts(observed: &Observed<'_>, objectives: &[Objective], faulty: &[String]) -> Vec<String> {
     let mut doubts = faulty.to_vec();
     let baseline = observed.series.tally(observed.phases.of(Phase::Baseline), |_, _| true);
-    if baseline.offered() < LEAST_REQUESTS {
+    if baseline.ended() < LEAST_REQUESTS {
         doubts.push(format!(
             "The baseline has {} requests; {LEAST_REQUESTS} are the least that can be called steady. Raise the \
              rate or lengthen the baseline.",
-            baseline.offered()
+            baseline.ended()
         ));
     }
     for objective in objectives.iter().filter(|objective| objective.phase == Phase::Baseline) {
         match objective.met {
             Some(true) => {}
             Some(false) => doubts.push(format!("No clean baseline. {}", objective.sentence())),
-            None => {
-                doubts.push(format!("The baseline says nothing of `{}`: too few requests.", objective.slo));
-            }
+            None => doubts.push(format!(
+                "The baseline says nothing of `{}`: {}.",
+                objective.slo,
+                silence(objective)
+            )),
         }
     }
     doubts
+}
+
+/// Why an objective could not be judged, and what to do.
+fn silence(objective: &Objective) -> &'static str {
+    match objective.slo.parse::<Slo>().map(|slo| slo.indicator) {
+        Ok(Indicator::Sli(_)) => "its SLI had no number, the warnings say why",
+        _ => "too few requests came to tell; raise the rate or lengthen the baseline",
+    }
 }
 
 /// Whether the fault spread to what should have been spared, as a sentence.
@@ -162,15 +217,15 @@ fn spread(judgement: &Judgement, observed: &Observed<'_>, slos: &Slos) -> Option
 }
 
 /// Each objective of the fault and of the time after it, for each endpoint of its scope, for all
-/// tenants together and, where there are several, for each.
+/// tenants together and, where there are several, for each: those that did not meet it, judged as
+/// objectives are.
 fn blast_radius(observed: &Observed<'_>, slos: &Slos) -> Vec<Hit> {
-    let seconds = observed.phases.fault_s..observed.phases.end_s;
     let names = observed.names;
     let after = slos.after.iter().filter(|slo| !slos.fault.iter().any(|other| other.text == slo.text));
     let mut hits = Vec::new();
     for slo in slos.fault.iter().chain(after) {
         for subject in cells(slo, observed) {
-            let excursions = Tracker::new(observed, slo, subject).excursions(seconds.clone());
+            let excursions = left(observed, slos, slo, subject);
             if !excursions.is_empty() {
                 let endpoint = subject.endpoint.and_then(|at| names.endpoints.get(usize::from(at)));
                 let tenant = subject.tenant.and_then(|at| names.tenants.get(usize::from(at)).cloned());
@@ -184,6 +239,25 @@ fn blast_radius(observed: &Observed<'_>, slos: &Slos) -> Vec<Hit> {
         }
     }
     hits
+}
+
+/// When `subject` was out of `slo`: under the fault if it did not meet it then, and after the fault if that
+/// is asked.
+fn left(observed: &Observed<'_>, slos: &Slos, slo: &Slo, subject: Subject) -> Vec<Excursion> {
+    let (fault, end_s) = (observed.phases.of(Phase::Fault), observed.phases.end_s);
+    let tracker = Tracker::new(observed, slo, subject);
+    let is_asked = |slos: &[Slo]| slos.iter().any(|other| other.text == slo.text);
+    let mut all = Vec::new();
+    if is_asked(&slos.fault) && (slo.over.is_some() || tracker.holds(fault.clone()) == Some(false)) {
+        all = tracker.excursions(fault.start..end_s);
+        all.retain(|excursion| excursion.left_s < fault.end);
+    }
+    if is_asked(&slos.after) {
+        let lasted_s = all.last().map_or(Some(0), |last| last.back_s);
+        let later = tracker.excursions_within(observed.phases.of(Phase::Recovery));
+        all.extend(later.into_iter().filter(|later| lasted_s.is_some_and(|back_s| later.left_s >= back_s)));
+    }
+    all
 }
 
 /// The busiest tenants are the most that a report can show, and each costs its share of computing.

@@ -51,6 +51,12 @@ impl Profile {
                 format!("must be longer than 0 and at most {LONGEST_S}s (a week)"),
             ));
         }
+        if let Rate::Spike(spike) = &plan.rate
+            && spike.at.get().as_secs_f64() >= duration
+        {
+            let message = format!("lies at the end of the load, which lasts {duration} s, or after it");
+            return Err(Invalid::new("rate.spike.at", message));
+        }
         let mut profile =
             Self { segments: Vec::new(), total: 0.0, duration: Duration::from_secs_f64(duration) };
         profile.fill(&plan.rate, duration);

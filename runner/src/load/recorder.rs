@@ -6,7 +6,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::code::Code;
-use super::engine::Ended;
+use super::engine::{Ended, cause};
 use super::ready::Load;
 use super::sink::{Batch, Sink};
 use super::summary::{EndpointPart, NamedPart, Part, Quantiles, Summary};
@@ -24,6 +24,7 @@ pub struct Recorder {
     endpoints: Vec<Times>,
     lateness: Histogram<u64>,
     codes: BTreeMap<(u16, Code), u64>,
+    causes: BTreeMap<String, u64>,
     connections_opened: u64,
     resent: u64,
     in_flight: BTreeMap<u16, u32>,
@@ -43,6 +44,9 @@ impl Times {
     }
 
     fn record(&mut self, outcome: &Outcome) {
+        if outcome.fate == Fate::Cut {
+            return;
+        }
         let us = micros(outcome.latency());
         note(&mut self.all, us);
         if outcome.fate == Fate::Ok {
@@ -61,6 +65,7 @@ impl Recorder {
             endpoints: load.endpoints.iter().map(|_| Times::new()).collect(),
             lateness: histogram(),
             codes: BTreeMap::new(),
+            causes: BTreeMap::new(),
             connections_opened: 0,
             resent: 0,
             in_flight: BTreeMap::new(),
@@ -84,7 +89,7 @@ impl Recorder {
     #[must_use]
     pub fn finish(self, load: &Load, ended: Ended) -> (Summary, Series) {
         let seconds = ended.offered_for.as_secs_f64().max(1e-9);
-        let part = |tally: &Tally, ok: Quantiles, all: Quantiles| part(tally, seconds, ok, all);
+        let part = |tally: &Tally, ok, all| part(tally, seconds, ok, all);
         let of = |times: &Times| (quantiles(&times.ok), quantiles(&times.all));
         let by_endpoint = sums(&self.series, |endpoint, _| endpoint);
         let by_tenant = sums(&self.series, |_, tenant| tenant);
@@ -126,6 +131,7 @@ impl Recorder {
             tenants,
             lateness: quantiles(&self.lateness),
             codes,
+            causes: self.causes,
             connections_opened: self.connections_opened,
             resent: self.resent,
             in_flight_max: self.in_flight_max,
@@ -149,6 +155,11 @@ impl Sink for Recorder {
         for (key, count) in &batch.codes {
             *self.codes.entry(*key).or_default() += count;
         }
+        for (cause, count) in &batch.causes {
+            let known = self.causes.contains_key(cause) || self.causes.len() < cause::MOST;
+            let cause = if known { cause.as_str() } else { cause::OTHERS };
+            *self.causes.entry(cause.to_owned()).or_default() += count;
+        }
         self.connections_opened += batch.connections_opened;
         self.resent += batch.resent;
         self.in_flight.insert(batch.worker, batch.in_flight);
@@ -164,14 +175,19 @@ fn sums(series: &Series, key: impl Fn(u16, u16) -> u16) -> BTreeMap<u16, Tally> 
     sums
 }
 
-fn part(tally: &Tally, seconds: f64, latency_ms: Quantiles, latency_all_ms: Quantiles) -> Part {
+fn part(
+    tally: &Tally,
+    seconds: f64,
+    latency_ms: Option<Quantiles>,
+    latency_all_ms: Option<Quantiles>,
+) -> Part {
     let offered = tally.offered();
     let fates = Fate::ALL.iter().filter(|fate| tally.count(**fate) > 0);
     Part {
         offered,
         offered_per_s: offered as f64 / seconds,
         effective_per_s: tally.count(Fate::Ok) as f64 / seconds,
-        error_rate: tally.errors() as f64 / offered.max(1) as f64,
+        error_rate: tally.error_rate().unwrap_or_default(),
         fates: fates.map(|fate| (fate.name().to_owned(), tally.count(*fate))).collect(),
         latency_ms,
         latency_all_ms,
@@ -195,27 +211,27 @@ fn micros(span: Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn quantiles(times: &Histogram<u64>) -> Quantiles {
+fn quantiles(times: &Histogram<u64>) -> Option<Quantiles> {
     let ms = |us: u64| us as f64 / 1000.0;
-    Quantiles {
+    (!times.is_empty()).then(|| Quantiles {
         mean: times.mean() / 1000.0,
         p50: ms(times.value_at_quantile(0.5)),
         p90: ms(times.value_at_quantile(0.9)),
         p99: ms(times.value_at_quantile(0.99)),
         p999: ms(times.value_at_quantile(0.999)),
         max: ms(times.max()),
-    }
+    })
 }
 
-fn sparse(times: &Latencies) -> Quantiles {
-    let ms = |time: Option<Duration>| time.map_or(0.0, |time| (time.as_secs_f64() * 1e6).round() / 1000.0);
-    let at = |q| ms(times.quantile(q));
-    Quantiles {
-        mean: ms(times.mean()),
-        p50: at(0.5),
-        p90: at(0.9),
-        p99: at(0.99),
-        p999: at(0.999),
-        max: at(1.0),
-    }
+fn sparse(times: &Latencies) -> Option<Quantiles> {
+    let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1000.0;
+    let at = |q| times.quantile(q).map(ms);
+    Some(Quantiles {
+        mean: times.mean().map(ms)?,
+        p50: at(0.5)?,
+        p90: at(0.9)?,
+        p99: at(0.99)?,
+        p999: at(0.999)?,
+        max: at(1.0)?,
+    })
 }

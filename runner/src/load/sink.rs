@@ -13,6 +13,8 @@ pub struct Batch {
     pub outcomes: Vec<Outcome>,
     /// How often which endpoint answered with which code, of these outcomes.
     pub codes: BTreeMap<(u16, Code), u64>,
+    /// How often which reason was given for a request that failed, of these outcomes; of a few reasons.
+    pub causes: BTreeMap<String, u64>,
     /// Connections opened since the last batch.
     pub connections_opened: u64,
     /// Requests sent a second time since the last batch, because the pooled connection that they

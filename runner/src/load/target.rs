@@ -58,11 +58,16 @@ impl Target {
                 Some((user, password)) => (Some(decoded(user)), Some(decoded(password))),
             },
         };
+        let shown = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
+        // The library takes any digits for a port, and says that there is none then.
+        let has_port = shown.strip_prefix(authority.host()).is_some_and(|port| !port.is_empty());
+        if has_port && authority.port_u16().is_none_or(|port| port == 0) {
+            return refuse("has no port from 1 to 65535");
+        }
         let host = authority.host().trim_start_matches('[').trim_end_matches(']');
         if host.is_empty() {
             return refuse("names no host");
         }
-        let shown = authority.as_str().rsplit_once('@').map_or(authority.as_str(), |(_, host)| host);
         Ok(Self {
             scheme: scheme.to_owned(),
             host: host.to_owned(),
@@ -111,6 +116,10 @@ mod tests {
             ("/path", "is no whole URL"),
             ("htp://x", "`htp://` does not fit here, did you mean `http`?"),
             ("http://a b", "is no URL"),
+            ("http://localhost:0", "has no port from 1 to 65535: write it as http://localhost:80"),
+            ("http://localhost:65536", "has no port"),
+            ("http://u:p@[::1]:99999/x", "has no port"),
+            ("http://localhost:", "has no port"),
         ] {
             let error = Target::parse("endpoints[0].target", url, &["http", "https"]).unwrap_err();
             assert_eq!(error.field, "endpoints[0].target");

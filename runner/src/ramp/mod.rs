@@ -67,6 +67,8 @@ pub struct Ramp {
     pub ceiling_per_s: Option<f64>,
     /// 65 % of the breakpoint: the rate that is proposed for steady operation.
     pub steady_per_s: Option<f64>,
+    /// How many connections the load could have to each target.
+    pub connections: u32,
     /// Each load, in order: the evidence.
     pub probes: Vec<Probe>,
     /// Why it ended before its time, if it did.
@@ -108,6 +110,7 @@ pub async fn ramp(
         ceiling: search.ceiling(),
         ceiling_per_s: search.ceiling_per_s(),
         steady_per_s: breakpoint.map(|rate| rate * STEADY_SHARE),
+        connections: experiment.load.as_ref().map_or(0, |load| load.connections),
         probes,
         interrupted,
         warnings,
@@ -143,7 +146,9 @@ impl Course<'_> {
                 return Ok(Some(reason));
             }
             let connections = load.plan().connections;
-            let probe = probe::judge(&mut measured, rate, self.plan.skip_s, self.slos, connections)?;
+            let held = self.probes.iter().filter(|probe| probe.outcome == Outcome::Held);
+            let calm_ms = held.filter_map(|probe| probe.answer_p50_ms).reduce(f64::min);
+            let probe = probe::judge(&mut measured, rate, self.plan.skip_s, self.slos, connections, calm_ms)?;
             watch.probed(&probe);
             self.search.take(probe.outcome);
             self.probes.push(probe);

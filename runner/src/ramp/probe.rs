@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::judge::{Phase, Tracker};
 use crate::measure::Measured;
+use crate::outcome::Fate;
 use crate::run::RunError;
 use crate::slo::{Slo, format_value};
 
@@ -25,6 +26,9 @@ pub enum Outcome {
     Broke,
     /// One did not, but the load's own machine could not send in time: it says nothing of the system.
     Late,
+    /// One did not, but each answer took no longer than at lower rates: requests waited for one of the
+    /// load's connections, all of which were in use. It says nothing of the system.
+    Full,
 }
 
 /// A probe and its numbers, those of the seconds that count. Latencies from the intended start.
@@ -46,13 +50,20 @@ pub struct Probe {
     pub lateness_p50_ms: f64,
     /// The same at the 99th percentile.
     pub lateness_p99_ms: f64,
+    /// From the first byte sent to the whole answer, the median of those answered as expected: without the
+    /// wait for a connection.
+    pub answer_p50_ms: Option<f64>,
     /// How it went.
     pub outcome: Outcome,
     /// The objectives that did not hold, each with what was measured.
     pub broken: Vec<String>,
 }
 
-/// Judges what was measured at `rate`, without its first `skip_s` seconds.
+/// Answers that take so many times as long as at lower rates are the system's doing; less is noise.
+const SLOWER: f64 = 1.5;
+
+/// Judges what was measured at `rate`, without its first `skip_s` seconds. `calm_ms` is how long an answer
+/// took at a rate that held, if there was one.
 ///
 /// # Errors
 /// Too little came to tell of an objective.
@@ -62,10 +73,15 @@ pub(super) fn judge(
     skip_s: u64,
     slos: &[Slo],
     connections: u32,
+    calm_ms: Option<f64>,
 ) -> Result<Probe, RunError> {
-    let (lateness_p50_ms, lateness_p99_ms) = (measured.summary.lateness.p50, measured.summary.lateness.p99);
+    let lateness = measured.summary.lateness;
+    let (lateness_p50_ms, lateness_p99_ms) = lateness.map_or((0.0, 0.0), |late| (late.p50, late.p99));
+    let answer_p50_ms = measured.answer_p50_ms;
     let waited = measured.summary.in_flight_max >= connections;
     let late = measured.own_cpu >= BUSY || (lateness_p50_ms > LATE_MS && !waited);
+    let as_fast = answer_p50_ms.zip(calm_ms).is_some_and(|(now, calm)| now <= calm * SLOWER);
+    let full = waited && lateness_p50_ms > LATE_MS && as_fast;
     let observed = measured.observed(skip_s);
     let seconds = observed.phases.of(Phase::Baseline);
     let mut broken = Vec::new();
@@ -84,23 +100,24 @@ pub(super) fn judge(
     }
     let tally = observed.series.tally(seconds.clone(), |_, _| true);
     let length = seconds.end.saturating_sub(seconds.start).max(1) as f64;
-    let offered = tally.offered() as f64;
-    let ok = offered - tally.errors() as f64;
+    let ok = tally.count(Fate::Ok) as f64;
     let ms = |q| tally.ok.quantile(q).map(|latency| (latency.as_secs_f64() * 1e6).round() / 1e3);
-    let outcome = match (broken.is_empty(), late) {
-        (true, _) => Outcome::Held,
-        (false, true) => Outcome::Late,
-        (false, false) => Outcome::Broke,
+    let outcome = match (broken.is_empty(), late, full) {
+        (true, ..) => Outcome::Held,
+        (false, true, _) => Outcome::Late,
+        (false, false, true) => Outcome::Full,
+        (false, false, false) => Outcome::Broke,
     };
     Ok(Probe {
         rate_per_s,
-        offered_per_s: offered / length,
+        offered_per_s: tally.offered() as f64 / length,
         effective_per_s: ok / length,
-        error_rate: if offered > 0.0 { 1.0 - ok / offered } else { 0.0 },
+        error_rate: tally.error_rate().unwrap_or_default(),
         p50_ms: ms(0.5),
         p99_ms: ms(0.99),
         lateness_p50_ms,
         lateness_p99_ms,
+        answer_p50_ms,
         outcome,
         broken,
     })
@@ -126,7 +143,7 @@ mod tests {
     use super::*;
     use crate::judge::Phases;
     use crate::load::{Batch, Ended, Load, Plan, Recorder, Sink};
-    use crate::outcome::{Fate, Outcome as Request};
+    use crate::outcome::Outcome as Request;
     use crate::slo::Names;
 
     /// Ten seconds at 100/s, each request sent so late and answered so long after it was meant to be; the
@@ -153,30 +170,37 @@ mod tests {
             slis: std::collections::BTreeMap::new(),
             warnings: Vec::new(),
             own_cpu,
+            answer_p50_ms: Some((latency_ms - late_ms) as f64),
             interrupted: None,
             phases: Phases { baseline_s: 0, fault_s: 10, recovery_s: 10, end_s: 10 },
         }
     }
 
-    fn judged(mut measured: Measured) -> Probe {
+    fn judged(mut measured: Measured, calm_ms: Option<f64>) -> Probe {
         let slos = ["p99 < 100ms".parse().unwrap(), "error_rate < 1%".parse().unwrap()];
-        judge(&mut measured, 100.0, 2, &slos, 50).unwrap()
+        judge(&mut measured, 100.0, 2, &slos, 50, calm_ms).unwrap()
     }
 
     #[test]
     fn whose_fault_it_is_is_told_apart() {
-        for (late_ms, latency_ms, in_flight, own_cpu, outcome) in [
-            (0, 20, 3, 0.1, Outcome::Held),
-            (0, 200, 20, 0.1, Outcome::Broke),
+        let calm = Some(40.0);
+        for (late_ms, latency_ms, in_flight, own_cpu, calm_ms, outcome) in [
+            (0, 20, 3, 0.1, calm, Outcome::Held),
+            (0, 200, 20, 0.1, calm, Outcome::Broke),
             // With connections to spare nobody but the load made it late.
-            (150, 200, 20, 0.1, Outcome::Late),
-            // Requests that wait for a connection wait for the system.
-            (150, 200, 50, 0.1, Outcome::Broke),
-            (0, 200, 20, 0.99, Outcome::Late),
+            (150, 200, 20, 0.1, calm, Outcome::Late),
+            // Requests that wait for a connection wait for the system if it has become slower,
+            (150, 250, 50, 0.1, calm, Outcome::Broke),
+            // for the load's own limit if it has not,
+            (150, 200, 50, 0.1, calm, Outcome::Full),
+            // and if nobody knows, the system is not acquitted.
+            (150, 200, 50, 0.1, None, Outcome::Broke),
+            (0, 200, 20, 0.99, calm, Outcome::Late),
             // What held in spite of it, held.
-            (30, 40, 20, 0.99, Outcome::Held),
+            (30, 40, 20, 0.99, calm, Outcome::Held),
+            (30, 70, 50, 0.1, calm, Outcome::Held),
         ] {
-            let probe = judged(measured(late_ms, latency_ms, in_flight, own_cpu));
+            let probe = judged(measured(late_ms, latency_ms, in_flight, own_cpu), calm_ms);
             assert_eq!(probe.outcome, outcome, "{probe:?}");
             assert_eq!(probe.broken.is_empty(), outcome == Outcome::Held);
         }
@@ -184,7 +208,7 @@ mod tests {
 
     #[test]
     fn the_first_seconds_do_not_count() {
-        let probe = judged(measured(0, 20, 3, 0.1));
+        let probe = judged(measured(0, 20, 3, 0.1), None);
         assert!((probe.p99_ms.unwrap() - 20.0).abs() < 0.5, "{probe:?}");
         assert_eq!((probe.offered_per_s, probe.effective_per_s), (100.0, 100.0));
     }
@@ -192,9 +216,9 @@ mod tests {
     #[test]
     fn a_probe_that_says_too_little_is_no_probe() {
         let slos = ["GET / p99 < 100ms".parse().unwrap()];
-        let error = judge(&mut measured(0, 20, 3, 0.1), 100.0, 9, &slos, 50);
+        let error = judge(&mut measured(0, 20, 3, 0.1), 100.0, 9, &slos, 50, None);
         assert!(error.is_ok(), "a hundred are enough");
-        let error = judge(&mut measured(0, 20, 3, 0.1), 100.0, 10, &slos, 50).unwrap_err();
+        let error = judge(&mut measured(0, 20, 3, 0.1), 100.0, 10, &slos, 50, None).unwrap_err();
         assert!(error.to_string().contains("needs 100 requests of its own"), "{error}");
     }
 }

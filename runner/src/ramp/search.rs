@@ -1,8 +1,8 @@
 //! Which rate to try next: up by steps until one does not pass, then bisection.
 //!
 //! A rate that did not pass is tried once more before that counts, since one hiccup of a system or of the
-//! machine is no limit. What the load's own machine could not send is no failure of the system: it bounds
-//! the search like one, but is told apart.
+//! machine is no limit. What the load's own machine or connections could not send is no failure of the
+//! system: it bounds the search like one, but is told apart.
 
 use sabot_toxics::Invalid;
 use schemars::JsonSchema;
@@ -57,6 +57,8 @@ pub enum Ceiling {
     System,
     /// The load's own machine could send no more: the system may bear more.
     Load,
+    /// All connections of the load were in use: the system may bear more.
+    Connections,
     /// The search went no higher: the system may bear more.
     Bound,
     /// The search did not come to its end.
@@ -137,6 +139,7 @@ impl Search {
         match (self.now, self.bad) {
             (Some(_), _) => Ceiling::Unfinished,
             (None, Some((_, Outcome::Late))) => Ceiling::Load,
+            (None, Some((_, Outcome::Full))) => Ceiling::Connections,
             (None, Some(_)) => Ceiling::System,
             (None, None) => Ceiling::Bound,
         }
@@ -224,6 +227,8 @@ mod tests {
         let late = |rate: f64, _| if rate <= 700.0 { Outcome::Held } else { Outcome::Late };
         let (search, _) = searched(BOUNDS, late);
         assert_eq!(search.ceiling(), Ceiling::Load);
+        let full = |rate: f64, _| if rate <= 700.0 { Outcome::Held } else { Outcome::Full };
+        assert_eq!(searched(BOUNDS, full).0.ceiling(), Ceiling::Connections);
         assert!((665.0..=700.0).contains(&search.breakpoint().unwrap()));
         assert_eq!(Search::new(BOUNDS).ceiling(), Ceiling::Unfinished);
     }

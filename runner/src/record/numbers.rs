@@ -44,7 +44,7 @@ fn part(phase: Phase, endpoint: Option<&str>, tally: &Tally, seconds: &Range<u64
         offered,
         offered_per_s: offered as f64 / length,
         effective_per_s: ok as f64 / length,
-        error_rate: if offered == 0 { 0.0 } else { tally.errors() as f64 / offered as f64 },
+        error_rate: tally.error_rate().unwrap_or_default(),
         fates: fates(tally),
         latency_ms: percentiles(&tally.ok),
     }

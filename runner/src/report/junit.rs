@@ -8,38 +8,38 @@ use crate::record::Record;
 
 type Xml = Writer<Vec<u8>>;
 
-/// One test suite with a test case for each run: a failure unless the verdict is the expected one,
-/// with the numbers as properties.
+/// One test suite with a test case for each run, with the numbers as properties; a failure if `failures`
+/// has a reason at its place.
 ///
 /// # Errors
 /// It could not be put together, which no record should be able to cause.
-pub fn junit(records: &[Record]) -> Result<String, ReportError> {
+pub fn junit(records: &[Record], failures: &[Option<String>]) -> Result<String, ReportError> {
     let error = |error: std::io::Error| ReportError(error.to_string());
     let mut xml = Writer::new_with_indent(Vec::new(), b' ', 2);
-    document(&mut xml, records).map_err(error)?;
+    document(&mut xml, records, failures).map_err(error)?;
     let mut text = String::from_utf8(xml.into_inner()).map_err(|error| ReportError(error.to_string()))?;
     text.push('\n');
     Ok(text)
 }
 
-fn document(xml: &mut Xml, records: &[Record]) -> std::io::Result<()> {
-    let failures = records.iter().filter(|record| !record.as_expected()).count().to_string();
+fn document(xml: &mut Xml, records: &[Record], failures: &[Option<String>]) -> std::io::Result<()> {
+    let failed = failures.iter().flatten().count().to_string();
     let tests = records.len().to_string();
     let time = seconds(records.iter().map(|record| record.phases.end_s).sum());
-    let counts = [("tests", tests.as_str()), ("failures", &failures), ("errors", "0"), ("time", &time)];
+    let counts = [("tests", tests.as_str()), ("failures", &failed), ("errors", "0"), ("time", &time)];
     xml.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     let suites = start("testsuites", &[("name", "sabot")], &counts);
     xml.write_event(Event::Start(suites.borrow()))?;
     let suite = start("testsuite", &[("name", "sabot experiments")], &counts);
     xml.write_event(Event::Start(suite.borrow()))?;
-    for record in records {
-        case(xml, record)?;
+    for (at, record) in records.iter().enumerate() {
+        case(xml, record, failures.get(at).and_then(Option::as_deref))?;
     }
     xml.write_event(Event::End(suite.to_end()))?;
     xml.write_event(Event::End(suites.to_end()))
 }
 
-fn case(xml: &mut Xml, record: &Record) -> std::io::Result<()> {
+fn case(xml: &mut Xml, record: &Record, failure: Option<&str>) -> std::io::Result<()> {
     let time = seconds(record.phases.end_s);
     let name = clean(&title(record));
     let case = start("testcase", &[("classname", "sabot"), ("name", &name), ("time", &time)], &[]);
@@ -51,17 +51,15 @@ fn case(xml: &mut Xml, record: &Record) -> std::io::Result<()> {
     }
     xml.write_event(Event::End(properties.to_end()))?;
     let reasons = record.judgement.reasons.join("\n");
-    if record.as_expected() {
-        body(xml, "system-out", &[], &format!("{}\n\nAgain: {}", reasons, record.command))?;
-    } else {
-        let expected = record.expect.map_or("held", |expected| expected.name());
-        let verdict = record.judgement.verdict.name();
-        let message = format!(
-            "{verdict}, expected {expected}: {}",
-            record.judgement.reasons.first().map_or("", String::as_str)
-        );
-        let text = format!("{}\n\nAgain: {}", reasons, record.command);
-        body(xml, "failure", &[("type", verdict), ("message", &clean(&message))], &text)?;
+    let text = format!("{}\n\nAgain: {}", reasons, record.command);
+    match failure {
+        None => body(xml, "system-out", &[], &text)?,
+        Some(failure) => {
+            let first = record.judgement.reasons.first().map_or("", String::as_str);
+            let message = clean(&format!("{}: {first}", failure.trim_end_matches('.')));
+            let verdict = record.judgement.verdict.name();
+            body(xml, "failure", &[("type", verdict), ("message", &message)], &text)?;
+        }
     }
     xml.write_event(Event::End(case.to_end()))
 }
@@ -133,7 +131,11 @@ mod tests {
     fn a_run_is_a_test_case_and_current() {
         let mut unexpected = sample::off();
         unexpected.expect = Some(Verdict::Held);
-        sample::golden("runs.xml", &junit(&[unexpected, sample::on()]).unwrap());
+        sample::golden(
+            "runs.xml",
+            &junit(&[unexpected.clone(), sample::on()], &[crate::report::unexpected(&unexpected), None])
+                .unwrap(),
+        );
     }
 
     #[test]
@@ -142,7 +144,7 @@ mod tests {
         record.expect = None;
         record.title = "<b> & \"quotes\" \u{1}".into();
         record.judgement.reasons = vec!["</failure> ]]> & \u{0}".into()];
-        let text = junit(&[record]).unwrap();
+        let text = junit(&[record], &[Some("a reason".into())]).unwrap();
         assert!(
             text.contains("name=\"&lt;b&gt; &amp; &quot;quotes&quot; \u{fffd} (mitigations off)\""),
             "{text}"

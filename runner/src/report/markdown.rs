@@ -6,9 +6,9 @@ use super::{text, title};
 use crate::judge::{Phase, Verdict};
 use crate::record::Record;
 
-/// The report of a run as Markdown of the kind that code hosts show.
+/// The report of a run as Markdown of the kind that code hosts show; `failure` is why it fails the build.
 #[must_use]
-pub fn markdown(record: &Record) -> String {
+pub fn markdown(record: &Record, failure: Option<&str>) -> String {
     let judgement = &record.judgement;
     let mut out = String::new();
     let _ = write!(
@@ -27,6 +27,9 @@ pub fn markdown(record: &Record) -> String {
     if let Some(expected) = record.expect {
         let word = if record.as_expected() { "As expected" } else { "**Not as expected**" };
         let _ = writeln!(out, "- {word}: `{}` was.", expected.name());
+    }
+    if let Some(failure) = failure {
+        let _ = writeln!(out, "- **Fails the build**: {}", sentence(failure));
     }
     out.push('\n');
     table(record, &mut out);
@@ -146,8 +149,8 @@ mod tests {
 
     #[test]
     fn it_is_short_and_current() {
-        sample::golden("off.md", &markdown(&sample::off()));
-        sample::golden("on.md", &markdown(&sample::on()));
+        sample::golden("off.md", &markdown(&sample::off(), Some("It was held, and is failed")));
+        sample::golden("on.md", &markdown(&sample::on(), None));
     }
 
     #[test]

@@ -26,12 +26,21 @@ pub use markdown::markdown;
 pub use regress::{Change, Committed, CommittedError, CommittedResult, Outcome, regressions};
 pub use terminal::terminal;
 
+use crate::judge::Verdict;
 use crate::record::Record;
 
 /// Why a report could not be written: a fault of ours, not of the record.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to write the report: {0}")]
 pub struct ReportError(String);
+
+/// Why a run is not as its experiment expects; none if it is.
+#[must_use]
+pub fn unexpected(record: &Record) -> Option<String> {
+    let expected = record.expect.unwrap_or(Verdict::Held).name();
+    let told = || format!("{}: {}, expected {expected}", title(record), record.judgement.verdict.name());
+    (!record.as_expected()).then(told)
+}
 
 /// The experiment's title, with its variant.
 #[must_use]

@@ -232,8 +232,9 @@ fn summary(series: &Series, names: &Names) -> Summary {
             .zip(&names.tenants)
             .map(|(at, name)| NamedPart { name: name.clone(), part: part(&of(None, Some(at)), length) })
             .collect(),
-        lateness: Quantiles { mean: 0.08, p50: 0.05, p90: 0.14, p99: 1.2, p999: 2.4, max: 3.9 },
+        lateness: Some(Quantiles { mean: 0.08, p50: 0.05, p90: 0.14, p99: 1.2, p999: 2.4, max: 3.9 }),
         codes: codes(&total),
+        causes: BTreeMap::from([("127.0.0.1:8081 refused it".to_owned(), 3)]),
         connections_opened: 38,
         resent: 1,
         in_flight_max: 57,
@@ -242,9 +243,16 @@ fn summary(series: &Series, names: &Names) -> Summary {
 
 fn part(tally: &Tally, length: f64) -> Part {
     let quantiles = |latencies: &Latencies| {
-        let at = |q| latencies.quantile(q).map_or(0.0, |latency| latency.as_secs_f64() * 1e3);
-        let mean = latencies.mean().map_or(0.0, |latency| latency.as_secs_f64() * 1e3);
-        Quantiles { mean, p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: at(1.0) }
+        let at = |q| Some(latencies.quantile(q)?.as_secs_f64() * 1e3);
+        let mean = latencies.mean()?.as_secs_f64() * 1e3;
+        Some(Quantiles {
+            mean,
+            p50: at(0.5)?,
+            p90: at(0.9)?,
+            p99: at(0.99)?,
+            p999: at(0.999)?,
+            max: at(1.0)?,
+        })
     };
     let fates = Fate::ALL.into_iter().map(|fate| (fate.name().to_owned(), tally.count(fate)));
     Part {

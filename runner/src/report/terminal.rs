@@ -95,11 +95,12 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
     let recovery =
         judgement.recovery.map(|recovery| format!(" ({})", text::recovery(recovery))).unwrap_or_default();
     facts.push(("recovery", format!("{}{recovery}", text::mttr(judgement))));
-    let lateness = record.load.lateness;
-    facts.push((
-        "load was late",
-        format!("p50 {}, p99 {}", text::millis(lateness.p50), text::millis(lateness.p99)),
-    ));
+    if let Some(lateness) = record.load.lateness {
+        facts.push((
+            "load was late",
+            format!("p50 {}, p99 {}", text::millis(lateness.p50), text::millis(lateness.p99)),
+        ));
+    }
     facts.push(("again", single_line(&record.command)));
     facts
 }

@@ -14,7 +14,6 @@ use super::{CourseEnd, Observer, Options, Progress, RunError, interrupted, unles
 use crate::experiment::Experiment;
 use crate::judge::{Observed, Phase, Phases, Samples, Tracker};
 use crate::load::{Batch, Load, Recorder, Running, Sink};
-use crate::outcome::Fate;
 use crate::record::FarSide;
 use crate::series::Series;
 use crate::slo::{Names, Slo};
@@ -34,6 +33,9 @@ pub(super) struct Course<'a> {
     counters: Counters,
     planned: Phases,
     reached: Phases,
+    /// Why nothing was broken, if the baseline was out of SLO as it ended; sentences.
+    unsteady: Vec<String>,
+    warnings: Vec<String>,
 }
 
 /// What a course saw.
@@ -41,6 +43,7 @@ pub(super) struct Seen {
     pub(super) recorder: Recorder,
     pub(super) slis: BTreeMap<String, Samples>,
     pub(super) far_side: Vec<FarSide>,
+    pub(super) unsteady: Vec<String>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -67,16 +70,22 @@ impl<'a> Course<'a> {
             counters: Counters::default(),
             planned: Phases { baseline_s, fault_s, recovery_s, end_s: recovery_s + recovery },
             reached: Phases::default(),
+            unsteady: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 
     /// From the first request to the last. The faults are off afterwards, unless it panics.
     pub(super) async fn drive(&mut self, faults: &mut Faults<'_>) -> Result<CourseEnd, RunError> {
+        self.warnings = unless_interrupted(&self.options.interrupt, faults.begin()).await?;
+        for warning in &self.warnings {
+            self.observer.said(&format!("warning: {warning}"));
+        }
         let mut running = unless_interrupted(&self.options.interrupt, Running::start(self.load)).await??;
         let started = Instant::from_std(running.started());
         self.sampling = Some(Sampling::start(&self.experiment.slis, started));
         let aborted = self.phases(&mut running, started, faults).await;
-        faults.remove(|| started.elapsed().as_secs_f64()).await;
+        faults.remove(|| started.elapsed().as_secs_f64(), self.observer).await;
         if aborted.is_some() || self.reached.end_s < self.planned.end_s {
             running.stop();
         }
@@ -89,8 +98,9 @@ impl<'a> Course<'a> {
 
     pub(super) fn finish(self) -> Seen {
         let far_side = self.counters.far_side(&self.reached);
-        let (slis, warnings) = self.sampling.map(Sampling::finish).unwrap_or_default();
-        Seen { recorder: self.recorder, slis, far_side, warnings }
+        let (slis, of_slis) = self.sampling.map(Sampling::finish).unwrap_or_default();
+        let warnings = self.warnings.into_iter().chain(of_slis).collect();
+        Seen { recorder: self.recorder, slis, far_side, unsteady: self.unsteady, warnings }
     }
 
     /// Goes through the seconds; answers why it was aborted, if it was. `reached` says how far it came.
@@ -107,6 +117,11 @@ impl<'a> Course<'a> {
                 return Some(reason);
             }
             self.reached_at(second);
+            if second > 0
+                && let Some(reason) = self.passed(second - 1)
+            {
+                return Some(reason);
+            }
             if second == self.planned.baseline_s
                 || second == self.planned.fault_s
                 || second == self.planned.recovery_s
@@ -114,28 +129,35 @@ impl<'a> Course<'a> {
                 self.counters.read(&self.options.client).await;
             }
             if second == self.planned.fault_s {
-                if !self.steady() {
+                self.unsteady = self.unsteady();
+                if !self.unsteady.is_empty() {
                     self.observer.said("the baseline is out of SLO: nothing is broken on top of it");
                     return None;
                 }
                 faults.apply(Duration::from_secs(self.planned.recovery_s - second), elapsed_s).await;
-                self.observer.said("fault on");
+                self.switched(
+                    faults,
+                    if faults.failed() { "the fault could not be put on" } else { "fault on" },
+                );
             }
-            if second == self.planned.recovery_s {
-                faults.remove(elapsed_s).await;
-                self.observer.said("fault off");
+            if second == self.planned.recovery_s && faults.remove(elapsed_s, self.observer).await {
+                self.switched(faults, "fault off");
             }
             if faults.failed() {
                 return None;
             }
-            if second > 0 {
-                if let Some(reason) = self.passed(second - 1) {
-                    return Some(reason);
-                }
-                faults.look().await;
+            if let Some(silence) = faults.look().await {
+                self.observer.said(&silence);
             }
         }
         None
+    }
+
+    /// Says what became of the faults, of a run that has any.
+    fn switched(&mut self, faults: &Faults<'_>, what: &str) {
+        if !faults.are_none() {
+            self.observer.said(what);
+        }
     }
 
     /// The run has come to `second`: phases that begin later are empty.
@@ -169,8 +191,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    /// Whether the baseline that has just ended is one.
-    fn steady(&mut self) -> bool {
+    /// What keeps the baseline that has just ended from being one; sentences.
+    fn unsteady(&mut self) -> Vec<String> {
         let slos = self.experiment.objectives().steady;
         let slis = self.sampling.as_mut().map(|sampling| sampling.samples().clone()).unwrap_or_default();
         let seconds = self.reached.of(Phase::Baseline);
@@ -180,10 +202,17 @@ impl<'a> Course<'a> {
             slis: &slis,
             phases: &self.reached,
         };
-        slos.iter().all(|slo| {
+        let broken = |slo: &&Slo| {
             let subjects = slo.subjects(&self.names);
-            subjects.into_iter().all(|s| Tracker::new(&observed, slo, s).holds(seconds.clone()) == Some(true))
-        })
+            subjects.into_iter().any(|s| Tracker::new(&observed, slo, s).holds(seconds.clone()) != Some(true))
+        };
+        let told = |slo: &Slo| {
+            format!(
+                "No clean baseline. As it ended, `{slo}` was not met by what had been answered by then: nothing \
+                 was broken on top of it."
+            )
+        };
+        slos.iter().filter(broken).map(told).collect()
     }
 
     /// A second has passed: shows it, and says whether a stop condition has come true.
@@ -192,7 +221,7 @@ impl<'a> Course<'a> {
         let slis = self.sampling.as_mut().map_or(&samples, |sampling| sampling.samples());
         let phase = self.planned.at(second);
         let tally = self.ended.tally(second..second + 1, |_, _| true);
-        let ended = tally.offered();
+        let ended = tally.ended();
         let ms = |q| tally.ok.quantile(q).map(|latency| latency.as_secs_f64() * 1e3);
         let observed = Observed { names: &self.names, series: &self.ended, slis, phases: &self.reached };
         let broken = |slo: &&Slo| {
@@ -212,7 +241,7 @@ impl<'a> Course<'a> {
             left_s: self.planned.of(phase).end - second - 1,
             total_s: self.planned.end_s,
             ended_per_s: ended as f64,
-            error_rate: (ended > 0).then(|| 1.0 - tally.count(Fate::Ok) as f64 / ended as f64),
+            error_rate: tally.error_rate(),
             p50_ms: ms(0.5),
             p99_ms: ms(0.99),
             in_flight: self.recorder.in_flight(),

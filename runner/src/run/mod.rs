@@ -1,7 +1,8 @@
 //! Carries an experiment out: load, fault, revert, verdict.
 //!
 //! - [`run`] is the whole; `course` drives the load through its phases, second by second;
-//! - `faults`: puts toxics on and takes them off, on every way out;
+//! - `faults`: puts toxics on and takes them off, on every way out; `neighbours`: what others have on their
+//!   proxies;
 //! - `stop`: the conditions that end a run at once;
 //! - `sampling`: asks the SLIs; `far_side`: counts what reached the proxies;
 //! - [`Observer`]: who wants to see it happen.
@@ -9,6 +10,7 @@
 mod course;
 mod far_side;
 mod faults;
+mod neighbours;
 mod observer;
 pub(crate) mod sampling;
 mod stop;
@@ -23,7 +25,7 @@ use tokio::sync::watch;
 pub use observer::{Observer, Progress};
 
 use crate::experiment::{Action, Experiment};
-use crate::judge::{Observed, Phases, judge};
+use crate::judge::{Judgement, Observed, Phases, Verdict, judge};
 use crate::load::LoadError;
 use crate::record::{FORMAT, Record, Versions, numbers};
 use crate::slo::Names;
@@ -100,7 +102,7 @@ pub async fn run(
         ended.map(|ended| (ended, course.finish()))
     };
     let outcome = AssertUnwindSafe(whole).catch_unwind().await;
-    faults.revert().await;
+    faults.revert(observer).await;
     let warnings = clean_up(&experiment.cleanup).await;
     // A panic goes on, but only now that nothing is broken any more.
     let (ended, seen) = outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
@@ -109,8 +111,17 @@ pub async fn run(
     let observed = Observed { names: &names, series: &series, slis: &seen.slis, phases: &ended.phases };
     let stable_s = crate::experiment::whole_seconds(experiment.stable.get());
     let doubts = faults.doubts();
-    let mut judgement =
-        judge(&observed, &experiment.objectives(), ended.aborted.as_deref(), &doubts, stable_s);
+    let verdict = |doubts: &[String]| {
+        judge(&observed, &experiment.objectives(), ended.aborted.as_deref(), doubts, stable_s)
+    };
+    let mut judgement = verdict(&doubts);
+    if !seen.unsteady.is_empty() && !matches!(judgement.verdict, Verdict::Invalid | Verdict::Aborted) {
+        // What was still under way as the baseline ended has made it good, but nothing was broken.
+        judgement = verdict(&seen.unsteady);
+    }
+    if experiment.faults.is_empty() {
+        without_fault(&mut judgement);
+    }
     if ended.aborted.is_some() {
         // What is wrong with the faults is no reason then, but still to be known.
         judgement.warnings.extend(doubts);
@@ -139,6 +150,15 @@ pub async fn run(
         judgement,
         expect: experiment.expect,
     })
+}
+
+/// What a run proves in which nothing was broken.
+fn without_fault(judgement: &mut Judgement) {
+    (judgement.recovery, judgement.mttr_s) = (None, None);
+    if judgement.verdict == Verdict::Held {
+        judgement.reasons =
+            vec!["Every objective was met. Nothing was broken: there is no fault.".to_owned()];
+    }
 }
 
 /// Does these actions in order.

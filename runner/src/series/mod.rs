@@ -55,7 +55,7 @@ pub struct Tally {
     pub fates: [u32; Fate::ALL.len()],
     /// From the intended start to the end, of those that were [`Fate::Ok`].
     pub ok: Latencies,
-    /// The same of all others: for a request that timed out, when it was given up.
+    /// The same of all others that ended: for a request that timed out, when it was given up.
     pub failed: Latencies,
 }
 
@@ -72,10 +72,22 @@ impl Tally {
         u64::from(self.fates[fate as usize])
     }
 
-    /// How many did not end as [`Fate::Ok`], those that were never sent included.
+    /// How many came to an end of their own: all but those that the end of the load cut off.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.offered() - self.count(Fate::Cut)
+    }
+
+    /// How many of those did not end as [`Fate::Ok`], those that were never sent included.
     #[must_use]
     pub fn errors(&self) -> u64 {
-        self.offered() - self.count(Fate::Ok)
+        self.ended() - self.count(Fate::Ok)
+    }
+
+    /// Their share of those that ended; none if none did.
+    #[must_use]
+    pub fn error_rate(&self) -> Option<f64> {
+        (self.ended() > 0).then(|| self.errors() as f64 / self.ended() as f64)
     }
 
     /// The latencies of all, however they ended.
@@ -90,8 +102,12 @@ impl Tally {
     pub fn record(&mut self, outcome: &Outcome) {
         let count = &mut self.fates[outcome.fate as usize];
         *count = count.saturating_add(1);
-        let latencies = if outcome.fate == Fate::Ok { &mut self.ok } else { &mut self.failed };
-        latencies.record(outcome.latency());
+        match outcome.fate {
+            Fate::Ok => self.ok.record(outcome.latency()),
+            // How long it would have taken nobody knows.
+            Fate::Cut => {}
+            _ => self.failed.record(outcome.latency()),
+        }
     }
 
     /// Adds another's counts and latencies.

@@ -79,5 +79,5 @@ fn it_survives_json() {
     let series = series(&sample());
     let text = serde_json::to_string(&series).unwrap();
     assert_eq!(serde_json::from_str::<Series>(&text).unwrap(), series);
-    assert!(text.starts_with(r#"[[{"endpoint":0,"tenant":0,"fates":[1,0,0,0,0,0,0],"#), "{text}");
+    assert!(text.starts_with(r#"[[{"endpoint":0,"tenant":0,"fates":[1,0,0,0,0,0,0,0],"#), "{text}");
 }

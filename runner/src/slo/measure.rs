@@ -39,15 +39,14 @@ pub struct Subject {
 }
 
 impl Indicator {
-    /// What `tally`, gathered over `seconds`, says; none if no request came, and for an SLI of one's
+    /// What `tally`, gathered over `seconds`, says; none if no request ended, and for an SLI of one's
     /// own, which no tally knows. Where every request failed, latency is infinite.
     #[must_use]
     pub fn of(&self, tally: &Tally, seconds: f64) -> Option<f64> {
-        let offered = tally.offered() as f64;
         let ok = tally.count(Fate::Ok) as f64;
         match self {
-            Self::ErrorRate => (offered > 0.0).then(|| 1.0 - ok / offered),
-            Self::Availability => (offered > 0.0).then(|| ok / offered),
+            Self::ErrorRate => tally.error_rate(),
+            Self::Availability => tally.error_rate().map(|rate| 1.0 - rate),
             Self::Throughput => (seconds > 0.0).then(|| ok / seconds),
             Self::Quantile(q) => latency(tally, tally.ok.quantile(*q)),
             Self::Mean => latency(tally, tally.ok.mean()),
@@ -71,7 +70,7 @@ impl Indicator {
 fn latency(tally: &Tally, of_ok: Option<Duration>) -> Option<f64> {
     match of_ok {
         Some(latency) => Some(latency.as_secs_f64()),
-        None => (tally.offered() > 0).then_some(f64::INFINITY),
+        None => (tally.ended() > 0).then_some(f64::INFINITY),
     }
 }
 

@@ -48,7 +48,20 @@ fn read(text: &str) -> Result<Slo, String> {
         Indicator::Sli(_) => format!("`{name}` is none of {INDICATORS}, whose value is a plain number"),
         _ => format!("`{bound}` must be {wanted} for {name}"),
     })?;
+    never(&indicator, comparison, bound)?;
     Ok(Slo { text: text.to_owned(), scope, indicator, comparison, bound, over, grace })
+}
+
+/// Refuses what no number could ever meet.
+fn never(indicator: &Indicator, comparison: Comparison, bound: f64) -> Result<(), String> {
+    match (indicator.unit(), comparison) {
+        (Unit::Number, _) => Ok(()),
+        (_, Comparison::Less) if bound <= 0.0 => Err("nothing is below 0; write <= 0".to_owned()),
+        (Unit::Share, Comparison::More) if bound >= 1.0 => {
+            Err("no share is above 100 %; write >= 100%".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The first comparison that stands by itself: a path may hold such a sign, but not between blanks.

@@ -1,5 +1,6 @@
 //! Each fate, provoked by a server that misbehaves so.
 
+use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::Mutex;
@@ -7,7 +8,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::{answering, count, http, plan, request, run, server, with};
+use sabot_runner::load::summary::Part;
+use sabot_runner::load::{Recorder, Running, Sink};
+use sabot_runner::outcome::Fate;
+
+use crate::support::{answering, count, http, plan, ready, request, run, server, with};
 
 #[test]
 fn what_is_answered_is_ok() {
@@ -46,6 +51,61 @@ fn nobody_listening_is_connect() {
     assert_eq!(count(&ran.summary, "connect"), 50, "{:?}", ran.summary.total);
     assert!(ran.outcomes.iter().all(|outcome| outcome.sent.is_none()));
     assert_eq!(ran.summary.connections_opened, 0);
+    assert_eq!(ran.summary.causes, BTreeMap::from([(format!("{address} refused it"), 50)]));
+    let Part { latency_ms, latency_all_ms, .. } = &ran.summary.total;
+    assert!(latency_ms.is_none() && latency_all_ms.is_some(), "no answer is no fast one");
+    assert!(ran.summary.lateness.is_none(), "nothing was sent");
+}
+
+#[test]
+fn a_name_without_an_address_is_told() {
+    let (address, _) = server(answering(|_, _, _| http(200, "")));
+    let target = json!({"target": format!("http://nowhere.invalid:{}", address.port())});
+    let ran = run(with(plan(address, 20), target));
+    assert_eq!(count(&ran.summary, "connect"), 20, "{:?}", ran.summary.total);
+    let told: Vec<_> = ran.summary.causes.keys().collect();
+    assert!(
+        told.iter().all(|cause| cause.contains("nowhere.invalid") || cause.contains("within 2s")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn what_the_end_of_the_load_cuts_off_is_no_error() {
+    let (address, _) = server(answering(|_, head, _| {
+        while head.starts_with("GET /hang") {
+            std::thread::park();
+        }
+        http(200, "")
+    }));
+    let endless = json!({
+        "duration": "1h", "timeout": "1h", "queue_timeout": "1h", "connections": 20,
+        "endpoints": [{"path": "/"}, {"path": "/hang"}],
+    });
+    let load = ready(with(plan(address, 50), endless));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut recorder = Recorder::new(&load);
+    let ended = runtime.block_on(async {
+        let mut running = Running::start(&load).await.unwrap();
+        while let Some(batch) = running.next().await {
+            recorder.take(&batch);
+            let ok = recorder.series().total().count(Fate::Ok);
+            // Some hang, and more wait for a connection.
+            if ok >= 10 && recorder.in_flight() >= 30 {
+                running.stop();
+            }
+        }
+        running.finish().unwrap()
+    });
+    let (summary, series) = recorder.finish(&load, ended);
+    let (ok, cut) = (count(&summary, "ok"), count(&summary, "cut"));
+    assert!(ok >= 10 && cut >= 30 && ok + cut == summary.total.offered, "{:?}", summary.total);
+    assert_eq!(summary.total.error_rate, 0.0);
+    let total = series.total();
+    assert_eq!((total.ended(), total.errors(), total.error_rate()), (ok, 0, Some(0.0)));
+    assert_eq!(total.all(), total.ok, "how long the others would have taken nobody knows");
+    let hanging = &summary.endpoints[1].part;
+    assert!(hanging.latency_ms.is_none() && hanging.latency_all_ms.is_none(), "{hanging:?}");
 }
 
 #[test]
@@ -56,6 +116,8 @@ fn a_failed_handshake_of_tls_is_connect() {
     });
     let ran = run(with(plan(address, 20), json!({"target": format!("https://{address}")})));
     assert_eq!(count(&ran.summary, "connect"), 20, "{:?}", ran.summary.total);
+    let told: Vec<_> = ran.summary.causes.keys().collect();
+    assert!(told.iter().all(|cause| cause.starts_with(&format!("TLS with {address}: "))), "{told:?}");
 }
 
 #[test]
@@ -136,9 +198,9 @@ fn a_stall_shows_in_every_request_that_met_it() {
     assert_eq!(count(&ran.summary, "ok"), 200);
     let slow = ran.outcomes.iter().filter(|outcome| outcome.latency() >= Duration::from_millis(500)).count();
     assert!(slow >= 50, "the requests of half a second waited for half a second and more, not {slow}");
-    assert!(ran.summary.total.latency_ms.p99 >= 900.0, "{:?}", ran.summary.total.latency_ms);
+    assert!(ran.summary.total.latency_ms.unwrap().p99 >= 900.0, "{:?}", ran.summary.total.latency_ms);
     assert!(
-        ran.summary.lateness.max >= 900.0,
+        ran.summary.lateness.unwrap().max >= 900.0,
         "and so does the load's own lateness: {:?}",
         ran.summary.lateness
     );

@@ -3,8 +3,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use clap::{ArgAction, Args};
-use sabot_lab::Mitigations;
 use sabot_lab::up::{Lab, LabState, Stop, UpOptions};
+use sabot_lab::{LabError, Mitigations};
 use serde_json::{Value, json};
 
 use super::{Place, Run, block_on};
@@ -77,7 +77,10 @@ impl Up {
     async fn supervise(self, cx: &Context) -> anyhow::Result<()> {
         let mut stop = Stop::new().map_err(Failure::from)?;
         let detached = self.detached;
-        let mut lab = Lab::new(self.options()?).map_err(Failure::from)?;
+        let mut lab = match Lab::new(self.options()?) {
+            Ok(lab) => lab,
+            Err(error) => return Err(told(error, detached)?),
+        };
         let mut outcome = tokio::select! {
             up = lab.bring_up() => up.map(|state| Some(state.clone())),
             () = stop.asked() => Ok(None),
@@ -91,12 +94,7 @@ impl Up {
         lab.take_down().await;
         match outcome {
             Ok(_) => Ok(()),
-            Err(error) => {
-                if detached {
-                    println(&json!({"error": error.to_string()}).to_string())?;
-                }
-                Err(Failure::from(error).into())
-            }
+            Err(error) => Err(told(error, detached)?),
         }
     }
 
@@ -140,7 +138,10 @@ impl Up {
         }
         let word: Value = serde_json::from_str(&word).unwrap_or_default();
         if let Some(error) = word.get("error").and_then(Value::as_str) {
-            return Err(Failure::new(error, "`sabot lab up` without --detach shows more").into());
+            let help = word.get("help").and_then(Value::as_str);
+            return Err(
+                Failure::new(error, help.unwrap_or("`sabot lab up` without --detach shows more")).into()
+            );
         }
         let state: LabState = serde_json::from_value(word).map_err(|_| {
             let message = "the supervisor ended before the lab was ready";
@@ -148,6 +149,16 @@ impl Up {
         })?;
         announce(cx, &state, false)
     }
+}
+
+/// What went wrong, as an error; whoever started a detached supervisor waits for its word.
+fn told(error: LabError, detached: bool) -> anyhow::Result<anyhow::Error> {
+    let message = error.to_string();
+    let failure = Failure::from(error);
+    if detached {
+        println(&json!({"error": message, "help": failure.help()}).to_string())?;
+    }
+    Ok(failure.into())
 }
 
 fn announce(cx: &Context, state: &LabState, detached: bool) -> anyhow::Result<()> {

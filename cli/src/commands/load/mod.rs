@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Run, block_on};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::interrupt::Signals;
 use crate::output::Output;
 
 /// Send requests at a given rate, whatever becomes of them, and say what did (needs no server)
@@ -82,6 +83,7 @@ impl Load {
     /// The plan of the file or URL, with the options laid over it, checked.
     fn ready(&self) -> anyhow::Result<Ready> {
         let is_url = self.what.contains("://");
+        check_url(&self.what)?;
         let source = (!is_url)
             .then(|| Document::read(Path::new(&self.what)))
             .transpose()
@@ -140,6 +142,24 @@ impl Load {
     }
 }
 
+/// Refuses what is meant for a URL, and is none that a GET could be sent to.
+pub(crate) fn check_url(what: &str) -> anyhow::Result<()> {
+    let (scheme, host) = what.split_once("://").unwrap_or(("", what));
+    if ["redis", "rediss", "postgres", "postgresql"].contains(&scheme) {
+        let kind = if scheme.starts_with("redis") { "redis" } else { "sql" };
+        let help =
+            format!("name a plan with this as its target and endpoints of `kind: {kind}`; see docs/load.md");
+        return Err(Failure::new(format!("a GET cannot be sent to {scheme}://"), help).into());
+    }
+    let host = host.split('/').next().unwrap_or_default();
+    let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if scheme.is_empty() && has_port && !Path::new(what).exists() {
+        let help = format!("a URL begins with its scheme: http://{what}");
+        return Err(Failure::new(format!("there is no file {what}"), help).into());
+    }
+    Ok(())
+}
+
 fn insert_into(plan: &mut Map<String, Value>, object: &str, field: &str, value: Value) {
     if let Some(map) = plan.entry(object).or_insert_with(|| json!({})).as_object_mut() {
         map.insert(field.to_owned(), value);
@@ -193,6 +213,7 @@ async fn drive(cx: &Context, load: Arc<Ready>) -> anyhow::Result<()> {
     let mut running = Running::start(&load).await.map_err(|error| {
         Failure::new(error.to_string(), "nothing of the load was sent: put that right first")
     })?;
+    let mut signals = Signals::listen()?;
     let mut second = tokio::time::interval(Duration::from_secs(1));
     second.tick().await;
     let mut asked_to_stop = false;
@@ -204,7 +225,7 @@ async fn drive(cx: &Context, load: Arc<Ready>) -> anyhow::Result<()> {
                 progress.take(&batch);
             }
             _ = second.tick() => progress.show(running.elapsed(), recorder.in_flight()),
-            _ = tokio::signal::ctrl_c() => {
+            _ = signals.next() => {
                 if asked_to_stop {
                     return Err(Failure::new("stopped", "what was under way is not counted").into());
                 }

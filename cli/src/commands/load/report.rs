@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use sabot_runner::load::Summary;
-use sabot_runner::load::summary::Part;
+use sabot_runner::load::summary::{Part, Quantiles};
 
 use crate::output::Output;
 use crate::table::Tone;
@@ -42,11 +42,15 @@ pub(super) fn write(output: &Output, summary: &Summary, out: &mut dyn Write) -> 
     if !summary.codes.is_empty() {
         writeln!(out, "answers:  {}", counts(&summary.codes))?;
     }
-    writeln!(
-        out,
-        "the load's own lateness: p50 {:.2} ms, p99 {:.2} ms, max {:.2} ms",
-        lateness.p50, lateness.p99, lateness.max
-    )?;
+    if let Some(causes) = summary.told_causes() {
+        writeln!(out, "because:  {causes}")?;
+    }
+    match lateness {
+        Some(Quantiles { p50, p99, max, .. }) => {
+            writeln!(out, "the load's own lateness: p50 {p50:.2} ms, p99 {p99:.2} ms, max {max:.2} ms")?;
+        }
+        None => writeln!(out, "the load's own lateness: – (nothing was sent)")?,
+    }
     writeln!(
         out,
         "connections opened: {}; sent again after a stale connection: {}; seed {}",
@@ -56,15 +60,16 @@ pub(super) fn write(output: &Output, summary: &Summary, out: &mut dyn Write) -> 
 
 fn row(name: &str, part: &Part) -> Vec<(String, Tone)> {
     let tone = if part.error_rate > 0.0 { Tone::Bad } else { Tone::Good };
-    let latency = &part.latency_ms;
+    // Nothing was answered as expected: no number is better than one that looks fast.
+    let times = part.latency_ms.map_or([None; 5], |t| [t.p50, t.p90, t.p99, t.p999, t.max].map(Some));
     let mut cells = vec![
         (name.to_owned(), Tone::Strong),
         (part.offered.to_string(), Tone::Plain),
         (format!("{:.1}", part.effective_per_s), Tone::Plain),
         (format!("{:.2} %", part.error_rate * 100.0), tone),
     ];
-    let times = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
-    cells.extend(times.map(|ms| (format!("{ms:.2}"), Tone::Plain)));
+    let told = |ms: Option<f64>| ms.map_or_else(|| "–".to_owned(), |ms| format!("{ms:.2}"));
+    cells.extend(times.map(|ms| (told(ms), Tone::Plain)));
     cells
 }
 

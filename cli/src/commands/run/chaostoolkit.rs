@@ -58,7 +58,8 @@ impl Chaos {
             None => Ok(()),
             Some((option, _)) => {
                 let message = format!("{option} goes with experiments of the Chaos Toolkit only");
-                Err(Failure::new(message, "docs/chaostoolkit.md shows what such a file holds").into())
+                let help = "docs/chaostoolkit.md shows what such a file holds";
+                Err(Failure::new(message, help).with_code(super::NOTHING_RUN).into())
             }
         }
     }

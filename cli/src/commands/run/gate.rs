@@ -7,8 +7,9 @@ use sabot_runner::judge::Verdict;
 use sabot_runner::record::Record;
 use sabot_runner::report::{self, Committed, Outcome, regressions};
 
-use super::view;
+use super::{NOTHING_RUN, view};
 use crate::failure::Failure;
+use crate::runs;
 
 /// What the verdicts are held against.
 #[derive(Args)]
@@ -39,18 +40,44 @@ enum FailOn {
 }
 
 impl Gate {
-    /// The exit code, as an error that says which runs make it so.
-    pub(super) fn judge(&self, records: &[Record]) -> anyhow::Result<()> {
-        let bad: Vec<String> = match self.fail_on {
-            FailOn::Regressed => self.regressed(records)?,
-            FailOn::Unexpected => records.iter().filter(|record| !record.as_expected()).map(told).collect(),
-            FailOn::Failed => {
-                let worse =
-                    |record: &&Record| record.judgement.verdict.badness() >= Verdict::Failed.badness();
-                records.iter().filter(worse).map(told).collect()
-            }
-            FailOn::Never => Vec::new(),
+    /// The committed results, before anything is run: none if none are asked for, or to be written first.
+    pub(super) fn committed(&self) -> anyhow::Result<Option<Committed>> {
+        let help = "name the committed results by --results; `--update` writes them";
+        let refused = |message: String| Failure::new(message, help).with_code(NOTHING_RUN);
+        let Some(file) = &self.results else {
+            let regressed = self.fail_on == FailOn::Regressed;
+            let told = || refused("--fail-on regressed has nothing to compare".to_owned());
+            return if regressed { Err(told().into()) } else { Ok(None) };
         };
+        if self.update {
+            runs::check_writable(file).map_err(|error| error.with_code(NOTHING_RUN))?;
+            if !file.exists() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(Committed::read(file).map_err(|error| refused(error.to_string()))?))
+    }
+
+    /// Why each run makes the exit code 1; none for those that do not. What else changed against the
+    /// committed results is told.
+    pub(super) fn failures(&self, records: &[Record], committed: Option<&Committed>) -> Vec<Option<String>> {
+        let failed = |record: &Record| record.judgement.verdict.badness() >= Verdict::Failed.badness();
+        if self.update {
+            return vec![None; records.len()];
+        }
+        match (self.fail_on, committed) {
+            (FailOn::Regressed, Some(committed)) => regressed(records, committed),
+            (FailOn::Unexpected, _) => records.iter().map(report::unexpected).collect(),
+            (FailOn::Failed, _) => {
+                records.iter().map(|record| failed(record).then(|| told(record))).collect()
+            }
+            (FailOn::Never | FailOn::Regressed, _) => vec![None; records.len()],
+        }
+    }
+
+    /// The exit code, as an error that says which runs make it so.
+    pub(super) fn judge(&self, records: &[Record], failures: Vec<Option<String>>) -> anyhow::Result<()> {
+        let bad: Vec<String> = failures.into_iter().flatten().collect();
         if self.update
             && let Some(file) = &self.results
         {
@@ -64,29 +91,22 @@ impl Gate {
         }
         Err(Failure::new(bad.join("; "), "`sabot run --help` says when the exit code is 0").into())
     }
+}
 
-    /// What fell behind the committed results; all else that changed is told.
-    fn regressed(&self, records: &[Record]) -> anyhow::Result<Vec<String>> {
-        let help = "name the committed results by --results; `--update` writes them";
-        let file = self
-            .results
-            .as_ref()
-            .ok_or_else(|| Failure::new("--fail-on regressed has nothing to compare", help))?;
-        if self.update && !file.exists() {
-            return Ok(Vec::new());
+/// What fell behind the committed results, of each run; all else that changed is told.
+fn regressed(records: &[Record], committed: &Committed) -> Vec<Option<String>> {
+    let mut failures = vec![None; records.len()];
+    for change in regressions(records, committed) {
+        let is_it = |record: &Record| record.title == change.experiment && record.variant == change.variant;
+        match records.iter().rposition(is_it) {
+            // Of several runs of one experiment and variant the last one counts.
+            Some(at) if change.outcome == Outcome::Regressed => failures[at] = Some(change.told),
+            _ => view::note(&change.told),
         }
-        let committed = Committed::read(file).map_err(|error| Failure::new(error.to_string(), help))?;
-        let changes = regressions(records, &committed);
-        let (bad, other): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| change.outcome == Outcome::Regressed);
-        for change in other {
-            view::note(&change.told);
-        }
-        Ok(bad.into_iter().map(|change| change.told).collect())
     }
+    failures
 }
 
 fn told(record: &Record) -> String {
-    let expected = record.expect.unwrap_or(Verdict::Held).name();
-    format!("{}: {}, expected {expected}", report::title(record), record.judgement.verdict.name())
+    format!("{}: {}", report::title(record), record.judgement.verdict.name())
 }

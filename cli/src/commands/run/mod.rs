@@ -11,6 +11,7 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -35,8 +36,8 @@ use view::View;
 /// Carry out an experiment, or a schedule of them: load, fault, revert, verdict
 #[derive(Args)]
 #[command(after_help = "\
-The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C; and by the \
-server itself should this program die.\n\n\
+The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C, when the \
+terminal is closed; and by the server itself should this program die.\n\n\
 The exit code is 0 if every verdict is the expected one (`held` unless the experiment says otherwise), 1 if not, 2 if \
 one could not be run.\n\n\
   sabot run payments-slow.yaml\n  \
@@ -110,13 +111,13 @@ impl Run {
             None => Ok(()),
             Some((option, _)) => {
                 let message = format!("{option} does not go with an experiment of the Chaos Toolkit");
-                Err(Failure::new(message, "it has no variants, windows, load or record; see --journal")
-                    .into())
+                let help = "it has no variants, windows, load or record; see --journal";
+                Err(Failure::new(message, help).with_code(NOTHING_RUN).into())
             }
         }
     }
 
-    fn planned(&self, document: &Document, set: BTreeMap<String, String>) -> anyhow::Result<Planned> {
+    fn planned(&self, document: &Arc<Document>, set: BTreeMap<String, String>) -> anyhow::Result<Planned> {
         let mut planned = files::read(&self.file, document, self.variant.as_deref(), &Vars::new(set))?;
         for planned in &mut planned.runs {
             if let Some(seconds) = self.windows {
@@ -125,6 +126,7 @@ impl Run {
                     let help = "write four numbers of seconds, such as 2,10,20,20";
                     Failure::new(format!("--windows: {error}"), help).with_code(NOTHING_RUN)
                 })?;
+                planned.has_other_windows = true;
             }
             if let (Some(seed), Some(load)) = (self.seed, &mut planned.experiment.load) {
                 load.seed = seed;
@@ -136,6 +138,9 @@ impl Run {
     async fn carry_out(&self, cx: &Context, client: &Client, planned: Planned) -> anyhow::Result<()> {
         // What would be in the way of keeping a run is to be known before anything is broken.
         let mut history = self.outputs.history()?;
+        self.outputs.check()?;
+        let committed = self.gate.committed()?;
+        let mut unkept = None;
         let interrupt = interrupt::listen()?;
         let mut records: Vec<Record> = Vec::new();
         let mut refused = None;
@@ -144,31 +149,33 @@ impl Run {
             if at > 0 && !cool_down(planned.cool_down, &interrupt).await {
                 break;
             }
-            let mut view = View::new(cx.output.is_json(), (at + 1, count), one);
+            let mut view = View::new(&cx.output, (at + 1, count), one);
             let options = Options {
                 client: client.clone(),
                 variant: one.variant.clone(),
-                command: self.command(one),
+                command: self.command(cx, one),
                 interrupt: interrupt.clone(),
             };
             let record = match run(&one.experiment, &options, &mut view).await {
                 Ok(record) => record,
                 Err(error) => {
-                    let help = "nothing was broken; see docs/experiments.md";
-                    refused = Some(Failure::new(error.to_string(), help).with_code(NOTHING_RUN));
+                    refused = Some(one.refused(&error));
                     break;
                 }
             };
             if !cx.output.is_json() {
                 view.verdict(&record, &cx.output);
             }
-            self.outputs.keep(cx, &mut history, &record)?;
+            // What cannot be written keeps no other run from taking place, and no other file from its own.
+            let kept = self.outputs.keep(cx, &mut history, &record);
+            unkept = unkept.or(kept.err());
             records.push(record);
             if interrupt.borrow().is_some() {
                 break;
             }
         }
-        self.outputs.write(cx, &records)?;
+        let failures = self.gate.failures(&records, committed.as_ref());
+        let written = self.outputs.write(cx, &records, &failures);
         if let Some(refused) = refused {
             return Err(refused.into());
         }
@@ -176,11 +183,12 @@ impl Run {
             let message = format!("{} of {count} runs were not carried out", count - records.len());
             return Err(Failure::new(message, "the run was interrupted; its faults are off").into());
         }
-        self.gate.judge(&records)
+        unkept.map_or(Ok(()), Err).and(written)?;
+        self.gate.judge(&records, failures)
     }
 
-    /// What runs this again: the file, the variant and the seed.
-    fn command(&self, planned: &files::OneRun) -> String {
+    /// What runs this again: the file, the variant, and all that was said beside the file.
+    fn command(&self, cx: &Context, planned: &files::OneRun) -> String {
         let mut command = format!("sabot run {}", quoted(&planned.file.display().to_string()));
         if let Some(variant) = &planned.variant {
             command.push_str(&format!(" --variant {}", quoted(variant)));
@@ -194,11 +202,18 @@ impl Run {
         if self.lab {
             command.push_str(" --lab");
         }
-        if let Some([a, b, c, d]) = self.windows {
+        if planned.has_other_windows {
+            let [a, b, c, d] = planned.experiment.windows.seconds();
             command.push_str(&format!(" --windows {a},{b},{c},{d}"));
         }
         if let Some(seed) = self.seed {
             command.push_str(&format!(" --seed {seed}"));
+        }
+        for (option, value) in cx.told(&self.api) {
+            command.push_str(&format!(" {option}"));
+            if let Some(value) = value {
+                command.push_str(&format!(" {}", quoted(&value)));
+            }
         }
         command
     }

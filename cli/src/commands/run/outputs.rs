@@ -7,6 +7,7 @@ use sabot_runner::history::History;
 use sabot_runner::record::Record;
 use sabot_runner::report;
 
+use super::NOTHING_RUN;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::runs;
@@ -34,36 +35,60 @@ impl Outputs {
         self.state.history()
     }
 
-    /// Remembers a run as soon as it has ended: the next may take long, or fail.
-    pub(super) fn keep(&self, cx: &Context, history: &mut History, record: &Record) -> anyhow::Result<()> {
+    /// Refuses what cannot be written to, before anything is run.
+    pub(super) fn check(&self) -> anyhow::Result<()> {
+        let refused = |error: Failure| error.with_code(NOTHING_RUN);
         if let Some(directory) = &self.reports {
-            let json = serde_json::to_string_pretty(record)? + "\n";
             let told = |error: std::io::Error| {
-                Failure::new(
-                    format!("failed to make {}: {error}", directory.display()),
-                    "name another by --reports",
-                )
+                let message = format!("failed to make {}: {error}", directory.display());
+                Failure::new(message, "name another by --reports")
             };
-            std::fs::create_dir_all(directory).map_err(told)?;
-            runs::write("the record", &directory.join(format!("{}.json", record.id)), &json, &cx.output)?;
-            let html = directory.join(format!("{}.html", record.id));
-            runs::write("the report", &html, &report::html(record)?, &cx.output)?;
+            std::fs::create_dir_all(directory).map_err(told).map_err(refused)?;
+            runs::check_writable(&directory.join("report.html")).map_err(refused)?;
         }
-        Ok(history.append(record)?)
-    }
-
-    /// What is written of all runs together.
-    pub(super) fn write(&self, cx: &Context, records: &[Record]) -> anyhow::Result<()> {
-        if let Some(path) = &self.markdown {
-            let pages: Vec<String> = records.iter().map(report::markdown).collect();
-            runs::write("the report", path, &pages.join("\n"), &cx.output)?;
-        }
-        if let Some(path) = &self.junit {
-            runs::write("JUnit XML", path, &report::junit(records)?, &cx.output)?;
-        }
-        if cx.output.is_json() {
-            cx.output.answer(&records, |_| Ok(()))?;
+        for file in self.markdown.iter().chain(&self.junit) {
+            runs::check_writable(file).map_err(refused)?;
         }
         Ok(())
+    }
+
+    /// Remembers a run as soon as it has ended: the next may take long, or fail. All is tried, the first
+    /// error told.
+    pub(super) fn keep(&self, cx: &Context, history: &mut History, record: &Record) -> anyhow::Result<()> {
+        let remembered = history.append(record).map_err(anyhow::Error::from);
+        let Some(directory) = &self.reports else { return remembered };
+        let json = || -> anyhow::Result<()> {
+            let json = serde_json::to_string_pretty(record)? + "\n";
+            runs::write("the record", &directory.join(format!("{}.json", record.id)), &json, &cx.output)
+        };
+        let html = || -> anyhow::Result<()> {
+            let html = directory.join(format!("{}.html", record.id));
+            runs::write("the report", &html, &report::html(record)?, &cx.output)
+        };
+        let (json, html) = (json(), html());
+        remembered.and(json).and(html)
+    }
+
+    /// What is written of all runs together, with why each fails the build, if it does. All is tried, the
+    /// first error told.
+    pub(super) fn write(
+        &self,
+        cx: &Context,
+        records: &[Record],
+        failures: &[Option<String>],
+    ) -> anyhow::Result<()> {
+        let markdown = |path: &PathBuf| {
+            let page =
+                |(record, failure): (&Record, &Option<String>)| report::markdown(record, failure.as_deref());
+            let pages: Vec<String> = records.iter().zip(failures).map(page).collect();
+            runs::write("the report", path, &pages.join("\n"), &cx.output)
+        };
+        let junit = |path: &PathBuf| -> anyhow::Result<()> {
+            runs::write("JUnit XML", path, &report::junit(records, failures)?, &cx.output)
+        };
+        let markdown = self.markdown.as_ref().map_or(Ok(()), markdown);
+        let junit = self.junit.as_ref().map_or(Ok(()), junit);
+        let json = if cx.output.is_json() { cx.output.answer(&records, |_| Ok(())) } else { Ok(()) };
+        markdown.and(junit).and(json)
     }
 }

@@ -17,15 +17,18 @@ const BAR: usize = 40;
 /// Goes to stderr, so that stdout holds records alone.
 pub(super) struct View {
     terminal: bool,
+    /// Cells of a line of it.
+    width: usize,
     /// Lines of the block that is on the screen.
     drawn: usize,
     phase: Option<Phase>,
 }
 
 impl View {
-    pub(super) fn new(json: bool, (at, count): (usize, usize), run: &OneRun) -> Self {
-        let view = Self { terminal: std::io::stderr().is_terminal(), drawn: 0, phase: None };
-        if !json {
+    pub(super) fn new(output: &Output, (at, count): (usize, usize), run: &OneRun) -> Self {
+        let (terminal, width) = (std::io::stderr().is_terminal(), output.width());
+        let view = Self { terminal, width, drawn: 0, phase: None };
+        if !output.is_json() {
             let of = if count > 1 { format!("[{at}/{count}] ") } else { String::new() };
             let variant = run.variant.as_ref().map(|variant| format!(" · {variant}")).unwrap_or_default();
             let title = format!("{}{variant}", run.experiment.title);
@@ -54,7 +57,7 @@ impl Observer for View {
         let began = self.phase != Some(progress.phase);
         self.phase = Some(progress.phase);
         if self.terminal {
-            let block = block(progress);
+            let block = block(progress, self.width);
             self.clear();
             self.drawn = block.lines().count();
             write(&block);
@@ -85,16 +88,36 @@ fn line(progress: &Progress) -> String {
     )
 }
 
-fn block(progress: &Progress) -> String {
-    let done = (progress.elapsed_s as usize * BAR).checked_div(progress.total_s as usize).unwrap_or(BAR);
-    let bar: String = (0..BAR).map(|at| if at < done { '━' } else { '─' }).collect();
-    let mut block =
-        format!("  {bar}  {} {} s\n  {}\n", progress.phase.name(), progress.left_s, line(progress));
+/// Each line in one row of the terminal: who draws it anew goes up by as many rows as there are lines.
+fn block(progress: &Progress, width: usize) -> String {
+    // What fills the last cell may begin the next row.
+    let cells = width.saturating_sub(1);
+    let phase = format!("  {} {} s", progress.phase.name(), progress.left_s);
+    let length = BAR.min(cells.saturating_sub(2 + phase.chars().count()));
+    let done =
+        (progress.elapsed_s as usize * length).checked_div(progress.total_s as usize).unwrap_or(length);
+    let bar: String = (0..length).map(|at| if at < done { '━' } else { '─' }).collect();
+    let fitted = |line: String| cut(&line, cells);
+    let mut block = fitted(format!("  {bar}{phase}")) + "\n";
+    block.push_str(&(fitted(format!("  {}", line(progress))) + "\n"));
     for broken in &progress.broken {
-        let told = format!("out of SLO: {broken}");
-        block.push_str(&format!("  {}\n", told.red()));
+        let told = fitted(format!("  out of SLO: {broken}"));
+        block.push_str(&format!("{}\n", told.red()));
     }
     block
+}
+
+/// The beginning of a line, as many cells as there are. What is shown has one cell a character, but for
+/// names of endpoints from elsewhere, which are counted as two.
+fn cut(line: &str, cells: usize) -> String {
+    let mut left = cells;
+    let fits = |c: &char| {
+        let wide = if c.is_ascii() || matches!(c, '━' | '─' | '–') { 1 } else { 2 };
+        let fits = left >= wide;
+        left = left.saturating_sub(wide);
+        fits
+    };
+    line.chars().take_while(fits).collect()
 }
 
 /// A line that belongs to no run.
@@ -107,4 +130,33 @@ pub(super) fn write(text: &str) {
     let mut out = anstream::stderr().lock();
     // Nothing is left to do should stderr be gone.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_is_one_row_at_every_width() {
+        let progress = Progress {
+            phase: Phase::Recovery,
+            elapsed_s: 17_000,
+            left_s: 120,
+            total_s: 20_000,
+            ended_per_s: 12_345.0,
+            error_rate: Some(0.123),
+            p50_ms: Some(1_234.5),
+            p99_ms: Some(98_765.4),
+            in_flight: 10_000,
+            broken: vec!["GET /orders/{id} p99 < 250ms over 5s for 10s".into(), "GET /商品 p99 < 1s".into()],
+        };
+        for width in [1, 10, 50, 80, 120] {
+            let block = anstream::adapter::strip_str(&block(&progress, width)).to_string();
+            assert_eq!(block.lines().count(), 4, "{block}");
+            let cells = |line: &str| line.chars().map(|c| if c > '\u{2fff}' { 2 } else { 1 }).sum::<usize>();
+            assert!(block.lines().all(|line| cells(line) < width), "{width}:\n{block}");
+        }
+        let whole = anstream::adapter::strip_str(&block(&progress, 120)).to_string();
+        assert!(whole.contains("in flight 10000") && whole.contains(&"━".repeat(34)), "{whole}");
+    }
 }

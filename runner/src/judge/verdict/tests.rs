@@ -152,6 +152,54 @@ fn each_course_has_its_verdict() {
 }
 
 #[test]
+fn what_is_asked_after_the_fault_only_is_no_matter_while_it_is_on() {
+    let list = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<Slo>>();
+    let after = Slos { fault: list(&["all error_rate < 30%"]), after: list(&BOTH), ..slos(&BOTH) };
+    let judgement = judged(&[(WRITES, 20..40, SLOW), (READS, 38..40, DOWN)], &after, None, &[]);
+    assert_eq!((judgement.verdict, judgement.recovery), (Verdict::Held, Some(Recovery::Absorbed)));
+    assert_eq!((judgement.blast_radius, judgement.mttr_s), (vec![], Some(0.0)));
+    let judgement = judged(&[(WRITES, 20..44, SLOW), (WRITES, 55..56, SLOW)], &after, None, &[]);
+    assert_eq!((judgement.verdict, judgement.recovery), (Verdict::Held, Some(Recovery::Healed)));
+    let excursions = &judgement.blast_radius[0].excursions;
+    assert_eq!(
+        excursions,
+        &[Excursion { left_s: 40, back_s: Some(44) }, Excursion { left_s: 55, back_s: Some(56) }]
+    );
+    assert_eq!(judgement.mttr_s, Some(16.0));
+    let told = "Every objective was met while the fault was on; after it not before 16 s had passed.";
+    assert_eq!(judgement.reasons, [told]);
+}
+
+#[test]
+fn what_the_phase_made_good_is_told_but_left_nothing() {
+    // 0.4 % of the phase are errors, 1.4 % of a window.
+    let rules = [(READS, 30..31, Like { ms: 10, failing: 0.1 })];
+    let judgement = judged(&rules, &slos(&["all error_rate < 1%"]), None, &[]);
+    assert_eq!((judgement.verdict, judgement.recovery), (Verdict::Held, Some(Recovery::Absorbed)));
+    assert_eq!(judgement.blast_radius, []);
+    let told = "The time under the fault as a whole met `all error_rate < 1%`, not each window of it: out of it from \
+                30 s to 31 s.";
+    assert_eq!(judgement.reasons[1..], [told]);
+}
+
+#[test]
+fn who_is_out_by_itself_is_told_beside_a_verdict_that_held() {
+    let mut series = series(&[]);
+    for at in 0..60u64 {
+        let intended = Duration::from_secs(20) + Duration::from_millis(at * 300);
+        let (done, fate) = (intended + Duration::from_millis(1), Fate::Refused);
+        series.record(&Outcome { intended, sent: None, done, endpoint: WRITES, tenant: 1, fate });
+    }
+    let (names, slis) = (names(), BTreeMap::new());
+    let observed = Observed { names: &names, series: &series, slis: &slis, phases: &PHASES };
+    let judgement = judge(&observed, &slos(&["error_rate < 5%"]), None, &[], 10);
+    assert_eq!((judgement.verdict, judgement.recovery), (Verdict::Held, Some(Recovery::Absorbed)));
+    let told =
+        "All together met `error_rate < 5%`, not each by itself: POST /orders of globex did not, for one.";
+    assert!(judgement.reasons.iter().any(|reason| reason == told), "{:?}", judgement.reasons);
+}
+
+#[test]
 fn a_fault_that_did_not_act_proves_nothing() {
     let faulty = ["The toxic latency on payments never acted.".to_owned()];
     let judgement = judged(&[(WRITES, 20..40, SLOW)], &slos(&BOTH), None, &faulty);

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
+use super::cause::{Cause, cause};
 use super::dial::NoConnection;
 use super::pool::Connection;
 use super::timer::Nanos;
@@ -14,10 +15,12 @@ use crate::outcome::Fate;
 pub(crate) type Sent = Rc<Cell<Option<Nanos>>>;
 
 /// What became of a request on a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub fate: Fate,
     pub code: Option<Code>,
+    /// What the other side said of its refusal, beside the code.
+    pub cause: Option<Cause>,
     /// Whether the connection can carry another request.
     pub keep: bool,
     /// Nothing of it was sent: it is safe to send it again.
@@ -28,12 +31,17 @@ impl Answer {
     /// A whole answer, of which the protocol says `code`.
     pub(crate) fn told(ok: bool, code: Code) -> Self {
         let fate = if ok { Fate::Ok } else { Fate::Refused };
-        Self { fate, code: Some(code), keep: true, unsent: false }
+        Self { fate, code: Some(code), cause: None, keep: true, unsent: false }
+    }
+
+    /// A whole answer that says no, and why.
+    pub(crate) fn refused(code: Code, why: &str) -> Self {
+        Self { cause: Some(cause(why)), ..Self::told(false, code) }
     }
 
     /// No whole answer; the connection is of no more use.
     pub(crate) fn broken(fate: Fate) -> Self {
-        Self { fate, code: None, keep: false, unsent: false }
+        Self { fate, code: None, cause: None, keep: false, unsent: false }
     }
 }
 

@@ -90,15 +90,19 @@ impl HttpTarget {
             builder
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW);
-            let (sender, connection) = builder.handshake(io).await.map_err(|_| NoConnection)?;
+            let (sender, connection) = builder.handshake(io).await.map_err(|error| ungreeted(&error))?;
             // What goes wrong with it is told to each request on it.
             let task = tokio::task::spawn_local(async move { drop(connection.await) }).abort_handle();
             return Ok(HttpConnection { sender: Sender::Two(sender), marks, task });
         }
-        let (sender, connection) = http1::handshake(io).await.map_err(|_| NoConnection)?;
+        let (sender, connection) = http1::handshake(io).await.map_err(|error| ungreeted(&error))?;
         let task = tokio::task::spawn_local(async move { drop(connection.await) }).abort_handle();
         Ok(HttpConnection { sender: Sender::One(RefCell::new(sender)), marks, task })
     }
+}
+
+fn ungreeted(error: &hyper::Error) -> NoConnection {
+    NoConnection::because(format_args!("HTTP: {error}"))
 }
 
 impl HttpConnection {

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::call::{Answer, Call, Sent};
+use super::cause::Cause;
 use super::pool::{Connection, Denied, Dial, Limits, Pool, Pooled};
 use super::timer::{Nanos, Timer, now};
 use crate::load::code::Code;
@@ -30,13 +31,22 @@ pub(crate) trait AnyLane {
 }
 
 /// How a request ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Done {
     pub fate: Fate,
     pub code: Option<Code>,
+    /// Why, as far as anybody said so.
+    pub cause: Option<Cause>,
     pub sent: Option<Nanos>,
     /// It was sent a second time.
     pub resent: bool,
+}
+
+impl Done {
+    /// It was not sent at all.
+    pub(crate) fn dropped() -> Self {
+        Self { fate: Fate::Dropped, code: None, cause: None, sent: None, resent: false }
+    }
 }
 
 /// Takes how many connections were opened since it was asked last.
@@ -100,18 +110,19 @@ impl<C: Call> AnyLane for Lane<C> {
             let sent: Sent = Rc::new(Cell::new(None));
             let mut resent = false;
             loop {
-                let done = |fate, code| Done { fate, code, sent: sent.get(), resent };
+                let done = |fate, code, cause| Done { fate, code, cause, sent: sent.get(), resent };
                 let pooled = match self.pool.acquire(resent, &self.dial).await {
                     Ok(pooled) => pooled,
-                    Err(Denied::Busy) => return done(Fate::Dropped, None),
-                    Err(Denied::Unreachable) => return done(Fate::Connect, None),
+                    Err(Denied::Busy) => return done(Fate::Dropped, None, None),
+                    Err(Denied::Cut) => return done(Fate::Cut, None, None),
+                    Err(Denied::Unreachable(why)) => return done(Fate::Connect, None, Some(why.0)),
                 };
                 let (answer, retry) = self.exchange(&pooled, &values, &sent).await;
                 if retry && !resent {
                     resent = true;
                     continue;
                 }
-                return done(answer.fate, answer.code);
+                return done(answer.fate, answer.code, answer.cause);
             }
         })
     }
@@ -134,13 +145,15 @@ impl<C: Call> Lane<C> {
         if sent.get().is_none() {
             marks.forget(sent);
         }
-        let answer = answer.unwrap_or(Answer { keep: !alone, ..Answer::broken(Fate::Timeout) });
+        let given_up = || if self.timer.is_over() { Fate::Cut } else { Fate::Timeout };
+        let answer = answer.unwrap_or_else(|| Answer { keep: !alone, ..Answer::broken(given_up()) });
         lease.keep.set(answer.keep);
         // As real clients do: a pooled connection that turns out to be closed before any byte of the
         // answer was closed for its idleness, not for this request.
         let closed = answer.fate == Fate::Reset && pooled.is_reused();
         let silent = alone && marks.reads() == reads && self.call.is_idempotent();
-        (answer, closed && (answer.unsent || silent))
+        let again = closed && (answer.unsent || silent);
+        (answer, again)
     }
 }
 

@@ -3,10 +3,12 @@
 //! - [`Running`]: a load under way;
 //! - `worker`: a thread that sends its share, by `timer`'s deadlines;
 //! - `lane`: the way of one endpoint's requests, over the connections of a `pool`;
+//! - `cause`: why requests failed, as far as anybody says so;
 //! - `call`: what a kind of request must be able to do; `dial`, `wire`, `http`: what kinds share;
 //! - `setup`: requests before the load.
 
 pub(crate) mod call;
+pub(crate) mod cause;
 pub(crate) mod dial;
 pub(crate) mod http;
 pub(crate) mod lane;
@@ -75,7 +77,7 @@ pub struct Ended {
 pub struct Stopper(watch::Sender<bool>);
 
 impl Stopper {
-    /// Starts nothing more; what is under way has a second to end, and counts as timed out then.
+    /// Starts nothing more; what is under way has a second to end, and counts as cut off then.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }

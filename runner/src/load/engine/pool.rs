@@ -10,6 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use super::dial::NoConnection;
 use super::timer::{Nanos, Timer, now};
@@ -39,12 +40,14 @@ pub(crate) struct Limits {
 }
 
 /// Why a request got no connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Denied {
     /// None came free in time.
     Busy,
     /// Its dial failed.
-    Unreachable,
+    Unreachable(NoConnection),
+    /// The load ended first.
+    Cut,
 }
 
 /// The connections to one target.
@@ -160,7 +163,7 @@ impl<C: Connection> Pool<C> {
             return got;
         }
         drop(guard);
-        Err(if dialed { Denied::Unreachable } else { Denied::Busy })
+        Err(if dialed { self.undialed() } else { self.busy() })
     }
 
     /// Gives a connection back; `keep` unless it is of no more use.
@@ -172,6 +175,19 @@ impl<C: Connection> Pool<C> {
             self.retire(pooled);
         }
         self.feed(dial);
+    }
+
+    fn busy(&self) -> Denied {
+        if self.timer.is_over() { Denied::Cut } else { Denied::Busy }
+    }
+
+    /// A dial that did not come to its end.
+    fn undialed(&self) -> Denied {
+        if self.timer.is_over() {
+            return Denied::Cut;
+        }
+        let limit = Duration::from_nanos(self.limits.connect);
+        Denied::Unreachable(NoConnection::because(format_args!("no connection within {limit:?}")))
     }
 
     /// Whether those who wait share one dial.
@@ -282,17 +298,21 @@ impl<C: Connection> Pool<C> {
                 }
                 self.offer(&pooled);
             }
-            Some(Err(NoConnection)) | None => {
+            failed => {
+                let denied = match failed {
+                    Some(Err(why)) => Denied::Unreachable(why),
+                    _ => self.undialed(),
+                };
                 self.open.set(self.open.get() - 1);
                 if waiter.is_waiting() {
-                    waiter.give(Err(Denied::Unreachable));
+                    waiter.give(Err(denied.clone()));
                 }
                 // Whoever shared this dial has its answer too: dialing again for each in turn would
                 // let the last wait for all of them.
                 while self.shares_dials()
                     && let Some(other) = self.next_waiting()
                 {
-                    other.give(Err(Denied::Unreachable));
+                    other.give(Err(denied.clone()));
                 }
             }
         }

@@ -61,7 +61,7 @@ async fn one(load: &Load, number: u64, tenant: &str) -> Result<Captured, LoadErr
 
 async fn send(step: &ReadyStep, values: &Values<'_>) -> Result<Vec<u8>, String> {
     let connection =
-        step.call.target().clone().connect().await.map_err(|_| "failed to connect".to_owned())?;
+        step.call.target().clone().connect().await.map_err(|why| format!("failed to connect: {}", why.0))?;
     let mut body = Vec::new();
     let mut keep = |data: &bytes::Bytes| body.extend_from_slice(&data[..data.len().min(LONGEST)]);
     let (answer, status) = step.call.exchange(&connection, values, &mut keep).await;

@@ -78,6 +78,11 @@ impl Timer {
         self.arm(self.end.get());
     }
 
+    /// Whether the time has come at which every wait ends.
+    pub(crate) fn is_over(&self) -> bool {
+        now() >= self.end.get()
+    }
+
     /// Wakes all who wait, so that they look around; who still has to wait goes on.
     pub(crate) fn wake_all(&self) {
         let wakers: Vec<Waker> = self.deadlines.borrow().values().cloned().collect();

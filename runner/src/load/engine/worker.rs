@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
+use super::cause::Causes;
 use super::lane::{AnyLane, Done, Pools};
 use super::pool::Limits;
 use super::timer::{Nanos, Timer, now};
@@ -20,7 +21,7 @@ use crate::load::arrivals::Arrivals;
 use crate::load::code::Code;
 use crate::load::sink::Batch;
 use crate::load::template::Values;
-use crate::outcome::{Fate, Outcome};
+use crate::outcome::Outcome;
 
 /// How often outcomes are handed on.
 const HANDOVER: Nanos = 50_000_000;
@@ -83,6 +84,7 @@ struct Worker {
     ended: Cell<bool>,
     outcomes: RefCell<Vec<Outcome>>,
     codes: RefCell<BTreeMap<(u16, Code), u64>>,
+    causes: Causes,
     resent: Cell<u64>,
 }
 
@@ -109,6 +111,7 @@ impl Worker {
             ended: Cell::new(false),
             outcomes: RefCell::default(),
             codes: RefCell::default(),
+            causes: Causes::default(),
             resent: Cell::new(0),
             task,
         })
@@ -164,8 +167,7 @@ impl Worker {
     fn start(self: &Rc<Self>, number: u64, intended: Duration) {
         let (endpoint, tenant) = self.task.load.choose(number);
         if self.in_flight.get() >= self.most_in_flight {
-            let done = Done { fate: Fate::Dropped, code: None, sent: None, resent: false };
-            self.record(intended, endpoint, tenant, &done);
+            self.record(intended, endpoint, tenant, &Done::dropped());
             return;
         }
         self.in_flight.set(self.in_flight.get() + 1);
@@ -179,7 +181,7 @@ impl Worker {
             };
             let done = match worker.lanes.get(usize::from(endpoint)) {
                 Some(lane) => lane.run(values).await,
-                None => Done { fate: Fate::Dropped, code: None, sent: None, resent: false },
+                None => Done::dropped(),
             };
             worker.in_flight.set(worker.in_flight.get() - 1);
             worker.record(intended, endpoint, tenant, &done);
@@ -199,6 +201,9 @@ impl Worker {
         if let Some(code) = done.code {
             *self.codes.borrow_mut().entry((endpoint, code)).or_default() += 1;
         }
+        if let Some(cause) = &done.cause {
+            self.causes.count(cause);
+        }
         self.resent.set(self.resent.get() + u64::from(done.resent));
     }
 
@@ -210,6 +215,7 @@ impl Worker {
             let batch = Batch {
                 outcomes: self.outcomes.take(),
                 codes: self.codes.take(),
+                causes: self.causes.take(),
                 connections_opened: self.pools.take_opened(),
                 resent: self.resent.take(),
                 in_flight: self.in_flight.get(),

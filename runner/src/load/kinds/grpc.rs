@@ -174,6 +174,7 @@ impl Call for GrpcCall {
             return Answer {
                 fate: Fate::Dropped,
                 code: Some(Code::word("unsendable")),
+                cause: None,
                 keep: true,
                 unsent: true,
             };

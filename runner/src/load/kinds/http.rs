@@ -205,6 +205,7 @@ impl HttpCall {
             let unsent = Answer {
                 fate: Fate::Dropped,
                 code: Some(Code::word("unsendable")),
+                cause: None,
                 keep: true,
                 unsent: true,
             };

@@ -189,7 +189,7 @@ impl Call for RedisCall {
                 connection.stream.replace(Some((stream, buffer)));
                 match reply {
                     BytesFrame::Error(error) => {
-                        Answer::told(false, Code::word(error.split(' ').next().unwrap_or_default()))
+                        Answer::refused(Code::word(error.split(' ').next().unwrap_or_default()), &error)
                     }
                     _ => Answer::told(true, Code::word("OK")),
                 }
@@ -205,7 +205,8 @@ impl Call for RedisCall {
 
 async fn greet(stream: &mut Stream, buffer: &mut BytesMut, words: &[&str]) -> Result<(), NoConnection> {
     match exchange(stream, buffer, &encode(words)).await {
-        Ok(BytesFrame::Error(_)) | Err(_) => Err(NoConnection),
+        Ok(BytesFrame::Error(error)) => Err(NoConnection::because(format_args!("{}: {error}", words[0]))),
+        Err(_) => Err(NoConnection::because(format_args!("{}: no reply of Redis", words[0]))),
         Ok(_) => Ok(()),
     }
 }

@@ -144,7 +144,10 @@ impl Call for SqlCall {
         async move {
             let stream = dial(&target, None).await?;
             let marks = stream.marks();
-            let (client, connection) = config.connect_raw(stream, NoTls).await.map_err(|_| NoConnection)?;
+            let (client, connection) = config
+                .connect_raw(stream, NoTls)
+                .await
+                .map_err(|error| NoConnection::because(told(&error)))?;
             // What goes wrong with it is told to the request on it.
             let task = tokio::task::spawn_local(async move { drop(connection.await) }).abort_handle();
             Ok(SqlConnection { client, prepared: RefCell::default(), marks, task })
@@ -156,7 +159,8 @@ impl Call for SqlCall {
             Ok(()) => Answer::told(true, Code::word("OK")),
             Err(error) => match error.code() {
                 Some(state) => {
-                    Answer { keep: connection.is_open(), ..Answer::told(false, Code::word(state.code())) }
+                    let refused = Answer::refused(Code::word(state.code()), &told(&error));
+                    Answer { keep: connection.is_open(), ..refused }
                 }
                 None => {
                     let io = error.source().is_some_and(<dyn Error>::is::<std::io::Error>);
@@ -195,6 +199,15 @@ impl SqlCall {
         let mut rows = pin!(connection.client.query_raw(&statement, parameters).await?);
         while rows.try_next().await?.is_some() {}
         Ok(())
+    }
+}
+
+/// What the server said, or what else went wrong.
+fn told(error: &tokio_postgres::Error) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(said), _) => format!("{}: {}", said.severity(), said.message()),
+        (None, Some(source)) => format!("{error}: {source}"),
+        (None, None) => error.to_string(),
     }
 }
 

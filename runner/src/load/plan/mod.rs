@@ -134,7 +134,7 @@ pub struct Tenants {
     /// That many, named `tenant-1`, `tenant-2` and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
-    pub count: Option<u16>,
+    pub count: Option<u32>,
     /// These, instead of a count.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,

@@ -86,10 +86,11 @@ fn groups(comparison: &Comparison) -> Vec<Group<'_>> {
 
 fn line(pair: &Pair) -> Line {
     let class = match pair.is_better() {
+        // Nothing was broken yet: a difference there is one of the machine, for better or worse.
+        _ if pair.phase == Phase::Baseline => "",
         Some(true) => "better",
-        // In the baseline nothing was broken yet: a difference there is one of the machine.
-        Some(false) if pair.phase != Phase::Baseline => "worse",
-        _ => "",
+        Some(false) => "worse",
+        None => "",
     };
     Line {
         name: pair.measure.name(),

@@ -139,16 +139,22 @@ pub(super) fn load(record: &Record) -> Vec<(&'static str, Number)> {
         |name: &str, value: f64| Number::new(text::millis(value), value, format!("/load/lateness/{name}"));
     let count =
         |name: &str, value: u64| Number::new(value.to_string(), value as f64, format!("/load/{name}"));
-    vec![
-        ("late p50", late("p50", load.lateness.p50)),
-        ("late p99", late("p99", load.lateness.p99)),
-        ("late at worst", late("max", load.lateness.max)),
+    let of_lateness = load.lateness.map(|lateness| {
+        [
+            ("late p50", late("p50", lateness.p50)),
+            ("late p99", late("p99", lateness.p99)),
+            ("late at worst", late("max", lateness.max)),
+        ]
+    });
+    let mut figures: Vec<_> = of_lateness.into_iter().flatten().collect();
+    figures.extend([
         ("requests offered", count("total/offered", load.total.offered)),
         ("connections opened", count("connections_opened", load.connections_opened)),
         ("sent again on a closed connection", count("resent", load.resent)),
         ("most under way at once", count("in_flight_max", u64::from(load.in_flight_max))),
         ("threads", count("workers", u64::from(load.workers))),
-    ]
+    ]);
+    figures
 }
 
 pub(super) fn codes<'a>(record: &'a Record) -> Vec<(&'a str, Number)> {

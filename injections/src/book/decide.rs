@@ -305,10 +305,8 @@ fn matches<'a>(request: &Request, candidates: &'a [Candidate]) -> Result<Vec<&'a
             candidates.iter().map(|it| it.labels.get("service").unwrap_or(&it.name).as_str()).collect();
         let known: Vec<_> = known.into_iter().collect();
         let hint = sabot_toxics::suggestion(&target.service, &known);
-        let message = format!(
-            "no proxy has the label service={0}, or the name {0} and no such label{hint}",
-            target.service
-        );
+        let message =
+            format!("no proxy belongs to it, by its label `service` or, without one, by its name{hint}");
         return Err(Invalid::new("target.service", message));
     }
     let matched: Vec<_> = of_service.iter().copied().filter(|it| target.selector.meets(&it.labels)).collect();

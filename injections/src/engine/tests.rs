@@ -117,8 +117,11 @@ async fn an_injection_is_on_until_its_time_is_up() {
     let over = bench.ends_after(240_000, &injection.id).await;
     assert_eq!((over.state, over.reason.as_deref()), (State::Completed, Some("its time was up")));
     assert_eq!(bench.on(), [""; 0]);
+    // Ends are kept without anybody waiting for it; this is kept after them.
+    bench.engine.stop().await;
     bench.engine.verify().unwrap();
-    let expected = ["server.started", "injection.requested", "injection.started", "injection.ended"];
+    let expected =
+        ["server.started", "injection.requested", "injection.started", "injection.ended", "server.stopped"];
     assert_eq!(bench.actions(), expected);
 }
 

@@ -123,4 +123,4 @@ def test_options_that_do_not_go_together_are_refused(tmp_path, server):
     for option, value in (("--variant", "a"), ("--seed", "1"), ("--windows", "1,1,1,1")):
         command = [BINARY, "run", str(file), option, value, "--host", server.url]
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, env=os.environ)
-        assert done.returncode == 1 and option in done.stderr
+        assert done.returncode == 2 and option in done.stderr

@@ -105,7 +105,7 @@ def test_a_ramp_says_when_nothing_holds_and_when_nothing_breaks(bench):
         (["ramp", "http://127.0.0.1:1", "--slo", "p99 < 5s", "--to", "50/s"], "--to: must be above --from"),
         (["ramp", "http://127.0.0.1:1", "--slo", "p99 < 5s", "--step", "1/s"], "--step: must lead"),
         (["ramp", "http://127.0.0.1:1", "--slo", "p99 < 5s", "--for", "2s"], "--for: must be longer"),
-        (["baseline", "http://127.0.0.1:1", "--for", "5s"], "--for is too short"),
+        (["baseline", "http://127.0.0.1:1", "--for", "5s"], "--for must be 12s or longer"),
         (["baseline", "absent.yaml"], "absent.yaml"),
         (["baseline", "ftp://127.0.0.1"], "`ftp://` does not fit here"),
     ],

@@ -135,11 +135,15 @@ async fn another_listen_moves_the_proxy() {
 
 #[tokio::test]
 async fn the_same_port_on_other_interfaces_is_another_address() {
-    let (controller, proxy) = echo_proxy().await;
-    let port = reach(&proxy.listen).port();
-    let after = controller.update("p", listen(&format!("0.0.0.0:{port}"))).await.unwrap();
-    assert_eq!(after.listen, format!("0.0.0.0:{port}"));
-    open(&after).await;
+    let (controller, _) = echo_proxy().await;
+    // A port that is free on all of them.
+    let everywhere = controller.update("p", listen("0.0.0.0:0")).await.unwrap();
+    let port = reach(&everywhere.listen).port();
+    for address in ["127.0.0.1", "0.0.0.0"] {
+        let after = controller.update("p", listen(&format!("{address}:{port}"))).await.unwrap();
+        assert_eq!(after.listen, format!("{address}:{port}"));
+        open(&after).await;
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ format:
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path tests/compat/rust/Cargo.toml
-	$(FORMATTED) toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs runner/src/sli/*.rs
+	$(FORMATTED) toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs runner/src/sli/*.rs injections/src/notify/*.rs
 
 # The fuzz targets are a workspace of their own, which nothing else here compiles: 30 s of one core
 # when all is new, half a second when nothing is.
@@ -44,7 +44,7 @@ lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/compat/rust/Cargo.toml --check
-	$(FORMATTED) --check toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs runner/src/sli/*.rs
+	$(FORMATTED) --check toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs runner/src/sli/*.rs injections/src/notify/*.rs
 	cargo deny --log-level error --workspace check bans licenses sources
 	cargo shear
 	cargo clippy --workspace --all-targets --quiet -- -D warnings

@@ -33,9 +33,10 @@ impl Injecting {
         state_dir: Option<&Path>,
         on_restart: OnRestart,
     ) -> Self {
-        let engine = Engine::start(controller, config.settings.clone(), state_dir, on_restart).await;
-        let telling = tell(&engine, config);
-        Self { engine, telling }
+        let unstarted = Engine::open(controller, config.settings.clone(), state_dir, on_restart);
+        // Before anything goes on, so that they are told of it.
+        let telling = tell(&unstarted.engine, config);
+        Self { engine: unstarted.start().await, telling }
     }
 
     /// Puts another configuration in force.

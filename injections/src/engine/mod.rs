@@ -41,6 +41,7 @@ use crate::journal::{Filter, Journal, JournalError, Stored, Verified, Writer};
 use crate::request::{Request, Selector};
 use crate::rules::Rules;
 use crate::schedule::{Recurrence, Schedule};
+pub use start::Unstarted;
 pub use tally::{FaultEvent, Tally};
 use view::{OwnView, Views};
 
@@ -318,12 +319,6 @@ impl Engine {
     #[must_use]
     pub fn changes(&self) -> broadcast::Receiver<Change> {
         self.inner.changes.subscribe()
-    }
-
-    /// How many listen.
-    #[cfg(test)]
-    pub(crate) fn listeners(&self) -> usize {
-        self.inner.changes.receiver_count()
     }
 
     /// Notes something that has happened elsewhere.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sabot_proxy::Controller;
+use sabot_proxy::{Controller, Lost};
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
@@ -30,16 +30,26 @@ impl Engine {
         directory: Option<&Path>,
         on_restart: OnRestart,
     ) -> Self {
-        Self::start_with(controller, settings, directory, on_restart, Arc::new(Machine)).await
+        Self::open(controller, settings, directory, on_restart).start().await
     }
 
-    pub(super) async fn start_with(
+    /// The same, not started yet: whoever listens to it now misses nothing of what goes on.
+    pub fn open(
+        controller: Controller,
+        settings: Settings,
+        directory: Option<&Path>,
+        on_restart: OnRestart,
+    ) -> Unstarted {
+        Self::open_with(controller, settings, directory, on_restart, Arc::new(Machine))
+    }
+
+    pub(super) fn open_with(
         controller: Controller,
         settings: Settings,
         directory: Option<&Path>,
         on_restart: OnRestart,
         clock: Arc<dyn Clock>,
-    ) -> Self {
+    ) -> Unstarted {
         let boot = clock.boot();
         let opened = open(directory, settings.rules.clone()).unwrap_or_else(|reason| {
             tracing::error!(reason, "nothing is injected");
@@ -67,10 +77,7 @@ impl Engine {
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let started = Event::ServerStarted { version, on_restart: on_restart.to_string() };
-        engine.go_on([vec![started], events].concat()).await;
-        tokio::spawn(run::run(Arc::downgrade(&engine.inner), lost));
-        tokio::spawn(look(Arc::downgrade(&engine.inner)));
-        engine
+        Unstarted { engine, events: [vec![started], events].concat(), lost }
     }
 
     /// Each by itself: one that cannot go on ends none of the others.
@@ -84,6 +91,25 @@ impl Engine {
                 tracing::error!(%error, "an injection does not go on");
             }
         }
+    }
+}
+
+/// An engine whose injections do not go on yet.
+pub struct Unstarted {
+    /// It can be listened to already.
+    pub engine: Engine,
+    events: Vec<Event>,
+    lost: mpsc::UnboundedReceiver<Lost>,
+}
+
+impl Unstarted {
+    /// Has what was running go on, or end.
+    pub async fn start(self) -> Engine {
+        let Self { engine, events, lost } = self;
+        engine.go_on(events).await;
+        tokio::spawn(run::run(Arc::downgrade(&engine.inner), lost));
+        tokio::spawn(look(Arc::downgrade(&engine.inner)));
+        engine
     }
 }
 

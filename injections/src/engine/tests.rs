@@ -46,7 +46,8 @@ impl Bench {
         }
         let clock = Arc::new(Told(AtomicU64::new(ms)));
         let shared: Arc<dyn Clock> = Arc::<Told>::clone(&clock);
-        let engine = Engine::start_with(controller.clone(), settings, directory, on_restart, shared).await;
+        let engine =
+            Engine::open_with(controller.clone(), settings, directory, on_restart, shared).start().await;
         Self { engine, controller, clock }
     }
 

@@ -14,7 +14,7 @@ use sabot_toxics::Invalid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::engine::{Change, Engine};
 use crate::event::{Actor, Event};
@@ -141,11 +141,23 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Tells the webhooks what happens, until the engine is gone or this is dropped. Each has a queue of its own,
 /// so that one that hangs keeps none of the others waiting, and none keeps an injection waiting.
-pub async fn notify(engine: Engine, webhooks: Vec<Webhook>, post: Arc<dyn Post>) {
-    notify_pausing(engine, webhooks, post, PAUSES).await;
+///
+/// They are told of what happens from the call on, not from the first poll.
+pub fn notify(
+    engine: Engine,
+    webhooks: Vec<Webhook>,
+    post: Arc<dyn Post>,
+) -> impl Future<Output = ()> + Send {
+    notify_pausing(engine.changes(), engine, webhooks, post, PAUSES)
 }
 
-async fn notify_pausing(engine: Engine, webhooks: Vec<Webhook>, post: Arc<dyn Post>, pauses: [Duration; 2]) {
+async fn notify_pausing(
+    mut changes: broadcast::Receiver<Change>,
+    engine: Engine,
+    webhooks: Vec<Webhook>,
+    post: Arc<dyn Post>,
+    pauses: [Duration; 2],
+) {
     let mut tasks = tokio::task::JoinSet::new();
     let mut queues = Vec::new();
     for webhook in webhooks {
@@ -153,7 +165,6 @@ async fn notify_pausing(engine: Engine, webhooks: Vec<Webhook>, post: Arc<dyn Po
         queues.push((webhook.clone(), queue));
         tasks.spawn(deliver(engine.clone(), webhook, messages, Arc::clone(&post), pauses));
     }
-    let mut changes = engine.changes();
     loop {
         let change = match changes.recv().await {
             Ok(change) => change,

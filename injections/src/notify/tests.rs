@@ -56,11 +56,8 @@ impl Bench {
         let taken = Arc::new(taken);
         let hooks = webhooks.iter().map(|hook| serde_json::from_value(hook.clone()).unwrap()).collect();
         let post: Arc<dyn Post> = Arc::<Taken>::clone(&taken);
-        let before = engine.listeners();
-        let task = tokio::spawn(notify_pausing(engine.clone(), hooks, post, [Duration::ZERO; 2]));
-        while engine.listeners() == before {
-            tokio::task::yield_now().await;
-        }
+        let task =
+            tokio::spawn(notify_pausing(engine.changes(), engine.clone(), hooks, post, [Duration::ZERO; 2]));
         Self { engine, taken, _task: task }
     }
 

@@ -173,7 +173,8 @@ def test_faults_of_requests_and_of_the_stream_under_tls(sabot, upstream, trusted
             with toxic(proxy, kind, **attributes) as name:
                 code, said = curl(*ask, url)
                 assert code == 0 and said.startswith("200"), said
-                assert proxy.applied(name) == 1
+                # A curl that waits for long tries a second connection.
+                assert proxy.applied(name) >= 1
         with toxic(proxy, "corrupt", probability=0.05):
             assert curl(*ask, url)[0] in (35, 56, 92, 16), "a record that was changed on its way is refused"
         with toxic(proxy, "reset_peer"):

@@ -1,8 +1,8 @@
 //! Which toxics a proxy has, and which of them a connection draws.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::catalog::{Phase, Settings};
 use crate::connect::{ConnectCx, ConnectPlan};
@@ -43,6 +43,9 @@ pub struct Entry {
     pub owner: Option<Arc<str>>,
     pub(crate) shared: Arc<Shared>,
     applied: Arc<AtomicU64>,
+    /// The seed of its draws on requests, with that of the proxy which it was made of: asked for
+    /// with every request, and always the same.
+    request_seed: OnceLock<(Seed, Seed)>,
     /// Requests that an HTTP toxic was meant for so far.
     matched: Arc<AtomicU64>,
 }
@@ -55,7 +58,20 @@ impl Entry {
     pub fn new(spec: ToxicSpec, id: u64, added: Time, first_connection: u64) -> Result<Self, Invalid> {
         let settings = spec.settings()?;
         let (shared, applied, matched) = (Arc::default(), Arc::default(), Arc::default());
-        Ok(Self { spec, settings, id, added, first_connection, owner: None, shared, applied, matched })
+        let request_seed = OnceLock::new();
+        let owner = None;
+        Ok(Self {
+            spec,
+            settings,
+            id,
+            added,
+            first_connection,
+            owner,
+            request_seed,
+            shared,
+            applied,
+            matched,
+        })
     }
 
     /// The same as a fault of that injection. Its draws are others than those of a toxic of
@@ -63,6 +79,7 @@ impl Entry {
     #[must_use]
     pub fn owned_by(mut self, injection: &str) -> Self {
         self.owner = Some(injection.into());
+        self.request_seed = OnceLock::new();
         self
     }
 
@@ -79,6 +96,7 @@ impl Entry {
             added: self.added,
             first_connection: self.first_connection,
             owner: self.owner.clone(),
+            request_seed: self.request_seed.clone(),
             shared: Arc::clone(&self.shared),
             applied: Arc::clone(&self.applied),
             matched: Arc::clone(&self.matched),
@@ -125,6 +143,11 @@ impl Entry {
 
     /// The same for its draws on the requests of a proxy.
     pub(crate) fn request_seed(&self, proxy: &Seed) -> Seed {
+        let (of, seed) = self.request_seed.get_or_init(|| (proxy.clone(), self.make_request_seed(proxy)));
+        if of == proxy { seed.clone() } else { self.make_request_seed(proxy) }
+    }
+
+    fn make_request_seed(&self, proxy: &Seed) -> Seed {
         let layer = match self.owner {
             Some(_) => proxy.split(INJECTED).split("http"),
             None => proxy.split("http"),

@@ -74,7 +74,7 @@ pub(super) async fn verify(State(app): State<App>) -> Result<Json<Verdict>, ApiE
 
 /// Was it us? The injections whose faults were on at a moment, by the journal, as they are now.
 #[utoipa::path(get, path = "/v1/audit/at", tag = "injections", operation_id = "audit_at",
-    params(("time" = String, Query, description = "RFC 3339, or `HH:MM`: the last time that it was so late in UTC.",
+    params(("time" = String, Query, description = "RFC 3339, or `HH:MM`: the last minute that was called so in UTC.",
         example = "02:47")),
     responses((status = 200, body = At), (status = 400, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn at(State(app): State<App>, uri: Uri) -> Result<Json<At>, ApiError> {
@@ -83,7 +83,9 @@ pub(super) async fn at(State(app): State<App>, uri: Uri) -> Result<Json<At>, Api
     query.end()?;
     let text = text.ok_or_else(|| Invalid::new("time", "is missing: `?time=02:47`"))?;
     let at_ms = time("time", &text)?;
-    let on = ask(&app, move |engine| engine.on_at(at_ms)).await?.map_err(refused)?;
+    // Who says 02:47 means the minute.
+    let to_ms = at_ms.saturating_add(if is_minute(&text) { 60_000 } else { 1 });
+    let on = ask(&app, move |engine| engine.on_between(at_ms, to_ms)).await?.map_err(refused)?;
     Ok(Json(At { time: moment(at_ms), injections: on.into_iter().map(Injection::from).collect() }))
 }
 
@@ -104,6 +106,11 @@ fn time(field: &str, text: &str) -> Result<u64, Invalid> {
         Some(of_day) => Ok(last(of_day, now_ms)),
         None => read_moment(field, text),
     }
+}
+
+/// Whether it is `HH:MM`, which is a minute rather than a moment.
+fn is_minute(text: &str) -> bool {
+    of_day(text.trim()).is_some() && text.matches(':').count() == 1
 }
 
 const DAY_MS: u64 = 86_400_000;
@@ -147,6 +154,7 @@ mod tests {
         for text in ["24:00", "2:47", "02:60", "02:47:61", "0247", "+2:47", "02:47:00:00"] {
             assert_eq!(of_day(text), None, "{text}");
         }
+        assert!(is_minute("02:47") && !is_minute("02:47:00") && !is_minute("2026-11-21T03:00:00Z"));
         assert_eq!(time("since", "2026-11-21T03:00:00Z").unwrap(), now);
         assert_eq!(time("since", "soon").unwrap_err().field, "since");
     }

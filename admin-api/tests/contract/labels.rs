@@ -43,13 +43,13 @@ fn the_routes_of_toxiproxy_neither_show_nor_lose_them() {
         ("POST /populate", &format!("[{without}]"), 201, &format!(r#"{{"proxies":[{without}]}}"#)),
         ("POST /proxies/p", r#"{"labels":{"c":"d"}}"#, 200, without),
         ("GET /v1/proxies/p", "", 200, labelled),
-        // Another upstream by populate is another proxy.
+        // A client that replaces it knows of no labels, which approvals and scopes hang on.
         (
             "POST /populate",
             r#"[{"name":"p","listen":"localhost:1","upstream":"u:2","enabled":false}]"#,
             201,
             "*",
         ),
-        ("GET /v1/proxies/p", "", 200, r#"*"enabled":false,"toxics":[],*"#),
+        ("GET /v1/proxies/p", "", 200, r#"*"upstream":"u:2",*"labels":{"a":"b"},*"#),
     ]);
 }

@@ -108,6 +108,11 @@ impl Book {
                 }
             });
         }
+        // A time that passed while nobody was there is left out: hours later nobody would expect it.
+        for name in self.due_schedules(now) {
+            let reason = "its time came while the server was down".to_owned();
+            events.push(Event::ScheduleSkipped { name, reason });
+        }
         // Those that wait do so by a clock that may be another one now.
         let patience = self.rules.patience;
         let waiting = self.live.values().map(|live| &live.injection).filter(|it| it.state != State::Running);

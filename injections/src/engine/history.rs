@@ -22,10 +22,18 @@ impl Engine {
     /// # Errors
     /// The journal cannot be read.
     pub fn on_at(&self, at_ms: u64) -> Result<Vec<Injection>, EngineError> {
+        self.on_between(at_ms, at_ms.saturating_add(1))
+    }
+
+    /// The same of a time: those that were on at some moment from `from_ms` on and before `to_ms`.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn on_between(&self, from_ms: u64, to_ms: u64) -> Result<Vec<Injection>, EngineError> {
         let mut on: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         let mut filter = Filter {
-            since_ms: Some(at_ms.saturating_sub(LONGEST_MS)),
-            until_ms: Some(at_ms.saturating_add(1)),
+            since_ms: Some(from_ms.saturating_sub(LONGEST_MS)),
+            until_ms: Some(to_ms),
             action: Some("injection".to_owned()),
             after: Some(0),
             most: Some(PAGE),
@@ -34,10 +42,10 @@ impl Engine {
         loop {
             let page = self.audit(&filter)?;
             let Some(last) = page.last().map(|stored| stored.seq) else { break };
-            page.into_iter().for_each(|stored| turn(&mut on, stored));
+            page.into_iter().for_each(|stored| turn(&mut on, stored, from_ms));
             filter.after = Some(last);
         }
-        on.retain(|_, (_, until)| at_ms < *until);
+        on.retain(|_, (_, until)| from_ms < *until);
         let mut ids: Vec<_> = on.into_iter().map(|(id, (began, _))| (began, id)).collect();
         ids.sort();
         ids.iter().map(|(_, id)| self.injection(id)).collect()
@@ -45,13 +53,19 @@ impl Engine {
 }
 
 /// What an event changes of which faults are on: when each began, and when it ends at the latest.
-fn turn(on: &mut BTreeMap<String, (u64, u64)>, stored: Stored) {
+fn turn(on: &mut BTreeMap<String, (u64, u64)>, stored: Stored, from_ms: u64) {
     match stored.event {
         Event::Started { id, duration_ms, .. } | Event::Resumed { id, duration_ms, .. } => {
             let began = on.get(&id).map_or(stored.at_ms, |(began, _)| *began);
             on.insert(id, (began, stored.at_ms.saturating_add(duration_ms)));
         }
-        Event::Ended { id, .. } => drop(on.remove(&id)),
+        // Over before anybody asks for it.
+        Event::Ended { id, .. } if stored.at_ms <= from_ms => drop(on.remove(&id)),
+        Event::Ended { id, .. } => {
+            if let Some((_, until)) = on.get_mut(&id) {
+                *until = stored.at_ms;
+            }
+        }
         _ => {}
     }
 }

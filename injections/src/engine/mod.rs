@@ -66,7 +66,23 @@ pub struct Settings {
     pub default_duration: Option<Duration>,
 }
 
+/// What the targets' own view gives by name, whatever is configured.
+const OWN: [&str; 4] = ["success", "p50_ms", "p90_ms", "p99_ms"];
+
 impl Settings {
+    /// Refuses an indicator that is not configured where others are: a slip of the pen must not be guarded
+    /// by something else.
+    fn knows(&self, request: &Request) -> Result<(), Invalid> {
+        let Some(steady) = &request.steady_state else { return Ok(()) };
+        let slo = steady.slo.as_str();
+        if self.slos.is_empty() || self.slos.contains_key(slo) || OWN.contains(&slo) {
+            return Ok(());
+        }
+        let known: Vec<_> = self.slos.keys().map(String::as_str).chain(OWN).collect();
+        let hint = sabot_toxics::suggestion(slo, &known);
+        Err(Invalid::new("steady_state.slo", format!("`{slo}` is not configured{hint}")))
+    }
+
     /// How long an injection is that does not say so.
     #[must_use]
     pub fn default_duration(&self) -> Duration {
@@ -192,6 +208,7 @@ impl Engine {
         let candidates = self.candidates();
         let id = new_id();
         let draft = Draft { id: id.clone(), request, scope, schedule, seed: self.inner.controller.seed() };
+        self.settings().knows(&draft.request)?;
         let spec = draft.request.fault.spec().map_err(|error| error.within("fault"))?;
         let inner = &self.inner;
         let decide = |book: &mut Book, now: Moment| -> Result<Vec<Event>, EngineError> {

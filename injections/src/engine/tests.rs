@@ -330,3 +330,47 @@ async fn what_comes_on_and_goes_off_is_counted() {
     assert_eq!(tally.ended, BTreeMap::from([("reverted", 2)]));
     assert_eq!(bench.engine.journalled(), bench.actions().len() as u64);
 }
+
+#[tokio::test]
+async fn a_time_that_passed_while_the_server_was_down_is_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let when: Recurrence = "@every 10m".parse().unwrap();
+    first.engine.add_schedule("nightly".to_owned(), when, asked(|_| {})).await.unwrap();
+    drop(first);
+    let bench = Bench::at(5_000_000, Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    bench.engine.stop().await;
+    assert_eq!(bench.actions()[2..], ["server.started", "schedule.skipped", "server.stopped"]);
+    assert_eq!(bench.on(), [""; 0]);
+    assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 5_600_000));
+}
+
+#[tokio::test]
+async fn a_slip_in_an_indicators_name_is_refused_where_some_are_configured() {
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Seen(OwnView::default()))]);
+    let bench = Bench::new(None, OnRestart::Resume, Settings { slos, ..Settings::default() }).await;
+    let refused =
+        bench.inject(|it| it["steady_state"]["slo"] = json!("write")).await.unwrap_err().to_string();
+    assert!(refused.contains("did you mean `writes`"), "{refused}");
+    for known in ["writes", "p99_ms"] {
+        let id = bench.inject(|it| it["steady_state"]["slo"] = json!(known)).await.unwrap().id;
+        bench.engine.revert(&id, &ann()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_on_in_a_minute_is_found() {
+    let bench = Bench::plain().await;
+    bench.clock.0.store(20_000, Ordering::SeqCst);
+    let id = bench.inject(|it| it["duration_seconds"] = json!(2)).await.unwrap().id;
+    bench.ends_after(2_000, &id).await;
+    bench.engine.stop().await;
+    let on = |from: u64, to: u64| {
+        let minute = bench.engine.on_between(1_800_000_000_000 + from, 1_800_000_000_000 + to).unwrap();
+        minute.into_iter().map(|it| it.id).collect::<Vec<_>>()
+    };
+    assert_eq!(on(0, 60_000), [id.as_str()]);
+    assert_eq!(on(21_000, 21_001), [id.as_str()]);
+    assert_eq!(on(0, 20_000), [""; 0]);
+    assert_eq!(on(22_000, 60_000), [""; 0]);
+}

@@ -75,7 +75,7 @@ impl Controller {
         toxics: Toxics,
         leaving: &[Arc<Proxy>],
     ) -> Result<ApplySummary, ControlError> {
-        let mut steps = self.plan(specs)?;
+        let mut steps = self.plan(specs, toxics)?;
         if let Err(error) = open(&mut steps, toxics).await {
             let replaced: Vec<_> = steps.iter().filter_map(Step::replaced).chain(leaving).cloned().collect();
             let in_use = matches!(&error, ControlError::Bind { source, .. }
@@ -93,7 +93,7 @@ impl Controller {
     }
 
     /// Checks everything that can be checked without a socket.
-    fn plan(&self, specs: &[ProxySpec]) -> Result<Vec<Step>, ControlError> {
+    fn plan(&self, specs: &[ProxySpec], toxics: Toxics) -> Result<Vec<Step>, ControlError> {
         let mut steps: Vec<Step> = Vec::with_capacity(specs.len());
         for spec in specs {
             // Of several, which one it is.
@@ -123,7 +123,16 @@ impl Controller {
             let store = &self.inner.shell.ca;
             let tls = spec.tls.as_ref().map(|tls| Tls::new(tls, spec.protocol, &spec.upstream, store));
             let tls = tls.transpose().map_err(|error| of_it(error.within("tls")))?.map(Arc::new);
-            steps.push(Step { spec: spec.clone(), entries, old, onward, tls, stays, bound: None });
+            let mut spec = spec.clone();
+            // Toxiproxy's clients, which populate at the start of every suite, know of no labels; approvals and
+            // scopes hang on them, so they outlive a replacement unless others are given.
+            if toxics == Toxics::Given
+                && spec.labels.is_empty()
+                && let Some(old) = &old
+            {
+                spec.labels = old.labels();
+            }
+            steps.push(Step { spec, entries, old, onward, tls, stays, bound: None });
         }
         Ok(steps)
     }

@@ -34,7 +34,7 @@ async fn a_patch_replaces_them_all_and_touches_no_connection() {
 }
 
 #[tokio::test]
-async fn populate_keeps_those_of_an_equal_proxy_and_loses_those_of_a_replaced_one() {
+async fn populate_keeps_those_of_a_proxy_that_it_replaces_unless_it_gives_others() {
     let controller = controller();
     let first = labels(&[("service", "pay")]);
     let spec = ProxySpec { labels: first.clone(), ..ProxySpec::new("p", echo().await.to_string()) };
@@ -42,7 +42,10 @@ async fn populate_keeps_those_of_an_equal_proxy_and_loses_those_of_a_replaced_on
     let again = ProxySpec { listen: Some(proxy.listen.clone()), ..ProxySpec::new("p", &proxy.upstream) };
     assert_eq!(controller.populate(vec![again.clone()]).await.unwrap()[0].labels, first);
     let moved = ProxySpec { upstream: echo().await.to_string(), ..again };
-    assert!(controller.populate(vec![moved]).await.unwrap()[0].labels.is_empty());
+    assert_eq!(controller.populate(vec![moved.clone()]).await.unwrap()[0].labels, first);
+    let others =
+        ProxySpec { labels: labels(&[("service", "orders")]), upstream: echo().await.to_string(), ..moved };
+    assert_eq!(controller.populate(vec![others.clone()]).await.unwrap()[0].labels, others.labels);
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ impl Approval {
         let mut count = 0;
         for (proxy, labels) in targets {
             count += 1;
-            if let Some(env) = labels.get("env").filter(|env| self.environments.contains(env)) {
+            let is_serious = |env: &&String| self.environments.iter().any(|it| it.eq_ignore_ascii_case(env));
+            if let Some(env) = labels.get("env").filter(is_serious) {
                 return Some(format!("{proxy} has env={env}"));
             }
         }
@@ -189,10 +190,10 @@ mod tests {
     fn a_second_person_is_asked_for_what_is_large_or_serious() {
         let approval = Approval { above_targets: Some(2), ..Approval::default() };
         let plain = Labels::new();
-        let production = Labels::from([("env".to_owned(), "production".to_owned())]);
+        let production = Labels::from([("env".to_owned(), "Production".to_owned())]);
         let two = [("a", &plain), ("b", &plain)];
         assert_eq!(approval.reason(two.into_iter()), None);
-        assert_eq!(approval.reason([("a", &production)].into_iter()).unwrap(), "a has env=production");
+        assert_eq!(approval.reason([("a", &production)].into_iter()).unwrap(), "a has env=Production");
         let three = two.into_iter().chain([("c", &plain)]);
         assert_eq!(approval.reason(three).unwrap(), "it hits 3 proxies, more than 2");
     }

@@ -13,6 +13,9 @@ pub struct Lost {
     pub why: &'static str,
 }
 
+/// Why a fault comes off at its own time.
+pub(crate) const EXPIRED: &str = "expired";
+
 type Hook = Arc<dyn Fn(Lost) + Send + Sync>;
 
 /// Those who are told.
@@ -31,7 +34,10 @@ impl Losses {
         }
         let hooks = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         for injection in injections {
-            tracing::warn!(proxy, injection, why, "an injection lost its faults");
+            // The end of its time is no loss; who owns it says how it ended.
+            if why != EXPIRED {
+                tracing::warn!(proxy, injection, why, "an injection lost its faults");
+            }
             for hook in &hooks {
                 hook(Lost { proxy: proxy.to_owned(), injection: injection.clone(), why });
             }

@@ -8,7 +8,7 @@ use super::{Book, Live};
 use crate::clock::Moment;
 use crate::event::{Actor, Event};
 use crate::injection::{Ending, Injection, State};
-use crate::request::{Labels, Request, Selector};
+use crate::request::{Labels, Request, Selector, Target};
 use crate::rules::moment;
 use crate::schedule::Schedule;
 
@@ -266,6 +266,33 @@ impl Book {
 
     fn known(&self, id: &str) -> Result<&Injection, Refusal> {
         self.injection(id).ok_or_else(|| Refusal::NotFound { what: "injection", name: id.to_owned() })
+    }
+
+    /// Whether the targets of an injection are still what was asked for and approved: labels may have
+    /// changed while it waited, or while the server was down.
+    ///
+    /// # Errors
+    /// A target is meant no more, or takes a second person now.
+    pub fn is_still_meant(&self, injection: &Injection, candidates: &[Candidate]) -> Result<(), Invalid> {
+        let Target { service, selector, .. } = &injection.request.target;
+        let mut labels = Vec::new();
+        for target in &injection.targets {
+            // One that is gone is told of by the proxies.
+            let Some(now) = candidates.iter().find(|it| it.name == *target) else { continue };
+            if !now.serves(service) || !selector.meets(&now.labels) {
+                let message =
+                    format!("{target} is meant no more: its labels have changed since it was asked for");
+                return Err(Invalid::new("target", message));
+            }
+            labels.push((target.as_str(), &now.labels));
+        }
+        match self.rules.approval.reason(labels.into_iter()) {
+            Some(reason) if injection.approved_by.is_none() => {
+                let message = format!("it takes a second person now ({reason}): ask again");
+                Err(Invalid::new("target", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What keeps an injection on these targets from starting now; of those that wait only who came before

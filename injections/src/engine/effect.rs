@@ -23,13 +23,15 @@ impl Engine {
         actor: &Actor,
         decide: impl FnOnce(&mut Book, Moment) -> Result<Vec<Event>, EngineError>,
     ) -> Result<(), EngineError> {
-        if let Kept::Broken(reason) = &self.inner.journal {
-            return Err(EngineError::Unjournalled(reason.clone()));
-        }
         let records = {
             let mut book = self.inner.book();
             let now = self.inner.clock.now();
             let events = decide(&mut book, now)?;
+            if let Kept::Broken(reason) = &self.inner.journal
+                && !events.is_empty()
+            {
+                return Err(EngineError::Unjournalled(reason.clone()));
+            }
             let record = |event| Record { at: now, actor: actor.clone(), event };
             let records: Vec<_> = events.into_iter().map(record).collect();
             self.inner.remember(&mut book, &records);
@@ -70,7 +72,9 @@ impl Engine {
         let now = self.inner.clock.now();
         let Some(left) = book.left(id, now) else { return Ok(()) };
         let Some(injection) = book.injection(id).cloned() else { return Ok(()) };
-        let outcome = injection.request.fault.spec().map_err(ControlError::from).and_then(|mut spec| {
+        let meant = book.is_still_meant(&injection, &self.candidates()).map_err(ControlError::from);
+        let spec = || injection.request.fault.spec().map_err(ControlError::from);
+        let outcome = meant.and_then(|()| spec()).and_then(|mut spec| {
             spec.name = id.to_owned();
             // The proxy takes it off by itself, should nobody else be left to do so.
             spec.when.expires_after = Some(Span(left));

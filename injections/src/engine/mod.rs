@@ -122,6 +122,9 @@ pub enum EngineError {
     /// It could not be written down, so it was not done.
     #[error("nothing was injected, since it could not be journalled: {0}")]
     Unjournalled(String),
+    /// What is kept cannot be read.
+    #[error("{0}; move the file away and start again to begin a new one, tokens included")]
+    NoJournal(String),
     /// It was done, and could not be written down yet.
     #[error("it is done, but could not be journalled yet: {0}")]
     NotYetJournalled(String),
@@ -432,7 +435,7 @@ impl Inner {
     fn reader(&self) -> Result<MutexGuard<'_, Journal>, EngineError> {
         match &self.journal {
             Kept::Open { reader, .. } => Ok(reader.lock().unwrap_or_else(PoisonError::into_inner)),
-            Kept::Broken(reason) => Err(EngineError::Unjournalled(reason.clone())),
+            Kept::Broken(reason) => Err(EngineError::NoJournal(reason.clone())),
         }
     }
 }

@@ -256,6 +256,9 @@ async fn without_a_journal_nothing_is_injected() {
     assert!(bench.engine.trouble().unwrap().contains(FILE));
     let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
+    assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), []);
+    let unread = bench.engine.verify().unwrap_err().to_string();
+    assert!(unread.contains("move the file away") && !unread.contains("injected"), "{unread}");
     assert_eq!(bench.on(), [""; 0]);
 }
 
@@ -373,4 +376,26 @@ async fn what_was_on_in_a_minute_is_found() {
     assert_eq!(on(21_000, 21_001), [id.as_str()]);
     assert_eq!(on(0, 20_000), [""; 0]);
     assert_eq!(on(22_000, 60_000), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_waited_is_looked_at_again_before_it_comes_on() {
+    let relabelled = |key: &str, value: &str| {
+        let labels = [("service", "payments"), ("shard", "south"), (key, value)];
+        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        sabot_proxy::ProxyPatch { labels: Some(labels), ..Default::default() }
+    };
+    for (key, value, told) in
+        [("service", "other", "is meant no more"), ("env", "production", "a second person")]
+    {
+        let bench = Bench::plain().await;
+        let first = bench.inject(|_| {}).await.unwrap().id;
+        let waits = bench.inject(|it| it["queue"] = json!(true)).await.unwrap().id;
+        bench.controller.update("south-a", relabelled(key, value)).await.unwrap();
+        bench.engine.revert(&first, &ann()).await.unwrap();
+        let over = bench.ends_after(0, &waits).await;
+        assert_eq!(over.state, State::Failed);
+        assert!(over.reason.as_deref().unwrap().contains(told), "{over:?}");
+        assert_eq!(bench.on(), [""; 0]);
+    }
 }

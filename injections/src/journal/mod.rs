@@ -22,6 +22,7 @@ mod tests;
 mod tokens;
 mod writer;
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -52,6 +53,10 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Journal {
     file: Option<PathBuf>,
     db: Connection,
+    /// Which file it was when it was opened.
+    inode: Option<u64>,
+    /// The place of the last event that this handle knows of.
+    last: u64,
 }
 
 /// Why the journal cannot be used.
@@ -162,7 +167,10 @@ impl Journal {
         });
         let mut db = opened.map_err(|error| unusable(&error))?;
         schema::migrate(&mut db, file.as_deref())?;
-        Ok(Self { file, db })
+        let inode = file.as_deref().and_then(inode);
+        let last = db.query_row("SELECT max(seq) FROM events", [], |row| row.get::<_, Option<i64>>(0));
+        let last = last.map_err(|error| unusable(&error))?.and_then(|last| u64::try_from(last).ok());
+        Ok(Self { file, db, inode, last: last.unwrap_or(0) })
     }
 
     /// For one who writes and many who read: two handles of the same file, so that they do not wait for
@@ -184,8 +192,19 @@ impl Journal {
     /// The file cannot be written, such as for want of space.
     pub fn append(&mut self, records: &[Record]) -> Result<()> {
         let file = self.file.clone();
-        let appended = append(&mut self.db, records, self.file.is_none());
-        appended.map_err(|error| unusable(file.as_deref(), &error))
+        // Events in a file that nobody finds again are kept for nobody.
+        if file.as_deref().and_then(inode) != self.inode {
+            let reason = "the file was removed or replaced under the server: put it back, or start again";
+            return Err(unusable(file.as_deref(), &reason));
+        }
+        let appended = append(&mut self.db, records, self.file.is_none(), self.last);
+        let appended = appended.map_err(|error| unusable(file.as_deref(), &error))?;
+        self.last = appended.ok_or_else(|| JournalError::Broken {
+            file: shown(file.as_deref()),
+            seq: self.last,
+            reason: "it was removed".to_owned(),
+        })?;
+        Ok(())
     }
 
     /// Hands over each event, the oldest first, and checks that it is as it was written.
@@ -332,14 +351,28 @@ fn begin(db: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     db.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-fn append(db: &mut Connection, records: &[Record], in_memory: bool) -> rusqlite::Result<()> {
+/// The place of the last event afterwards; none, and nothing is appended, if the event at `known` is gone.
+fn append(
+    db: &mut Connection,
+    records: &[Record],
+    in_memory: bool,
+    known: u64,
+) -> rusqlite::Result<Option<u64>> {
     let change = begin(db)?;
-    append_in(&change, records, in_memory)?;
-    change.commit()
+    let last = append_in(&change, records, in_memory)?;
+    if last < known + records.len() as u64 {
+        return Ok(None);
+    }
+    change.commit()?;
+    Ok(Some(last))
 }
 
-/// Appends within a change that somebody has begun.
-fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> rusqlite::Result<()> {
+fn inode(file: &Path) -> Option<u64> {
+    Some(std::fs::metadata(file).ok()?.ino())
+}
+
+/// Appends within a change that somebody has begun; the place of the last event.
+fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> rusqlite::Result<u64> {
     // Another process may have appended: what is last is asked once nobody else can.
     let last = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
     let last = change
@@ -374,7 +407,7 @@ fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> r
     if in_memory && seq % PRUNED_EVERY < records.len() as u64 {
         schema::prune(change, seq.saturating_sub(KEPT_IN_MEMORY))?;
     }
-    Ok(())
+    Ok(seq)
 }
 
 /// The name of what happened, as the event itself is written.

@@ -181,3 +181,19 @@ fn many_threads_append_and_nothing_is_lost_or_out_of_order() {
         assert_eq!(numbers, (0..200).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a_journal_that_is_taken_away_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = filled(Some(folder.path()));
+    let other = Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute("DELETE FROM events", []).unwrap();
+    let told = journal.append(&[ended("c")]).unwrap_err().to_string();
+    assert!(told.contains("event 3") && told.contains("removed"), "{told}");
+
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = filled(Some(folder.path()));
+    std::fs::remove_file(folder.path().join(FILE)).unwrap();
+    let told = journal.append(&[ended("c")]).unwrap_err().to_string();
+    assert!(told.contains("removed or replaced") && told.contains("start again"), "{told}");
+}

@@ -14,7 +14,7 @@ use crate::proxy::{self, Proxy};
 pub(super) const DELETED: &str = "the proxy was deleted";
 pub(super) const DISABLED: &str = "the proxy was disabled";
 pub(super) const REPLACED: &str = "the proxy was replaced";
-pub(super) const EXPIRED: &str = "expired";
+pub(super) use crate::losses::EXPIRED;
 
 impl Controller {
     /// Adds a fault that `injection` owns, after the toxics in its chain; live connections

@@ -27,6 +27,9 @@ use crate::relay::{ConnShared, Reason, relay_for};
 /// unread input says RST, and the client may then lose that answer.
 const LINGER: Duration = Duration::from_millis(250);
 
+/// Bytes that are read for it: more than the buffers of both ends hold, and no upload that goes on.
+const LINGER_BYTES: usize = 16 << 20;
+
 /// Reads of one turn that only drain.
 const DRAIN_TURN: usize = 16;
 
@@ -95,6 +98,8 @@ pub(crate) struct Leg {
     ended: bool,
     /// Once our FIN was sent, until when the client's is waited for.
     linger: Option<(Time, Monotonic)>,
+    /// What was read meanwhile.
+    drained: usize,
 }
 
 enum Way {
@@ -106,7 +111,7 @@ enum Way {
 
 impl Leg {
     pub(crate) fn new(client: Stream, shared: Arc<ConnShared>, below: Arc<Below>) -> Self {
-        Self { way: Way::Direct(client), shared, below, version: 0, ended: false, linger: None }
+        Self { way: Way::Direct(client), shared, below, version: 0, ended: false, linger: None, drained: 0 }
     }
 
     /// Whether the client has sent its FIN or is gone, whatever it has sent before.
@@ -174,15 +179,17 @@ impl Leg {
         }
     }
 
-    /// Reads and drops what still comes; ready at the client's FIN or when the time is up.
+    /// Reads and drops what still comes; ready at the client's FIN, or when the time or the bytes are used up.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; 4096];
         for _ in 0..DRAIN_TURN {
-            if self.ended || self.below.tunnel.load(Ordering::Relaxed) {
+            let enough = self.drained >= LINGER_BYTES;
+            if enough || self.ended || self.below.tunnel.load(Ordering::Relaxed) {
                 return Poll::Ready(());
             }
-            match self.read(cx, &mut ReadBuf::new(&mut room)) {
-                Poll::Ready(Ok(())) => {}
+            let mut read = ReadBuf::new(&mut room);
+            match self.read(cx, &mut read) {
+                Poll::Ready(Ok(())) => self.drained += read.filled().len(),
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return self.poll_patience(cx),
             }

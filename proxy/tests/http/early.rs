@@ -64,7 +64,8 @@ async fn a_body_without_end_is_not_read_for_ever() {
         sent
     })
     .await;
-    assert!((1024 * 1024..900_000_000).contains(&sent), "{sent}");
+    // What is read away, what is read while the client may still want its answer, and all buffers between.
+    assert!((1024 * 1024..64 * 1024 * 1024).contains(&sent), "{sent}");
     until(|| controller.proxy("p").unwrap().open_connections == 0).await;
 }
 

@@ -123,7 +123,7 @@ pub enum EngineError {
     #[error("nothing was injected, since it could not be journalled: {0}")]
     Unjournalled(String),
     /// What is kept cannot be read.
-    #[error("{0}; move the file away and start again to begin a new one, tokens included")]
+    #[error("{0}; move it and its journal.head away and start again to begin a new one, tokens included")]
     NoJournal(String),
     /// It was done, and could not be written down yet.
     #[error("it is done, but could not be journalled yet: {0}")]

@@ -258,7 +258,7 @@ async fn without_a_journal_nothing_is_injected() {
     assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
     assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), []);
     let unread = bench.engine.verify().unwrap_err().to_string();
-    assert!(unread.contains("move the file away") && !unread.contains("injected"), "{unread}");
+    assert!(unread.contains("move it and its journal.head away") && !unread.contains("injected"), "{unread}");
     assert_eq!(bench.on(), [""; 0]);
 }
 

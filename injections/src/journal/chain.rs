@@ -14,6 +14,19 @@ impl Hash {
             hex
         })
     }
+
+    pub(super) fn from_hex(hex: &str) -> Option<Self> {
+        let mut hash = [0; 32];
+        let digits =
+            hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok());
+        if hex.len() != 2 * hash.len() {
+            return None;
+        }
+        for (byte, digit) in hash.iter_mut().zip(digits) {
+            *byte = digit?;
+        }
+        Some(Self(hash))
+    }
 }
 
 /// The hash of an event that follows `before`.

@@ -1,13 +1,15 @@
 //! What is kept: all that happened, in the order in which it did, in one SQLite file.
 //!
 //! Nothing in it is ever changed. Each event is hashed together with the hash of the one before, so
-//! that whoever changes one has to change all that follow ([`Journal::verify`]); whoever has noted the
-//! last hash elsewhere knows of that, too, and of events that were cut off at the end.
+//! that whoever changes one has to change all that follow ([`Journal::verify`]). How far it was stands in a
+//! file beside it, so that events that were cut off at the end are missed, and a journal that was taken away;
+//! whoever has noted the last hash elsewhere knows of one who changes both.
 //!
 //! | module | what is in it |
 //! |---|---|
 //! | [`Journal`] | append, replay, query, verify |
 //! | `chain` | what is hashed |
+//! | `anchor` | how far it was |
 //! | `schema` | the tables |
 //! | `tokens` | what is kept of tokens |
 //! | [`Writer`] | the thread that appends, and what it does when it cannot |
@@ -15,6 +17,7 @@
 //! Without a directory it is kept in memory, the newest events only. A commit survives the death of the
 //! process, not that of the machine: then the faults are gone as well.
 
+mod anchor;
 mod chain;
 mod schema;
 #[cfg(test)]
@@ -25,7 +28,7 @@ mod writer;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
 use serde::Serialize;
@@ -33,6 +36,7 @@ use serde::Serialize;
 use crate::book::Record;
 use crate::clock::Moment;
 use crate::event::{Actor, Event};
+use anchor::Anchor;
 use chain::Hash;
 pub use writer::{Unwritten, Writer};
 
@@ -48,6 +52,10 @@ const PRUNED_EVERY: u64 = 1000;
 /// How long to wait for another process that writes, such as `sabot token`.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// How often it is noted how far the journal is: what was written before has to be on the disk then, and the
+/// disk may take its time.
+const ANCHORED_EVERY: Duration = Duration::from_secs(60);
+
 /// All that happened.
 #[derive(Debug)]
 pub struct Journal {
@@ -55,8 +63,10 @@ pub struct Journal {
     db: Connection,
     /// Which file it was when it was opened.
     inode: Option<u64>,
-    /// The place of the last event that this handle knows of.
-    last: u64,
+    /// The last event that this handle knows of.
+    last: Option<Anchor>,
+    /// When it was noted last how far it is.
+    anchored: Option<Instant>,
 }
 
 /// Why the journal cannot be used.
@@ -168,9 +178,8 @@ impl Journal {
         let mut db = opened.map_err(|error| unusable(&error))?;
         schema::migrate(&mut db, file.as_deref())?;
         let inode = file.as_deref().and_then(inode);
-        let last = db.query_row("SELECT max(seq) FROM events", [], |row| row.get::<_, Option<i64>>(0));
-        let last = last.map_err(|error| unusable(&error))?.and_then(|last| u64::try_from(last).ok());
-        Ok(Self { file, db, inode, last: last.unwrap_or(0) })
+        let last = last(&db).map_err(|error| unusable(&error))?;
+        Ok(Self { file, db, inode, last, anchored: None })
     }
 
     /// For one who writes and many who read: two handles of the same file, so that they do not wait for
@@ -199,12 +208,30 @@ impl Journal {
         }
         let appended = append(&mut self.db, records, self.file.is_none(), self.last);
         let appended = appended.map_err(|error| unusable(file.as_deref(), &error))?;
-        self.last = appended.ok_or_else(|| JournalError::Broken {
+        let missed = || JournalError::Broken {
             file: shown(file.as_deref()),
-            seq: self.last,
-            reason: "it was removed".to_owned(),
-        })?;
+            seq: self.last.map_or(0, |last| last.seq),
+            reason: "it was removed or changed".to_owned(),
+        };
+        self.last = Some(appended.ok_or_else(missed)?);
+        let stops = records.iter().any(|it| matches!(it.event, Event::ServerStopped {}));
+        if stops || self.anchored.is_none_or(|at| at.elapsed() >= ANCHORED_EVERY) {
+            self.anchor();
+        }
         Ok(())
+    }
+
+    /// Notes how far it is.
+    fn anchor(&mut self) {
+        let Some((file, last)) = self.file.as_deref().zip(self.last) else { return };
+        // After the machine's death there must not be less than what is noted.
+        let kept = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let noted = kept.map_err(std::io::Error::other).and_then(|()| last.write(file));
+        if let Err(error) = noted {
+            // What was noted before is as true as it was.
+            tracing::warn!(%error, "how far the journal is could not be noted");
+        }
+        self.anchored = Some(Instant::now());
     }
 
     /// Hands over each event, the oldest first, and checks that it is as it was written.
@@ -212,6 +239,9 @@ impl Journal {
     /// # Errors
     /// One is not, or the file cannot be read.
     pub fn replay(&self, mut each: impl FnMut(Stored)) -> Result<Verified> {
+        // Before the events are: meanwhile there may be more of both.
+        let anchor = self.file.as_deref().map(Anchor::read).transpose();
+        let anchor = anchor.map_err(|error| unusable(self.file.as_deref(), &error))?.flatten();
         let mut hash = schema::base(&self.db).map_err(|error| self.unusable(&error))?;
         let mut found = Verified { events: 0, last: 0, head: hash.to_hex() };
         let mut read = || -> rusqlite::Result<std::result::Result<(), JournalError>> {
@@ -235,6 +265,9 @@ impl Journal {
                     return broken("it does not follow from the one before");
                 }
                 hash = expected;
+                if anchor.is_some_and(|anchor| anchor.seq == seq && anchor.hash != hash) {
+                    return broken("it is not the one that was there");
+                }
                 let (action, subject) = (raw.action.clone(), raw.subject.clone());
                 let Some(stored) = raw.stored() else { return broken("it cannot be read") };
                 if action != action_of(&stored.event) || subject.as_deref() != stored.event.subject() {
@@ -246,7 +279,14 @@ impl Journal {
             Ok(Ok(()))
         };
         read().map_err(|error| self.unusable(&error))??;
-        Ok(found)
+        match anchor {
+            Some(anchor) if anchor.seq > found.last => Err(JournalError::Broken {
+                file: shown(self.file.as_deref()),
+                seq: found.last + 1,
+                reason: format!("there were {} events, by {} beside it", anchor.seq, anchor::FILE),
+            }),
+            _ => Ok(found),
+        }
     }
 
     /// Checks that every event is as it was written.
@@ -351,37 +391,49 @@ fn begin(db: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     db.transaction_with_behavior(TransactionBehavior::Immediate)
 }
 
-/// The place of the last event afterwards; none, and nothing is appended, if the event at `known` is gone.
+/// The last event afterwards; none, and nothing is appended, if the one that is known is there no more.
 fn append(
     db: &mut Connection,
     records: &[Record],
     in_memory: bool,
-    known: u64,
-) -> rusqlite::Result<Option<u64>> {
+    known: Option<Anchor>,
+) -> rusqlite::Result<Option<Anchor>> {
     let change = begin(db)?;
-    let last = append_in(&change, records, in_memory)?;
-    if last < known + records.len() as u64 {
+    if let Some(known) = known
+        && hash_at(&change, known.seq)? != Some(known.hash)
+    {
         return Ok(None);
     }
+    let last = append_in(&change, records, in_memory)?;
     change.commit()?;
     Ok(Some(last))
+}
+
+fn last(db: &Connection) -> rusqlite::Result<Option<Anchor>> {
+    let last = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
+    let anchor = |row: &Row<'_>| {
+        let seq = u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0);
+        Ok(Anchor { seq, hash: Hash(row.get(1)?) })
+    };
+    db.prepare_cached(last)?.query_row([], anchor).optional()
+}
+
+fn hash_at(db: &Connection, seq: u64) -> rusqlite::Result<Option<Hash>> {
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    let at = "SELECT hash FROM events WHERE seq = ?";
+    db.prepare_cached(at)?.query_row([seq], |row| Ok(Hash(row.get(0)?))).optional()
 }
 
 fn inode(file: &Path) -> Option<u64> {
     Some(std::fs::metadata(file).ok()?.ino())
 }
 
-/// Appends within a change that somebody has begun; the place of the last event.
-fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> rusqlite::Result<u64> {
+/// Appends within a change that somebody has begun; the last event.
+fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> rusqlite::Result<Anchor> {
     // Another process may have appended: what is last is asked once nobody else can.
-    let last = "SELECT seq, hash FROM events ORDER BY seq DESC LIMIT 1";
-    let last = change
-        .prepare_cached(last)?
-        .query_row([], |row| Ok((row.get::<_, i64>(0)?, Hash(row.get(1)?))))
-        .optional()?;
-    let (mut seq, mut hash) = match last {
-        Some((seq, hash)) => (u64::try_from(seq).unwrap_or(0), hash),
-        None => (0, schema::base(change)?),
+    let Anchor { mut seq, mut hash } = match last(change)? {
+        Some(last) => last,
+        None => Anchor { seq: 0, hash: schema::base(change)? },
     };
     {
         let mut insert = change
@@ -407,7 +459,7 @@ fn append_in(change: &Transaction<'_>, records: &[Record], in_memory: bool) -> r
     if in_memory && seq % PRUNED_EVERY < records.len() as u64 {
         schema::prune(change, seq.saturating_sub(KEPT_IN_MEMORY))?;
     }
-    Ok(seq)
+    Ok(Anchor { seq, hash })
 }
 
 /// The name of what happened, as the event itself is written.

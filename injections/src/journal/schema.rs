@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
 use super::chain::Hash;
-use super::{JournalError, shown, unusable};
+use super::{JournalError, hash_at, shown, unusable};
 
 /// Each step once and for all: what was released is never changed, only added to. The number of steps that
 /// a file has seen is its `user_version`.
@@ -59,14 +59,10 @@ pub(super) fn base(db: &Connection) -> rusqlite::Result<Hash> {
 
 /// Forgets the events up to `seq`.
 pub(super) fn prune(db: &Connection, seq: u64) -> rusqlite::Result<()> {
-    let seq = i64::try_from(seq).unwrap_or(0);
-    let hash = db.prepare_cached("SELECT hash FROM events WHERE seq = ?")?;
-    let mut hash = hash;
-    let hash: Option<[u8; 32]> = hash.query_row([seq], |row| row.get(0)).optional()?;
-    if let Some(hash) = hash {
+    if let Some(hash) = hash_at(db, seq)? {
         db.execute("DELETE FROM base", [])?;
-        db.execute("INSERT INTO base (hash) VALUES (?)", params![hash])?;
-        db.execute("DELETE FROM events WHERE seq <= ?", [seq])?;
+        db.execute("INSERT INTO base (hash) VALUES (?)", params![hash.0])?;
+        db.execute("DELETE FROM events WHERE seq <= ?", [i64::try_from(seq).unwrap_or(0)])?;
     }
     Ok(())
 }

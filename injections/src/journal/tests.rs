@@ -187,13 +187,80 @@ fn a_journal_that_is_taken_away_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = filled(Some(folder.path()));
     let other = Connection::open(folder.path().join(FILE)).unwrap();
-    other.execute("DELETE FROM events", []).unwrap();
-    let told = journal.append(&[ended("c")]).unwrap_err().to_string();
-    assert!(told.contains("event 3") && told.contains("removed"), "{told}");
+    for change in ["UPDATE events SET hash = zeroblob(32) WHERE seq = 3", "DELETE FROM events"] {
+        other.execute(change, []).unwrap();
+        let told = journal.append(&[ended("c")]).unwrap_err().to_string();
+        assert!(told.contains("event 3") && told.contains("removed or changed"), "{change}: {told}");
+    }
 
     let folder = tempfile::tempdir().unwrap();
     let mut journal = filled(Some(folder.path()));
     std::fs::remove_file(folder.path().join(FILE)).unwrap();
     let told = journal.append(&[ended("c")]).unwrap_err().to_string();
     assert!(told.contains("removed or replaced") && told.contains("start again"), "{told}");
+}
+
+#[test]
+fn a_journal_that_was_cut_off_or_taken_away_is_noticed_the_next_time() {
+    let remove = |folder: &Path| {
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(folder.join(format!("{FILE}{end}")));
+        }
+    };
+    let delete = |folder: &Path, which: &str| {
+        let db = Connection::open(folder.join(FILE)).unwrap();
+        db.execute(&format!("DELETE FROM events WHERE {which}"), []).unwrap();
+    };
+    // Whose events are others', and as whole as they were.
+    let other = |folder: &Path| {
+        remove(folder);
+        let _ = std::fs::remove_file(folder.join(anchor::FILE));
+        let kept = std::fs::read(folder.join("noted")).unwrap();
+        drop(filled(Some(folder)));
+        std::fs::write(folder.join(anchor::FILE), kept).unwrap();
+    };
+    let empty = |folder: &Path| {
+        remove(folder);
+        std::fs::write(folder.join(FILE), "").unwrap();
+    };
+    type Case<'a> = (&'a str, &'a dyn Fn(&Path), Option<(u64, &'a str)>);
+    let cases: [Case<'_>; 7] = [
+        ("nothing", &|_| {}, None),
+        ("removed", &remove, Some((1, "there were 2 events"))),
+        ("emptied", &empty, Some((1, "there were 2 events"))),
+        ("all events gone", &|it| delete(it, "1"), Some((1, "there were 2 events"))),
+        ("the end gone", &|it| delete(it, "seq > 1"), Some((2, "there were 2 events"))),
+        // It was not noted yet.
+        ("the newest gone", &|it| delete(it, "seq > 2"), None),
+        ("replaced", &other, Some((2, "not the one"))),
+    ];
+    for (what, damage, expected) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        drop(filled(Some(folder.path())));
+        std::fs::copy(folder.path().join(anchor::FILE), folder.path().join("noted")).unwrap();
+        damage(folder.path());
+        let found = Journal::open(Some(folder.path())).unwrap().verify();
+        match (found, expected) {
+            (Ok(_), None) => {}
+            (Err(JournalError::Broken { seq, reason, .. }), Some((at, told))) => {
+                assert_eq!(seq, at, "{what}: {reason}");
+                assert!(reason.contains(told), "{what}: {reason}");
+            }
+            (found, _) => panic!("{what}: {found:?}"),
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    filled(Some(folder.path()));
+    std::fs::write(folder.path().join(anchor::FILE), "?").unwrap();
+    let told = Journal::open(Some(folder.path())).unwrap().verify().unwrap_err().to_string();
+    assert!(told.contains("journal.head cannot be read"), "{told}");
+}
+
+#[test]
+fn the_last_event_of_a_server_is_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = filled(Some(folder.path()));
+    journal.append(&[record(Event::ServerStopped {})]).unwrap();
+    assert_eq!(Anchor::read(&folder.path().join(FILE)).unwrap(), journal.last);
+    assert_eq!(journal.last.unwrap().seq, 4);
 }

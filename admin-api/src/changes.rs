@@ -38,7 +38,8 @@ pub(crate) async fn note(State(app): State<App>, request: Request, next: Next) -
     parts.extensions.insert(seen.clone());
     let what = format!("{} {}", parts.method, cut(parts.uri.path()));
     let journalled = JOURNALLED.iter().any(|prefix| route.as_str().starts_with(prefix));
-    let mut noted = Noted { app, who: who(&parts), what, seen, journalled, answered: false };
+    let partly = route.as_str() == "/populate";
+    let mut noted = Noted { app, who: who(&parts), what, seen, journalled, partly, answered: false };
     let response = next.run(Request::from_parts(parts, body)).await;
     noted.answered(&response);
     response
@@ -51,6 +52,8 @@ struct Noted {
     what: String,
     seen: Seen,
     journalled: bool,
+    /// It may be done in part.
+    partly: bool,
     answered: bool,
 }
 
@@ -62,7 +65,9 @@ impl Noted {
         if status == StatusCode::METHOD_NOT_ALLOWED {
             return;
         }
-        if !self.journalled {
+        // A populate that fails has set those before; what failed in the server may have done anything.
+        let refused = status.is_client_error() && !self.partly;
+        if !self.journalled && !refused {
             self.change(status.as_u16());
         } else if status.is_client_error() || status.is_server_error() {
             let reason = response.extensions().get::<Reason>();

@@ -53,6 +53,9 @@ pub enum Event {
         /// The schedule that asked.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         schedule: Option<String>,
+        /// Where the configured indicator that guards it comes from; none if it is the targets' own view.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        indicator: Option<String>,
     },
     /// A second person approved it.
     #[serde(rename = "injection.approved")]

@@ -108,6 +108,8 @@ pub struct Injection {
     pub seed: u64,
     /// The schedule that asked.
     pub schedule: Option<String>,
+    /// Where the configured indicator that guards it comes from; none if it is the targets' own view.
+    pub indicator: Option<String>,
     /// Why a second person has to approve it.
     pub needs_approval: Option<String>,
     /// Who did.

@@ -35,14 +35,12 @@ fn changes_by_toxiproxys_routes_are_noted_with_who_made_them() {
     ] {
         api.call_with(line, &who, body);
     }
-    let noted = events(&api, "?action=changed&who=ann@example.com", 8);
+    let noted = events(&api, "?action=changed&who=ann@example.com", 6);
     let noted: Vec<_> = noted.iter().map(|it| (&it["what"], &it["status"], &it["detail"])).collect();
     let spec: Value = serde_json::from_str(toxic).unwrap();
     let hidden = json!([{"name": "b", "upstream": "b:1", "enabled": false, "api_token": "(left out)"}]);
     let expected = json!([
         ["POST /proxies/redis/toxics", 200, spec],
-        ["POST /proxies/redis/toxics", 409, spec],
-        ["POST /proxies/redis/toxics/nope", 404, {"bytes": large.len()}],
         ["POST /proxies/redis/toxics/latency_downstream", 200, {"bytes": large.len()}],
         ["DELETE /proxies/redis/toxics/latency_downstream", 204, null],
         ["POST /populate", 201, hidden],
@@ -50,8 +48,16 @@ fn changes_by_toxiproxys_routes_are_noted_with_who_made_them() {
         ["PATCH /v1/proxies/b", 200, {"labels": {"team": "x"}}],
     ]);
     assert_eq!(json!(noted), expected);
+    // What changed nothing is no change.
+    let refused = events(&api, "?action=refused&who=ann@example.com", 2);
+    let refused: Vec<_> = refused.iter().map(|it| (&it["what"], &it["reason"])).collect();
+    let expected = json!([
+        ["POST /proxies/redis/toxics: latency", "toxic already exists"],
+        ["POST /proxies/redis/toxics/nope", "toxic not found"],
+    ]);
+    assert_eq!(json!(refused), expected);
     // What made the proxy came by nobody in particular.
-    let first = &events(&api, "?action=changed&limit=10000", 9)[0];
+    let first = &events(&api, "?action=changed&limit=10000", 7)[0];
     assert_eq!((&first["who"], &first["from"]), (&json!("anonymous"), &json!("127.0.0.1")));
     let verified = api.call("GET /v1/audit/verify", "").json();
     assert_eq!(verified["intact"], true, "{verified}");

@@ -34,7 +34,7 @@ fn a_script_breaks_and_mends() {
 #[test]
 fn a_target_may_be_bounded() {
     let api = with_shop();
-    let one = r#"{"type":"latency","target":{"service":"payments","max_pods":1}}"#;
+    let one = r#"{"type":"refuse","target":{"service":"payments","max_pods":1}}"#;
     let id = begin(&api, one);
     let injection = api.call(&format!("GET /injections/{id}"), "").json();
     assert_eq!((injection["targets"].as_array().unwrap().len(), &injection["matched"]), (1, &json!(2)));
@@ -44,7 +44,7 @@ fn a_target_may_be_bounded() {
 #[test]
 fn what_is_serious_waits_here_as_well() {
     let api = with_shop();
-    let waits = api.call("POST /chaos/inject", r#"{"type":"latency","target":"ledger"}"#);
+    let waits = api.call("POST /chaos/inject", r#"{"type":"refuse","target":"ledger"}"#);
     assert_eq!((waits.status, &waits.json()["t_start"]), (202, &json!(null)), "{}", waits.body);
     let id = waits.json()["id"].as_str().unwrap().to_owned();
     let stopped = api.call(&format!("POST /chaos/revert/{id}?wait_seconds=0"), "");
@@ -57,12 +57,12 @@ fn refusals_are_in_the_words_of_these_routes() {
     let inject = "POST /chaos/inject";
     for (line, body, status, field, told) in [
         (inject, r#"{"target":"payments"}"#, 400, "type", "is missing"),
-        (inject, r#"{"type":"latency"}"#, 400, "target", "is missing"),
+        (inject, r#"{"type":"refuse"}"#, 400, "target", "is missing"),
         (inject, r#"{"type":"latncy","target":"payments"}"#, 400, "type", "did you mean `latency`?"),
-        (inject, r#"{"type":"latency","target":"paymnts"}"#, 400, "target.service", "did you mean"),
+        (inject, r#"{"type":"refuse","target":"paymnts"}"#, 400, "target.service", "did you mean"),
         (
             inject,
-            r#"{"type":"latency","target":"payments","parms":{}}"#,
+            r#"{"type":"refuse","target":"payments","parms":{}}"#,
             400,
             "parms",
             "did you mean `params`?",
@@ -83,14 +83,14 @@ fn refusals_are_in_the_words_of_these_routes() {
         ),
         (
             inject,
-            r#"{"type":"latency","target":"payments","params":{"duration_seconds":0}}"#,
+            r#"{"type":"refuse","target":"payments","params":{"duration_seconds":0}}"#,
             400,
             "params.duration_seconds",
             "at least",
         ),
         (
             inject,
-            r#"{"type":"latency","target":"payments","params":{"duration_seconds":1e6}}"#,
+            r#"{"type":"refuse","target":"payments","params":{"duration_seconds":1e6}}"#,
             400,
             "params.duration_seconds",
             "limit",
@@ -98,12 +98,12 @@ fn refusals_are_in_the_words_of_these_routes() {
         (inject, r#"{"type":"http_abort","target":"payments"}"#, 400, "type", "pay-1"),
         (
             inject,
-            r#"{"type":"latency","target":{"service":"payments"}}"#,
+            r#"{"type":"refuse","target":{"service":"payments"}}"#,
             400,
             "target.max_targets",
             "is missing",
         ),
-        (inject, r#"{"type":"latency","target":7}"#, 400, "target", "must be an object"),
+        (inject, r#"{"type":"refuse","target":7}"#, 400, "target", "must be an object"),
         ("POST /chaos/revert/inj-none", "", 404, "", "there is no injection"),
         (
             "POST /chaos/revert/inj-none?wait_seconds=21",

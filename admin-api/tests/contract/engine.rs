@@ -57,7 +57,7 @@ fn without_a_journal_nothing_is_injected() {
     api.check(&[
         ("POST /v1/proxies", PROXY, 201, "*"),
         ("POST /injections", &asked(|_| {}), 503, unjournalled),
-        ("POST /chaos/inject", r#"{"type":"latency","target":"payments"}"#, 503, unjournalled),
+        ("POST /chaos/inject", r#"{"type":"refuse","target":"payments"}"#, 503, unjournalled),
         ("POST /v1/schedules", &schedule, 503, unjournalled),
         ("GET /v1/audit", "", 503, "*"),
         ("GET /v1/audit/verify", "", 503, "*"),
@@ -74,7 +74,7 @@ fn the_default_duration_is_that_of_the_server() {
     let api =
         Api::with_engine(Settings { default_duration, ..Settings::default() }, None, ApiOptions::default());
     assert_eq!(api.call("POST /v1/proxies", PROXY).status, 201);
-    let begun = api.call("POST /chaos/inject", r#"{"type":"latency","target":"payments"}"#);
+    let begun = api.call("POST /chaos/inject", r#"{"type":"refuse","target":"payments"}"#);
     assert_eq!(begun.status, 201, "{}", begun.body);
     let id = begun.json()["id"].as_str().unwrap().to_owned();
     api.until(&format!("GET /injections/{id}"), |it| it.contains(r#""state":"completed""#));

@@ -68,6 +68,7 @@ async fn follow(
     let mut ticks = tokio::time::interval(lease.map_or(EVERY, |lease| lease.min(EVERY)));
     let mut told = String::new();
     let mut streaming = true;
+    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         // What ends otherwise is an error, and told as one.
         let tell = !injection.is_over() || injection.state == "completed";
@@ -89,6 +90,10 @@ async fn follow(
                 // The server, or the network, is gone for now: it is asked from time to time.
                 Some(Err(_)) | None => streaming = false,
             },
+            _ = &mut interrupt => {
+                let message = format!("no longer followed: {}", sentence(&injection));
+                return Err(Failure::new(message, format!("`sabot revert {}` ends it now", injection.id)).into());
+            }
             _ = ticks.tick() => {
                 if lease.is_some() && injection.state == "running" {
                     // One that has ended meanwhile has no lease to renew.

@@ -28,7 +28,7 @@ use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
 use crate::journal::{Journal, JournalError};
 use crate::request::Selector;
-use role::Role;
+use role::{Need, Role};
 use secret::{Hash, Secret};
 
 /// So many tokens may be there; more are a script that has run wild.
@@ -192,6 +192,20 @@ impl Access {
         };
         let expired = self.expired(&token);
         Ok(if expired { Err(Worthless::Expired) } else { Ok(token) })
+    }
+
+    /// Whether somebody has a token to set faults with, on all that a scope holds.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn may_operate(&self, owner: &str, scope: &Selector) -> Result<bool, AccessError> {
+        let good = |token: &Token| {
+            token.owner == owner
+                && token.role.may(Need::Operate)
+                && (token.scope.is_empty() || token.scope == *scope)
+                && !self.expired(token)
+        };
+        Ok(self.tokens()?.iter().any(good))
     }
 
     /// Whether the time of a token is over.

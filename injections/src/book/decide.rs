@@ -39,6 +39,8 @@ pub struct Draft {
     pub scope: Selector,
     /// The schedule that asks.
     pub schedule: Option<String>,
+    /// Where the configured indicator comes from that is to guard it, if it is one.
+    pub indicator: Option<String>,
     /// The seed of the server, by which targets are drawn.
     pub seed: u64,
 }
@@ -136,7 +138,7 @@ impl Book {
         now: Moment,
         boot: &str,
     ) -> Result<Vec<Event>, Refusal> {
-        let Draft { id, request, scope, schedule, seed } = draft;
+        let Draft { id, request, scope, schedule, indicator, seed } = draft;
         if request.duration() > self.rules.longest {
             let most = self.rules.longest.as_secs_f64();
             let message = format!("must be at most {most}, which is this server's limit");
@@ -163,7 +165,8 @@ impl Book {
         };
         let matched = matched.len();
         let request = Box::new(request);
-        let requested = Event::Requested { id, request, targets, matched, seed, needs_approval, schedule };
+        let requested =
+            Event::Requested { id, request, targets, matched, seed, needs_approval, schedule, indicator };
         Ok([Some(requested), started].into_iter().flatten().collect())
     }
 
@@ -231,7 +234,7 @@ impl Book {
     ///
     /// # Errors
     /// There is one of this name, or its injections could never run.
-    pub fn add_schedule(&self, schedule: Schedule) -> Result<Vec<Event>, Refusal> {
+    pub fn add_schedule(&self, schedule: Schedule, now: Moment) -> Result<Vec<Event>, Refusal> {
         let name = &schedule.name;
         let fine = |char: char| char.is_ascii_alphanumeric() || "._-".contains(char);
         if name.is_empty() || name.len() > 63 || !name.chars().all(fine) {
@@ -249,6 +252,9 @@ impl Book {
             let most = self.rules.longest.as_secs_f64();
             let message = format!("must be at most {most}, which is this server's limit");
             return Err(Invalid::new("injection.duration_seconds", message).into());
+        }
+        if schedule.when.next_after(now.wall_ms).is_none() {
+            return Err(Invalid::new("when", "never comes").into());
         }
         Ok(vec![Event::ScheduleAdded { schedule: Box::new(schedule) }])
     }
@@ -331,7 +337,15 @@ fn matches<'a>(request: &Request, candidates: &'a [Candidate]) -> Result<Vec<&'a
         let known: BTreeSet<_> =
             candidates.iter().map(|it| it.labels.get("service").unwrap_or(&it.name).as_str()).collect();
         let known: Vec<_> = known.into_iter().collect();
-        let hint = sabot_toxics::suggestion(&target.service, &known);
+        let of_another = candidates.iter().find(|it| it.name == target.service);
+        let of_another = of_another.and_then(|it| it.labels.get("service"));
+        // The name of one proxy must not lead to all of its service.
+        let hint = match of_another {
+            Some(service) => format!(
+                "; the proxy of this name belongs to the service `{service}`, of which `selector` picks some"
+            ),
+            None => sabot_toxics::suggestion(&target.service, &known),
+        };
         let message =
             format!("no proxy belongs to it, by its label `service` or, without one, by its name{hint}");
         return Err(Invalid::new("target.service", message));

@@ -257,7 +257,8 @@ impl Live {
 
 /// An injection as it was asked for.
 fn requested(record: &Record) -> Option<Injection> {
-    let Event::Requested { id, request, targets, matched, seed, needs_approval, schedule } = &record.event
+    let Event::Requested { id, request, targets, matched, seed, needs_approval, schedule, indicator } =
+        &record.event
     else {
         return None;
     };
@@ -271,6 +272,7 @@ fn requested(record: &Record) -> Option<Injection> {
         matched: *matched,
         seed: *seed,
         schedule: schedule.clone(),
+        indicator: indicator.clone(),
         needs_approval: needs_approval.clone(),
         approved_by: None,
         started_at_ms: None,

@@ -257,7 +257,7 @@ impl World {
         }
         let request = Request::read(request).unwrap();
         let (id, scope) = (format!("inj-{}", self.asked), Selector::default());
-        Draft { id, request, scope, schedule: None, seed: 7 }
+        Draft { id, request, scope, schedule: None, indicator: None, seed: 7 }
     }
 }
 

@@ -72,7 +72,8 @@ impl Engine {
         let now = self.inner.clock.now();
         let Some(left) = book.left(id, now) else { return Ok(()) };
         let Some(injection) = book.injection(id).cloned() else { return Ok(()) };
-        let meant = book.is_still_meant(&injection, &self.candidates()).map_err(ControlError::from);
+        let meant = book.is_still_meant(&injection, &self.candidates());
+        let meant = meant.and_then(|()| self.settings().still_guards(&injection)).map_err(ControlError::from);
         let spec = || injection.request.fault.spec().map_err(ControlError::from);
         let outcome = meant.and_then(|()| spec()).and_then(|mut spec| {
             spec.name = id.to_owned();

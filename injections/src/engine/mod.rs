@@ -26,24 +26,25 @@ mod watch;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use sabot_proxy::Controller;
 use sabot_toxics::Invalid;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
+use crate::access::Access;
 use crate::book::{Book, Candidate, Draft, Record, Refusal};
 use crate::clock::{Clock, Moment};
 use crate::event::{Actor, Event};
 use crate::injection::{Injection, State};
 use crate::journal::{Filter, Journal, JournalError, Stored, Verified, Writer};
-use crate::request::{Request, Selector};
+use crate::request::{Labels, Request, Selector};
 use crate::rules::Rules;
 use crate::schedule::{Recurrence, Schedule};
 pub use start::Unstarted;
 pub use tally::{FaultEvent, Tally};
-use view::{OwnView, Views};
+use view::{Figure, OwnView, Views};
 
 /// Reads a service level indicator.
 pub trait Indicator: Send + Sync {
@@ -71,16 +72,57 @@ const OWN: [&str; 4] = ["success", "p50_ms", "p90_ms", "p99_ms"];
 
 impl Settings {
     /// Refuses an indicator that is not configured where others are: a slip of the pen must not be guarded
-    /// by something else.
+    /// by something else. And bounds that no value of it could break, or meet.
     fn knows(&self, request: &Request) -> Result<(), Invalid> {
         let Some(steady) = &request.steady_state else { return Ok(()) };
         let slo = steady.slo.as_str();
-        if self.slos.is_empty() || self.slos.contains_key(slo) || OWN.contains(&slo) {
+        let figure = match self.slos.get(slo) {
+            Some(Slo::Asked(_)) => return Ok(()),
+            Some(Slo::Seen(own)) => own.value,
+            None if self.slos.is_empty() || OWN.contains(&slo) => Figure::named(slo),
+            None => {
+                let known: Vec<_> = self.slos.keys().map(String::as_str).chain(OWN).collect();
+                let hint = sabot_toxics::suggestion(slo, &known);
+                return Err(Invalid::new("steady_state.slo", format!("`{slo}` is not configured{hint}")));
+            }
+        };
+        for (field, bound) in [("min", steady.min), ("max", steady.max)] {
+            let Some(bound) = bound else { continue };
+            let message = match figure {
+                Figure::Success if !(0.0..=1.0).contains(&bound) => {
+                    format!("`{slo}` is a share: give a number between 0 and 1")
+                }
+                Figure::Success => continue,
+                _ if bound < 0.0 => format!("`{slo}` is a time in milliseconds: give 0 or more"),
+                _ => continue,
+            };
+            return Err(Invalid::new(format!("steady_state.{field}"), message));
+        }
+        Ok(())
+    }
+
+    /// Where the configured indicator of a request comes from, if it has one.
+    fn indicator(&self, request: &Request) -> Option<String> {
+        Some(match self.slos.get(&request.steady_state.as_ref()?.slo)? {
+            Slo::Asked(indicator) => indicator.source(),
+            Slo::Seen(own) if own.watch.is_empty() => "what all proxies see".to_owned(),
+            Slo::Seen(own) => format!("what the proxies with {} see", own.watch),
+        })
+    }
+
+    /// Refuses to have something guarded by less than it was asked for with.
+    fn still_guards(&self, injection: &Injection) -> Result<(), Invalid> {
+        let Some((indicator, steady)) =
+            injection.indicator.as_ref().zip(injection.request.steady_state.as_ref())
+        else {
+            return Ok(());
+        };
+        if self.slos.contains_key(&steady.slo) {
             return Ok(());
         }
-        let known: Vec<_> = self.slos.keys().map(String::as_str).chain(OWN).collect();
-        let hint = sabot_toxics::suggestion(slo, &known);
-        Err(Invalid::new("steady_state.slo", format!("`{slo}` is not configured{hint}")))
+        let message =
+            format!("`{}` ({indicator}) is configured no more: configure it, or ask again", steady.slo);
+        Err(Invalid::new("steady_state.slo", message))
     }
 
     /// How long an injection is that does not say so.
@@ -174,6 +216,8 @@ struct Inner {
     views: Views,
     /// A place for each recovery that is watched.
     recoveries: Semaphore,
+    /// Whom schedules inject for, where there are tokens.
+    access: OnceLock<Access>,
 }
 
 /// The journal: to write, and to read.
@@ -210,8 +254,10 @@ impl Engine {
         let Asked { request, actor, scope } = asked;
         let candidates = self.candidates();
         let id = new_id();
-        let draft = Draft { id: id.clone(), request, scope, schedule, seed: self.inner.controller.seed() };
-        self.settings().knows(&draft.request)?;
+        let settings = self.settings();
+        settings.knows(&request)?;
+        let (indicator, seed) = (settings.indicator(&request), self.inner.controller.seed());
+        let draft = Draft { id: id.clone(), request, scope, schedule, indicator, seed };
         let spec = draft.request.fault.spec().map_err(|error| error.within("fault"))?;
         let inner = &self.inner;
         let decide = |book: &mut Book, now: Moment| -> Result<Vec<Event>, EngineError> {
@@ -288,7 +334,13 @@ impl Engine {
         let Asked { request, actor, scope } = asked;
         request.check()?;
         let schedule = Schedule { name, when, injection: request, by: actor.clone(), scope };
-        self.commit(&actor, |book, _| Ok(book.add_schedule(schedule)?)).await
+        self.commit(&actor, |book, now| Ok(book.add_schedule(schedule, now)?)).await
+    }
+
+    /// From now on schedules inject only for those who have a token to do so.
+    pub fn ask_for_tokens(&self, access: Access) {
+        // Whoever serves the API twice has the same tokens.
+        let _ = self.inner.access.set(access);
     }
 
     /// Removes a schedule; what it has started goes on.
@@ -411,6 +463,12 @@ impl Engine {
     #[must_use]
     pub fn settings(&self) -> Settings {
         self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why an injection that hits a proxy of these labels takes a second person; none if it does not.
+    #[must_use]
+    pub fn is_serious(&self, proxy: &str, labels: &Labels) -> Option<String> {
+        self.inner.book().rules.approval.reason([(proxy, labels)].into_iter())
     }
 
     fn candidates(&self) -> Vec<Candidate> {

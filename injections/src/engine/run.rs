@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{Asked, Engine, EngineError, Inner};
 use crate::event::{Actor, Event};
 use crate::injection::Ending;
+use crate::schedule::Schedule;
 
 /// The clock on the wall may be set, so what goes by it is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -82,19 +83,39 @@ impl Engine {
         self.inner.book().replan(name, self.inner.clock.now());
         let engine = self.clone();
         tokio::spawn(async move {
-            let asked = Asked { request: schedule.injection, actor: schedule.by, scope: schedule.scope };
-            match engine.ask(asked, Some(schedule.name.clone())).await {
+            let left_out = |reason: String| {
+                let name = schedule.name.clone();
+                tracing::warn!(schedule = name, reason, "the time of a schedule was left out");
+                engine.note(&Actor::server(), Event::ScheduleSkipped { name, reason });
+            };
+            if let Err(reason) = engine.may_inject(&schedule).await {
+                return left_out(reason);
+            }
+            let Schedule { name, injection, by, scope, .. } = schedule.clone();
+            match engine.ask(Asked { request: injection, actor: by, scope }, Some(name)).await {
                 Ok(_) => {}
                 Err(EngineError::Unjournalled(reason)) => {
                     tracing::error!(schedule = schedule.name, reason, "a schedule could not be journalled");
                 }
-                Err(error) => {
-                    let (name, reason) = (schedule.name, error.to_string());
-                    tracing::warn!(schedule = name, reason, "the time of a schedule was left out");
-                    engine.note(&Actor::server(), Event::ScheduleSkipped { name, reason });
-                }
+                Err(error) => left_out(error.to_string()),
             }
         });
+    }
+
+    /// Whether whoever added a schedule may still do what it does.
+    async fn may_inject(&self, schedule: &Schedule) -> Result<(), String> {
+        let Some(access) = self.inner.access.get().cloned() else { return Ok(()) };
+        let (who, scope) = (schedule.by.who.clone(), schedule.scope.clone());
+        let may = tokio::task::spawn_blocking(move || access.may_operate(&who, &scope)).await;
+        match may {
+            Ok(Ok(true)) => Ok(()),
+            Ok(Ok(false)) => Err(format!(
+                "{} has no token any more that is good for it: remove it, and have somebody else add it",
+                schedule.by.who
+            )),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 
     /// A proxy has taken a fault off by itself.

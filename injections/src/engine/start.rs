@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use sabot_proxy::{Controller, Lost};
@@ -73,6 +73,7 @@ impl Engine {
                 sooner: Notify::new(),
                 views: Views::default(),
                 recoveries: Semaphore::new(watch::RECOVERIES),
+                access: OnceLock::new(),
             }),
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();

@@ -362,6 +362,51 @@ async fn a_slip_in_an_indicators_name_is_refused_where_some_are_configured() {
 }
 
 #[tokio::test]
+async fn bounds_that_mean_nothing_are_refused() {
+    let bench = Bench::plain().await;
+    for (slo, min, told) in
+        [("writes", 2.0, "is a share"), ("success", -0.5, "is a share"), ("p99_ms", -1.0, "milliseconds")]
+    {
+        let steady = json!({"slo": slo, "min": min, "abort_after": 60});
+        let refused = bench.inject(|it| it["steady_state"] = steady).await.unwrap_err().to_string();
+        assert!(refused.contains("steady_state.min") && refused.contains(told), "{slo}: {refused}");
+    }
+    let never: Recurrence = "0 0 30 2 *".parse().unwrap();
+    let refused = bench.engine.add_schedule("never".to_owned(), never, asked(|_| {})).await.unwrap_err();
+    assert!(refused.to_string().contains("never comes"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_name_of_one_proxy_does_not_lead_to_all_of_its_service() {
+    let bench = Bench::plain().await;
+    let refused =
+        bench.inject(|it| it["target"]["service"] = json!("south-a")).await.unwrap_err().to_string();
+    assert!(refused.contains("belongs to the service `payments`") && !refused.contains("mean"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_was_guarded_by_an_indicator_does_not_go_on_without_it() {
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Seen(OwnView::default()))]);
+    let guarded = Settings { slos, ..Settings::default() };
+    for (settings, state) in [(guarded.clone(), State::Running), (Settings::default(), State::Failed)] {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Bench::new(Some(folder.path()), OnRestart::Resume, guarded.clone()).await;
+        let id = first.inject(|_| {}).await.unwrap().id;
+        drop(first);
+        let bench = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
+        let injection = bench.engine.injection(&id).unwrap();
+        assert_eq!(injection.state, state, "{:?}", injection.reason);
+        assert_eq!(bench.on().is_empty(), state == State::Failed);
+        let reason = injection.reason.unwrap_or_default();
+        assert!(
+            state == State::Running
+                || reason.contains("`writes` (what all proxies see) is configured no more"),
+            "{reason}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_was_on_in_a_minute_is_found() {
     let bench = Bench::plain().await;
     bench.clock.0.store(20_000, Ordering::SeqCst);

@@ -76,7 +76,7 @@ impl Fault {
             Some(Value::Object(map)) => map,
             Some(_) => return Err(Invalid::new("attributes", "must be an object")),
         };
-        let mut attributes = self.percentiles(&mut rest)?;
+        let mut attributes = self.percentiles(&mut rest, nested.is_empty())?;
         for (name, value) in rest.into_iter().chain(nested) {
             if attributes.insert(name.clone(), value).is_some() {
                 return Err(Invalid::new(name, "is given twice"));
@@ -92,7 +92,8 @@ impl Fault {
     }
 
     /// The attributes that `p50_ms` and `p99_ms` stand for.
-    fn percentiles(&self, rest: &mut Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
+    fn percentiles(&self, rest: &mut Map<String, Value>, alone: bool) -> Result<Map<String, Value>, Invalid> {
+        let bare = alone && rest.is_empty();
         let mut given = |name: &str| match rest.remove(name) {
             None | Some(Value::Null) => Ok(None),
             Some(value) => {
@@ -102,6 +103,11 @@ impl Fault {
             }
         };
         let (p50, p99) = match (given("p50_ms")?, given("p99_ms")?) {
+            // A delay of nothing is no fault.
+            (None, None) if bare && percentiles(self.kind, SOME, SOME).is_some() => {
+                let message = "is missing: say how long, by it and `p99_ms` or by the attributes of the kind";
+                return Err(Invalid::new("p50_ms", message));
+            }
             (None, None) => return Ok(Map::new()),
             (Some(p50), p99) => (p50, p99.unwrap_or(p50)),
             (None, Some(_)) => return Err(Invalid::new("p50_ms", "is missing beside `p99_ms`")),
@@ -109,8 +115,8 @@ impl Fault {
         if p99 < p50 {
             return Err(Invalid::new("p99_ms", "must not be less than `p50_ms`"));
         }
-        if p50.is_zero() && !p99.is_zero() {
-            return Err(Invalid::new("p50_ms", "must be more than 0 where `p99_ms` is"));
+        if p50.is_zero() {
+            return Err(Invalid::new("p50_ms", "must be more than 0"));
         }
         percentiles(self.kind, p50, p99).ok_or_else(|| {
             let message = format!("{} delays nothing by a distribution: give its attributes", self.kind.name);
@@ -118,6 +124,9 @@ impl Fault {
         })
     }
 }
+
+/// Any time: whether a kind has a delay with percentiles does not depend on it.
+const SOME: Duration = Duration::from_millis(1);
 
 const LONGEST_MS: f64 = 3_600_000.0;
 

@@ -78,6 +78,8 @@ fn what_cannot_be_is_refused_by_field() {
         ("/fault/p50_ms", json!(501), "fault.p99_ms", "less than"),
         ("/fault/p50_ms", Value::Null, "fault.p50_ms", "missing"),
         ("/fault/p50_ms", json!(0), "fault.p50_ms", "more than 0"),
+        ("/fault", json!({"type": "latency"}), "fault.p50_ms", "say how long"),
+        ("/fault", json!({"type": "latency", "p50_ms": 0, "p99_ms": 0}), "fault.p50_ms", "more than 0"),
         ("/fault/latency", json!(5), "fault.latency", "twice"),
         ("/fault/colour", json!(5), "fault.colour", "unknown"),
         ("/fault/toxicity", json!(2), "fault.toxicity", "0 and 1"),

@@ -20,6 +20,8 @@ pub(crate) enum Reach {
     Body,
     /// The proxy in its path.
     Proxy,
+    /// The same, which can only be well after it.
+    Relief,
     /// All proxies there are.
     All,
     /// A proxy that has no labels.
@@ -45,13 +47,10 @@ pub(super) fn check(
     if scope.is_empty() {
         return Ok(());
     }
-    let name = |wanted: &str| {
-        let mut names = names?.iter();
-        names.find_map(|(name, value)| (name == wanted).then_some(value))
-    };
+    let name = |wanted| in_path(names, wanted);
     match reach {
         Reach::Nothing | Reach::Body => Ok(()),
-        Reach::Proxy => {
+        Reach::Proxy | Reach::Relief => {
             let proxy = name("proxy").and_then(|name| app.controller.proxy(name).ok());
             proxy.map_or(Ok(()), |it| allows(scope, &it.name, &it.labels))
         }
@@ -80,6 +79,31 @@ pub(super) fn check(
             Err(format!("this takes a token that is for all proxies, and this one is for {scope} alone"))
         }
     }
+}
+
+/// Whether one person may do it alone: what takes two by an injection is not to be had by one who sets toxics,
+/// or the proxy's labels.
+pub(super) fn check_alone(app: &App, reach: Reach, names: Option<&RawPathParams>) -> Result<(), String> {
+    let serious = |proxy: &str, labels: &Labels| match app.engine.is_serious(proxy, labels) {
+        None => Ok(()),
+        Some(why) => Err(format!(
+            "this takes the role admin ({why}), or an injection, which a second person approves: `POST /injections`"
+        )),
+    };
+    match reach {
+        Reach::Proxy => {
+            let proxy = in_path(names, "proxy").and_then(|name| app.controller.proxy(name).ok());
+            proxy.map_or(Ok(()), |it| serious(&it.name, &it.labels))
+        }
+        Reach::Populate => {
+            app.controller.labels().iter().try_for_each(|(proxy, labels)| serious(proxy, labels))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn in_path<'a>(names: Option<&'a RawPathParams>, wanted: &str) -> Option<&'a str> {
+    names?.iter().find_map(|(name, value)| (name == wanted).then_some(value))
 }
 
 /// Whether a scope holds a proxy; the error says that it does not.

@@ -51,7 +51,7 @@ const ROUTES: &[Row] = &[
     ("GET", "/proxies/{proxy}/toxics/{toxic}", SEE),
     ("POST", "/proxies/{proxy}/toxics/{toxic}", operate(Reach::Proxy)),
     ("PATCH", "/proxies/{proxy}/toxics/{toxic}", operate(Reach::Proxy)),
-    ("DELETE", "/proxies/{proxy}/toxics/{toxic}", operate(Reach::Proxy)),
+    ("DELETE", "/proxies/{proxy}/toxics/{toxic}", operate(Reach::Relief)),
     // Prometheus can send a token (`authorization`), and metrics name every proxy.
     ("GET", "/metrics", SEE),
     ("GET", "/v1/version", SEE),
@@ -67,7 +67,7 @@ const ROUTES: &[Row] = &[
     ("POST", "/v1/proxies/{proxy}/toxics", operate(Reach::Proxy)),
     ("GET", "/v1/proxies/{proxy}/toxics/{toxic}", SEE),
     ("PATCH", "/v1/proxies/{proxy}/toxics/{toxic}", operate(Reach::Proxy)),
-    ("DELETE", "/v1/proxies/{proxy}/toxics/{toxic}", operate(Reach::Proxy)),
+    ("DELETE", "/v1/proxies/{proxy}/toxics/{toxic}", operate(Reach::Relief)),
     ("GET", "/v1/connections", SEE),
     ("GET", "/v1/proxies/{proxy}/connections", SEE),
     ("DELETE", "/v1/proxies/{proxy}/connections/{id}", operate(Reach::Proxy)),

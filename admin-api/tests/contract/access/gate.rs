@@ -251,6 +251,65 @@ fn who_approves_is_whom_the_token_names_whatever_is_said() {
 }
 
 #[test]
+fn what_takes_two_is_not_to_be_had_by_one_who_sets_toxics_or_labels() {
+    let guarded = Guarded::start();
+    let (operator, admin) = (guarded.token(Role::Operator, ""), guarded.admin.as_str());
+    let body = json!({"name": "live", "listen": "127.0.0.1:0", "upstream": "127.0.0.1:9", "labels": {"env": "production"}});
+    let ask = |token: &str, line: &str, body: &str| guarded.ask(line, Some(token), body);
+    assert_eq!(ask(&operator, "POST /v1/proxies", &body.to_string()).status, 201);
+    assert_eq!(ask(admin, "POST /proxies/live/toxics", r#"{"type":"latency","name":"slow"}"#).status, 200);
+    assert_eq!(
+        ask(admin, "POST /v1/proxies/live/toxics", r#"{"type":"latency","name":"other"}"#).status,
+        201
+    );
+    for (line, body) in [
+        ("POST /proxies/live", r#"{"enabled":false}"#),
+        ("POST /proxies/live/toxics", r#"{"type":"latency"}"#),
+        ("POST /v1/proxies/live/toxics", r#"{"type":"latency"}"#),
+        ("PATCH /v1/proxies/live/toxics/slow", r#"{"attributes":{"latency":5}}"#),
+        ("PATCH /v1/proxies/live", r#"{"labels":{}}"#),
+        ("DELETE /v1/proxies/live/connections/1", ""),
+        ("DELETE /proxies/live", ""),
+        ("POST /populate", "[]"),
+    ] {
+        let refused = ask(&operator, line, body);
+        assert_eq!(refused.status, 403, "{line}: {}", refused.body);
+        assert!(refused.body.contains("live has env=production"), "{line}: {}", refused.body);
+    }
+    // Whoever may break nothing there may mend it.
+    assert_eq!(ask(&operator, "DELETE /proxies/live/toxics/slow", "").status, 204);
+    assert_eq!(ask(&operator, "DELETE /v1/proxies/live/toxics/other", "").status, 204);
+    assert_eq!(ask(&operator, "POST /reset", "").status, 204);
+    assert_eq!(ask(&operator, "POST /proxies/ledger/toxics", r#"{"type":"latency"}"#).status, 200);
+}
+
+#[test]
+fn a_schedule_ends_with_the_tokens_of_whoever_added_it() {
+    let guarded = Guarded::start();
+    let (token, secret) = guarded.created(Role::Operator, "team=payments", None);
+    // Another one of theirs, which is for less.
+    guarded.created(Role::Operator, "team=ledger", None);
+    let body = json!({"name": "often", "when": "@every 1s", "injection": injection("payments")});
+    let added = guarded.ask("POST /v1/schedules", Some(&secret), &body.to_string());
+    assert_eq!(added.status, 201, "{}", added.body);
+    let of = |action: &str| Filter { action: Some(action.to_owned()), ..Filter::default() };
+    assert_eq!(guarded.until(&of("injection.started"), 1)[0].actor.who, token.owner);
+    guarded.access.revoke(&Actor::new("ann", "local"), &token.id).unwrap();
+    assert_eq!(guarded.ask("POST /injections/halt", Some(&guarded.admin), "").status, 200);
+    let skipped = || {
+        let all = guarded.engine.audit(&of("schedule.skipped")).unwrap();
+        all.iter().any(
+            |it| matches!(&it.event, Event::ScheduleSkipped { reason, .. } if reason.contains("no token")),
+        )
+    };
+    let start = std::time::Instant::now();
+    while !skipped() {
+        assert!(start.elapsed() < std::time::Duration::from_secs(20), "it goes on");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn changes_are_audited_by_the_tokens_owner() {
     let guarded = Guarded::start();
     let (_, token) = guarded.created(Role::Operator, "", None);

@@ -1,24 +1,36 @@
 //! What happens, as it happens: server-sent events.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::response::sse::{Event as Message, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures_util::stream::{self, Stream};
 use http::StatusCode;
+use sabot_injections::access::Access;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Interval, interval};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::security::Who;
 
 /// The name of an event, and its data.
 type Named<T> = fn(&T) -> (String, Value);
 
+/// How often it is looked whether the token of a reader is still good for anything.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// All that comes from now on, each as `named` says. A reader that is too slow misses some and is told how
-/// many (`lagged`); the stream ends with its source or the server.
-pub(crate) fn answer<T>(app: &App, events: Receiver<T>, named: Named<T>) -> Result<Response, ApiError>
+/// many (`lagged`); the stream ends with its source, the server, or the reader's token.
+pub(crate) fn answer<T>(
+    app: &App,
+    who: Who,
+    events: Receiver<T>,
+    named: Named<T>,
+) -> Result<Response, ApiError>
 where
     T: Clone + Send + 'static,
 {
@@ -27,7 +39,9 @@ where
         let message = format!("all {limit} event streams are in use: close one and try again");
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     })?;
-    let subscriber = Subscriber { events, named, stopping: app.stopping.clone(), _permit: permit };
+    let token = app.gate.as_ref().map(|gate| gate.access().clone()).zip(who.token);
+    let stopping = app.stopping.clone();
+    let subscriber = Subscriber { events, named, stopping, token, looks: interval(LOOK), _permit: permit };
     let sse = Sse::new(subscriber.messages());
     Ok(sse.keep_alive(KeepAlive::new().interval(app.options.keep_alive)).into_response())
 }
@@ -37,6 +51,9 @@ struct Subscriber<T> {
     events: Receiver<T>,
     named: Named<T>,
     stopping: watch::Receiver<bool>,
+    /// Whose it is, where there are tokens.
+    token: Option<(Access, String)>,
+    looks: Interval,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -45,7 +62,7 @@ impl<T: Clone + Send + 'static> Subscriber<T> {
         stream::unfold(self, |mut this| async move { Some((Ok(this.next().await?), this)) })
     }
 
-    /// The next message; none when the proxy is gone or the server stops.
+    /// The next message; none when the proxy or the token is gone or the server stops.
     async fn next(&mut self) -> Option<Message> {
         // A router without a server never stops: then the sender is gone.
         let stopped = async {
@@ -53,9 +70,16 @@ impl<T: Clone + Send + 'static> Subscriber<T> {
                 std::future::pending::<()>().await;
             }
         };
+        let revoked = async {
+            let Some((access, id)) = &self.token else { return std::future::pending().await };
+            while access.is_good(id).unwrap_or(false) {
+                self.looks.tick().await;
+            }
+        };
         let event = tokio::select! {
             event = self.events.recv() => event,
             () = stopped => return None,
+            () = revoked => return None,
         };
         match event {
             Ok(event) => Some(message((self.named)(&event))),
@@ -89,7 +113,8 @@ mod tests {
         let places = Arc::new(Semaphore::new(1));
         let named = |number: &u64| ("counted".to_owned(), json!({ "number": number }));
         let permit = places.clone().try_acquire_owned().unwrap();
-        let subscriber = Subscriber { events, named, stopping, _permit: permit };
+        let looks = interval(LOOK);
+        let subscriber = Subscriber { events, named, stopping, token: None, looks, _permit: permit };
         for number in 0..sent {
             sender.send(number).unwrap();
         }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::wire::{ChangeData, Injection};
 use crate::app::App;
 use crate::error::ApiError;
+use crate::security::Who;
 use crate::stream;
 
 /// Every change of an injection or a schedule from now on. `event:` is what happened, such as `injection.started`,
@@ -15,8 +16,8 @@ use crate::stream;
 /// told how many (`lagged`).
 #[utoipa::path(get, path = "/injections/events", tag = "injections", operation_id = "injection_events",
     responses((status = 200, content_type = "text/event-stream", body = ChangeData), (status = 503, body = ApiError)))]
-pub(super) async fn all(State(app): State<App>) -> Result<Response, ApiError> {
-    stream::answer(&app, app.engine.changes(), named)
+pub(super) async fn all(State(app): State<App>, who: Who) -> Result<Response, ApiError> {
+    stream::answer(&app, who, app.engine.changes(), named)
 }
 
 fn named(change: &Change) -> (String, Value) {

@@ -117,11 +117,11 @@ pub(super) async fn approve(
 ) -> Result<Json<Injection>, ApiError> {
     let named = approver(&body)?;
     match named {
-        Some(named) if who.proven && named != who.actor.who => {
+        Some(named) if who.token.is_some() && named != who.actor.who => {
             let message = format!("the token is that of {}: leave this out", who.actor.who);
             return Err(Invalid::new("approver", message).into());
         }
-        Some(named) if !who.proven => who = who.named(&named)?,
+        Some(named) if who.token.is_none() => who = who.named(&named)?,
         None if who.is_anonymous() => {
             return Err(Invalid::new("approver", "is missing: name the second person").into());
         }

@@ -25,8 +25,8 @@ pub(crate) struct Who {
     pub(crate) actor: Actor,
     /// The proxies that they may touch; empty is all.
     pub(crate) scope: Selector,
-    /// Whether a token says so; else it is on trust.
-    pub(crate) proven: bool,
+    /// The name of the token that says so; else it is on trust.
+    pub(crate) token: Option<String>,
 }
 
 /// The other end of the connection.
@@ -41,7 +41,7 @@ pub(crate) fn who(parts: &Parts) -> Who {
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical().to_string());
     let told = parts.headers.get(ACTOR).and_then(|told| told.to_str().ok()).and_then(name);
     let actor = Actor::new(told.unwrap_or(ANONYMOUS), peer.unwrap_or_default());
-    Who { actor, scope: Selector::default(), proven: false }
+    Who { actor, scope: Selector::default(), token: None }
 }
 
 impl Who {
@@ -64,7 +64,7 @@ impl Who {
 
     /// Whether nobody said who it is.
     pub(crate) fn is_anonymous(&self) -> bool {
-        !self.proven && self.actor.who == ANONYMOUS
+        self.token.is_none() && self.actor.who == ANONYMOUS
     }
 }
 
@@ -96,7 +96,11 @@ mod tests {
         parts.extensions.insert(Peer("::ffff:10.0.0.7".parse().unwrap()));
         if let Some(known) = known {
             let actor = Actor::new(known, "10.0.0.7");
-            parts.extensions.insert(Who { actor, scope: Selector::default(), proven: true });
+            parts.extensions.insert(Who {
+                actor,
+                scope: Selector::default(),
+                token: Some("tok-1".to_owned()),
+            });
         }
         who(&parts)
     }

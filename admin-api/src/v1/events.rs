@@ -10,6 +10,7 @@ use super::wire::{EventData, RequestData};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::extract::Names;
+use crate::security::Who;
 use crate::stream;
 
 /// Everything that happens on a proxy from now on. `event:` is the type,
@@ -19,9 +20,13 @@ use crate::stream;
     params(("proxy" = String, Path)),
     responses((status = 200, content_type = "text/event-stream", body = EventData),
         (status = 404, body = ApiError), (status = 503, body = ApiError)))]
-pub(super) async fn all(State(app): State<App>, Names(proxy): Names<String>) -> Result<Response, ApiError> {
+pub(super) async fn all(
+    State(app): State<App>,
+    who: Who,
+    Names(proxy): Names<String>,
+) -> Result<Response, ApiError> {
     let events = app.controller.events(&proxy).map_err(refused)?;
-    stream::answer(&app, events, named)
+    stream::answer(&app, who, events, named)
 }
 
 /// The access log of an HTTP proxy from now on: an event `request` for each request, when
@@ -32,10 +37,11 @@ pub(super) async fn all(State(app): State<App>, Names(proxy): Names<String>) -> 
         (status = 400, body = ApiError), (status = 404, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn requests(
     State(app): State<App>,
+    who: Who,
     Names(proxy): Names<String>,
 ) -> Result<Response, ApiError> {
     let requests = app.controller.requests(&proxy).map_err(refused)?;
-    stream::answer(&app, requests, named)
+    stream::answer(&app, who, requests, named)
 }
 
 fn named(event: &Event) -> (String, Value) {

@@ -194,6 +194,15 @@ impl Access {
         Ok(if expired { Err(Worthless::Expired) } else { Ok(token) })
     }
 
+    /// Whether a token that was good once still is. Takes some 10 µs.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn is_good(&self, id: &str) -> Result<bool, AccessError> {
+        let found = self.reader.lock().unwrap_or_else(PoisonError::into_inner).token_called(id)?;
+        Ok(found.is_some_and(|token| !self.expired(&token)))
+    }
+
     /// Whether somebody has a token to set faults with, on all that a scope holds.
     ///
     /// # Errors

@@ -81,6 +81,16 @@ impl Journal {
         let found = read().map_err(|error| self.unusable(&error))?;
         Ok(found.and_then(|(row, hash)| Some((row.read()?, hash))))
     }
+
+    /// The token of a name.
+    pub(crate) fn token_called(&self, id: &str) -> Result<Option<Token>> {
+        let read = || {
+            let sql = format!("SELECT {COLUMNS} FROM tokens WHERE id = ?");
+            self.db.prepare_cached(&sql)?.query_row([id], kept).optional()
+        };
+        let found = read().map_err(|error| self.unusable(&error))?;
+        Ok(found.and_then(Kept::read))
+    }
 }
 
 fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {

@@ -152,7 +152,7 @@ async fn judge(
     let fine =
         fine.and_then(|()| if alone { Ok(()) } else { reach::check_alone(app, reach, names.as_ref()) });
     match fine {
-        Ok(()) => Ok(Who { actor, scope: token.scope, proven: true }),
+        Ok(()) => Ok(Who { actor, scope: token.scope, token: Some(token.id) }),
         Err(outside) => forbidden(outside),
     }
 }

@@ -86,6 +86,35 @@ fn what_was_revoked_stops_at_once_also_on_an_open_connection() {
 }
 
 #[test]
+fn an_event_stream_ends_with_its_token() {
+    let guarded = Guarded::start();
+    let (token, secret) = guarded.created(Role::Viewer, "", None);
+    let open = |path: &str, secret: &str| {
+        let mut socket = guarded.connect_from(address(1));
+        let credentials = format!("Bearer {secret}");
+        let request = guarded.request(&format!("GET {path}"), Some(&credentials), "", "close");
+        socket.write_all(&request).unwrap();
+        let mut head = [0; 12];
+        socket.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+        socket
+    };
+    let theirs = ["/injections/events", "/v1/proxies/ledger/events"].map(|path| open(path, &secret));
+    let mut other = open("/injections/events", &guarded.admin);
+    guarded.access.revoke(&Actor::new("ann", "local"), &token.id).unwrap();
+    for mut socket in theirs {
+        socket.read_to_end(&mut Vec::new()).unwrap();
+    }
+    guarded.inject("ledger");
+    let (mut seen, mut room) = (String::new(), [0; 4096]);
+    while !seen.contains("injection.started") {
+        let count = other.read(&mut room).unwrap();
+        assert!(count > 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&room[..count]));
+    }
+}
+
+#[test]
 fn refusals_are_audited_with_who_and_whence() {
     let guarded = Guarded::start();
     let viewer = guarded.token(Role::Viewer, "");

@@ -7,7 +7,6 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -16,26 +15,12 @@ from support.server import BINARY
 from support.upstream import wait_until
 
 
-class Fine(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
-def payments(server):
+def payments(server, service):
     """A proxy in front of a real HTTP server; how to ask it."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Fine) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        labels = {"service": "payments", "shard": "south-1"}
-        proxy = server.proxy(f"127.0.0.1:{http.server_port}", "pay-1", protocol="http", labels=labels)
-        yield lambda: status(proxy)
-        http.shutdown()
+    labels = {"service": "payments", "shard": "south-1"}
+    proxy = server.proxy(service, "pay-1", protocol="http", labels=labels)
+    return lambda: status(proxy)
 
 
 def status(proxy):

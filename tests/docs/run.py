@@ -43,7 +43,8 @@ ready() {
     kill -0 "$1" 2>/dev/null || return 0
     case "$(tr '\0' ' ' <"/proc/$1/cmdline")" in
       *serve*|*sabot\ -*|*redis-server*|*postgres*|*http.server*) ss -Hltnp | grep -q "pid=$1," && return 0 ;;
-      bash*) ;;
+      # It has not become the program yet; in the midst of that the kernel tells nothing.
+      bash*|"") ;;
       *) return 0 ;;
     esac
     sleep 0.02

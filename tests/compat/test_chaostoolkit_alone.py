@@ -90,6 +90,18 @@ def test_a_toxic_that_no_rollback_takes_away_is_told(tmp_path, server, service):
     assert "warning: the toxic slow stays on svc for 60 s more: no rollback took it away" in done.stderr
 
 
+def test_a_toxic_of_somebody_else_is_none_of_the_experiments(tmp_path, server, service):
+    server.proxy(service.url.removeprefix("http://"), "svc")
+    server.post("/v1/proxies/svc/toxics", {"type": "latency", "name": "slow", "attributes": {"latency": 5}})
+    slow = {"for_proxy": "svc", "toxic_name": "slow", "latency": 100}
+    made = experiment([], [python("slow", "chaostoxi.toxic.actions", "create_latency_toxic", slow)])
+    command = [BINARY, "run", str(save(tmp_path, made)), "--host", server.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert "409" in done.stderr and "stays on" not in done.stderr, done.stderr
+    [theirs] = server.get("/v1/proxies/svc/toxics")["toxics"]
+    assert theirs["attributes"]["latency"] == 5 and "expires_in_ms" not in theirs, theirs
+
+
 class Telling(list):
     """Says when something is in it."""
 

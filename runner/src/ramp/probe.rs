@@ -81,7 +81,6 @@ pub(super) fn judge(
     let waited = measured.summary.in_flight_max >= connections;
     let late = measured.own_cpu >= BUSY || (lateness_p50_ms > LATE_MS && !waited);
     let as_fast = answer_p50_ms.zip(calm_ms).is_some_and(|(now, calm)| now <= calm * SLOWER);
-    let full = waited && lateness_p50_ms > LATE_MS && as_fast;
     let observed = measured.observed(skip_s);
     let seconds = observed.phases.of(Phase::Baseline);
     let mut broken = Vec::new();
@@ -101,6 +100,9 @@ pub(super) fn judge(
     let tally = observed.series.tally(seconds.clone(), |_, _| true);
     let length = seconds.end.saturating_sub(seconds.start).max(1) as f64;
     let ok = tally.count(Fate::Ok) as f64;
+    // Answers that never come, or come as errors, are the system's doing, however fast the others are.
+    let answered = tally.errors() == tally.count(Fate::Dropped);
+    let full = waited && lateness_p50_ms > LATE_MS && as_fast && answered;
     let ms = |q| tally.ok.quantile(q).map(|latency| (latency.as_secs_f64() * 1e6).round() / 1e3);
     let outcome = match (broken.is_empty(), late, full) {
         (true, ..) => Outcome::Held,
@@ -149,6 +151,16 @@ mod tests {
     /// Ten seconds at 100/s, each request sent so late and answered so long after it was meant to be; the
     /// first two seconds take ten times as long.
     fn measured(late_ms: u64, latency_ms: u64, in_flight: u32, own_cpu: f64) -> Measured {
+        measured_with(late_ms, latency_ms, in_flight, own_cpu, |_| Fate::Ok)
+    }
+
+    fn measured_with(
+        late_ms: u64,
+        latency_ms: u64,
+        in_flight: u32,
+        own_cpu: f64,
+        fate: impl Fn(u64) -> Fate,
+    ) -> Measured {
         let plan = json!({"target": "http://localhost", "rate": 100, "duration": "10s"});
         let load = Load::new(Plan::read(plan).unwrap()).unwrap();
         let mut recorder = Recorder::new(&load);
@@ -158,7 +170,7 @@ mod tests {
             let sent = Some(intended + Duration::from_millis(late_ms));
             let times = if n < 200 { 10 } else { 1 };
             let done = intended + Duration::from_millis(latency_ms * times);
-            batch.outcomes.push(Request { intended, sent, done, endpoint: 0, tenant: 0, fate: Fate::Ok });
+            batch.outcomes.push(Request { intended, sent, done, endpoint: 0, tenant: 0, fate: fate(n) });
         }
         recorder.take(&batch);
         let ended = Ended { offered_for: Duration::from_secs(10), stopped: false, workers: 1 };
@@ -203,6 +215,15 @@ mod tests {
             let probe = judged(measured(late_ms, latency_ms, in_flight, own_cpu), calm_ms);
             assert_eq!(probe.outcome, outcome, "{probe:?}");
             assert_eq!(probe.broken.is_empty(), outcome == Outcome::Held);
+        }
+    }
+
+    #[test]
+    fn what_is_never_answered_is_the_systems_doing_however_fast_the_rest_is() {
+        for (fate, outcome) in [(Fate::Dropped, Outcome::Full), (Fate::Timeout, Outcome::Broke)] {
+            let one_in_20 = |n: u64| if n.is_multiple_of(20) { fate } else { Fate::Ok };
+            let probe = judged(measured_with(150, 200, 50, 0.1, one_in_20), Some(40.0));
+            assert_eq!(probe.outcome, outcome, "{probe:?}");
         }
     }
 

@@ -178,8 +178,9 @@ impl<'a> Course<'a> {
             tokio::select! {
                 biased;
                 reason = interrupted(&mut interrupt) => return Err(reason),
-                () = tokio::time::sleep_until(deadline) => return Ok(()),
+                // Before the deadline: what has come is taken in also when that has passed already.
                 Some(batch) = running.next() => self.take(&batch),
+                () = tokio::time::sleep_until(deadline) => return Ok(()),
             }
         }
     }

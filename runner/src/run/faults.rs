@@ -16,6 +16,9 @@ use crate::record::FaultRecord;
 /// that was killed, without cutting short one that is a little late.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a look at all proxies may take: there is one each second.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// How often taking a toxic off is tried; each try has the client's own time limit.
 const TRIES: u32 = 3;
 
@@ -177,17 +180,25 @@ impl<'a> Faults<'a> {
     /// The proxies as they are now. One that nothing is to be had of is left out, and asked again in a
     /// second: whether its fault acted is seen at the end.
     async fn views(&mut self) -> Vec<Proxy> {
-        let mut views = Vec::new();
-        self.silent = false;
-        for name in &self.proxies {
-            match self.client.proxy(name).await {
-                Ok(proxy) => views.push(proxy),
-                Err(error) if error.status() == Some(404) => {
-                    let told = format!("Somebody else deleted the proxy {name} meanwhile");
-                    self.disturbed.get_or_insert(told);
+        let client = &self.client;
+        let asked = self.proxies.iter();
+        let asked =
+            asked.map(|name| async move { (name, tokio::time::timeout(LOOK, client.proxy(name)).await) });
+        let answers = futures_util::future::join_all(asked).await;
+        let (mut views, mut silent, mut deleted) = (Vec::new(), false, None);
+        for (name, answer) in answers {
+            match answer {
+                Ok(Ok(proxy)) => views.push(proxy),
+                Ok(Err(error)) if error.status() == Some(404) => {
+                    deleted
+                        .get_or_insert_with(|| format!("Somebody else deleted the proxy {name} meanwhile"));
                 }
-                Err(_) => self.silent = true,
+                Ok(Err(_)) | Err(_) => silent = true,
             }
+        }
+        self.silent = silent;
+        if let Some(deleted) = deleted {
+            self.disturbed.get_or_insert(deleted);
         }
         views
     }

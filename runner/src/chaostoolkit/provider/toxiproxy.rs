@@ -165,9 +165,13 @@ impl Api {
             "name": name, "type": kind, "stream": stream, "toxicity": toxicity, "attributes": attributes,
             "when": leases::condition(),
         });
-        // Before it is sent: an answer that got lost may have been carried out.
-        leases.begin(&self.server, &self.proxy_name(), &name);
-        let made = self.json("POST", &format!("{}/toxics", self.proxy()), Some(&toxic)).await?;
+        let path = format!("{}/toxics", self.proxy());
+        let answer = self.send("POST", &path, Some(&toxic)).await;
+        // An answer that got lost may have been carried out; after a refusal one of that name is another's.
+        if answer.as_ref().map_or(true, is_ok) {
+            leases.begin(&self.server, &self.proxy_name(), &name);
+        }
+        let made = self.made("POST", &path, &answer?)?;
         Ok(Value::Bool(made["name"] == name.as_str()))
     }
 
@@ -179,8 +183,12 @@ impl Api {
     }
 
     async fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, String> {
-        let answer = self.send(method, path, body).await?;
-        if !is_ok(&answer) {
+        self.made(method, path, &self.send(method, path, body).await?)
+    }
+
+    /// What an answer says, if it is none that refuses.
+    fn made(&self, method: &str, path: &str, answer: &Answer) -> Result<Value, String> {
+        if !is_ok(answer) {
             let told: String = answer.text().chars().take(200).collect();
             return Err(format!(
                 "{method} {}{path} was answered by {}: {}",
@@ -189,7 +197,7 @@ impl Api {
                 told.trim()
             ));
         }
-        if answer.body.is_empty() { Ok(Value::Null) } else { parse(&answer) }
+        if answer.body.is_empty() { Ok(Value::Null) } else { parse(answer) }
     }
 }
 

@@ -41,7 +41,7 @@ pub(super) fn condition() -> Value {
 }
 
 impl Leases {
-    /// A toxic was asked for, of that server.
+    /// A toxic was set on that server, or may have been.
     pub(super) fn begin(&self, server: &Server, proxy: &str, toxic: &str) {
         let lease = Lease { proxy: proxy.to_owned(), toxic: toxic.to_owned(), server: server.clone() };
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);

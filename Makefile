@@ -29,12 +29,14 @@ setup:
 	@scripts/setup.sh test
 
 # Kinds and commands are declared by macros, which hide their files from `cargo fmt`.
-FORMATTED := rustfmt --edition 2024 --config-path $(CURDIR)/rustfmt.toml
+FORMATTED := rustfmt --edition 2024 --config-path $(CURDIR)/rustfmt.toml \
+	toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs \
+	runner/src/sli/*.rs injections/src/notify/*.rs
 format:
 	cargo fmt --all
 	cargo fmt --manifest-path fuzz/Cargo.toml
 	cargo fmt --manifest-path tests/compat/rust/Cargo.toml
-	$(FORMATTED) toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs runner/src/sli/*.rs injections/src/notify/*.rs
+	$(FORMATTED)
 
 # The fuzz targets are a workspace of their own, which nothing else here compiles: 30 s of one core
 # when all is new, half a second when nothing is.
@@ -44,7 +46,7 @@ lint:
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/compat/rust/Cargo.toml --check
-	$(FORMATTED) --check toxics/src/kinds/*.rs cli/src/commands/*.rs cli/src/commands/*/*.rs runner/src/load/kinds/*.rs runner/src/sli/*.rs injections/src/notify/*.rs
+	$(FORMATTED) --check
 	cargo deny --log-level error --workspace check bans licenses sources
 	cargo shear
 	cargo clippy --workspace --all-targets --quiet -- -D warnings

@@ -137,11 +137,12 @@ impl Context {
         api.token_file.as_deref().or(self.api.token_file.as_deref())
     }
 
-    /// Which server was named on the command line, and how to believe it: options and their values.
+    /// Which server was named on the command line, and how to believe it: options and their values, without
+    /// what is secret.
     pub(crate) fn told(&self, api: &Api) -> Vec<(&'static str, Option<String>)> {
         let ca = api.ca.as_ref().or(self.api.ca.as_ref()).map(|ca| ca.display().to_string());
         let mut told = Vec::new();
-        told.extend(self.before(api).map(|url| ("--host", Some(url))));
+        told.extend(self.before(api).map(|url| ("--host", Some(sabot_client::without_token(&url).0))));
         told.extend(ca.map(|ca| ("--ca", Some(ca))));
         told.extend((api.insecure || self.api.insecure).then_some(("--insecure", None)));
         let token = self.token_file(api).map(|file| file.display().to_string());

@@ -122,6 +122,8 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "give a token in SABOT_TOKEN or by --token-file; `sabot token create --state-dir DIR` beside the server makes \
              one"
         }
+        // The text itself says what to do.
+        (403, _) if message.contains("a second person approves") => return None,
         (403, _) if message.contains("role") => {
             "an admin makes a token with another role by `sabot token create`"
         }

@@ -101,12 +101,7 @@ impl Subject {
         if !self.lab {
             return Ok(Vec::new());
         }
-        let mut addresses = Vec::new();
-        block_on(async {
-            addresses = lab::addresses().await?;
-            Ok(())
-        })?;
-        Ok(addresses)
+        block_on(lab::addresses())
     }
 
     fn of_plan(&self, document: &Document, value: Value, rate: Option<&str>) -> anyhow::Result<Experiment> {

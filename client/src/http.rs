@@ -70,10 +70,6 @@ impl Http {
         header.strip_prefix("Bearer ").map(str::to_owned)
     }
 
-    pub(crate) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     pub(crate) fn set_actor(&mut self, who: &str) {
         self.actor = HeaderValue::from_str(who).ok();
     }
@@ -240,8 +236,10 @@ fn is_tls(error: &hyper_util::client::legacy::Error) -> bool {
     false
 }
 
-/// The URL without what stands before the host's name, and the password of that: `http://sabot:TOKEN@host:1`.
-fn without_token(url: &str) -> (String, Option<String>) {
+/// The URL of an API without the user's name and the password that stand before the host's name, and that
+/// password, which is shown as a token: `http://sabot:TOKEN@host:1`.
+#[must_use]
+pub fn without_token(url: &str) -> (String, Option<String>) {
     let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let Some(at) = rest[..end].rfind('@') else { return (url.to_owned(), None) };

@@ -37,9 +37,10 @@ mod types;
 pub use client::Client;
 pub use error::Error;
 pub use events::{Event, Events};
+pub use http::without_token;
 pub use injections::types::{
-    Actor, Audit, AuditEvent, Begun, Breach, ChaosFault, Injection, InjectionTarget, NewInjection, OnAt,
-    Schedule, SteadyState, Stopped, Verified, Which,
+    Actor, Audit, AuditEvent, Breach, Injection, InjectionTarget, NewInjection, OnAt, Schedule, SteadyState,
+    Verified, Which,
 };
 pub use tokens::{CreatedToken, NewToken, Token};
 pub use traffic::Traffic;

@@ -40,7 +40,7 @@ pub mod tls;
 pub use controller::Controller;
 pub use embed::Proxy;
 pub use event::{Event, What};
-pub use losses::Lost;
+pub use losses::{Lost, Why};
 pub use model::{
     ApplySummary, ConnectionView, ControlError, Distribution, HttpTotals, Protocol, ProxyPatch, ProxySpec,
     ProxyTotals, ProxyView, ToxicPatch, ToxicView,

@@ -1,5 +1,6 @@
 //! Who wants to know that an injection lost what it had on a proxy.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// An injection's faults came off a proxy, and not by its own doing.
@@ -9,12 +10,33 @@ pub struct Lost {
     pub proxy: String,
     /// The injection's id.
     pub injection: String,
-    /// `the proxy was deleted`, `the proxy was disabled`, `the proxy was replaced`, or `expired`.
-    pub why: &'static str,
+    /// Why.
+    pub why: Why,
 }
 
-/// Why a fault comes off at its own time.
-pub(crate) const EXPIRED: &str = "expired";
+/// Why faults came off by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Their time was up.
+    Expired,
+    /// The proxy was deleted.
+    Deleted,
+    /// The proxy was disabled.
+    Disabled,
+    /// The proxy was replaced by another.
+    Replaced,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "its time was up",
+            Self::Deleted => "the proxy was deleted",
+            Self::Disabled => "the proxy was disabled",
+            Self::Replaced => "the proxy was replaced",
+        })
+    }
+}
 
 type Hook = Arc<dyn Fn(Lost) + Send + Sync>;
 
@@ -28,15 +50,15 @@ impl Losses {
     }
 
     /// Tells everybody of each; no lock is held meanwhile.
-    pub(crate) fn tell(&self, proxy: &str, injections: Vec<String>, why: &'static str) {
+    pub(crate) fn tell(&self, proxy: &str, injections: Vec<String>, why: Why) {
         if injections.is_empty() {
             return;
         }
         let hooks = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         for injection in injections {
             // The end of its time is no loss; who owns it says how it ended.
-            if why != EXPIRED {
-                tracing::warn!(proxy, injection, why, "an injection lost its faults");
+            if why != Why::Expired {
+                tracing::warn!(proxy, injection, %why, "an injection lost its faults");
             }
             for hook in &hooks {
                 hook(Lost { proxy: proxy.to_owned(), injection: injection.clone(), why });

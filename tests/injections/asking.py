@@ -1,6 +1,8 @@
 """What an injection is asked with, and how a test waits for what becomes of it."""
 
 import time
+import urllib.error
+import urllib.request
 
 # For a machine that has other things to do; nothing is asserted about speed.
 LIMIT_S = 60
@@ -17,6 +19,17 @@ def body(service="payments", **changes):
         "owner": "payments-oncall@example.com",
     }
     return asked | changes
+
+
+def status(proxy):
+    """The status of an answer through a proxy; 0 for none."""
+    try:
+        with urllib.request.urlopen(f"http://{proxy.listen}/", timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
 
 
 def ended(server, id, meanwhile=lambda: time.sleep(0.05)):

@@ -17,7 +17,7 @@ KILLS = 100
 PROXIES = ["a", "b", "c", "d"]
 
 # Server and test read the same clock; this is for what lies between two of their readings.
-SLACK_S = 1.0
+SLACK_S = 5.0
 
 
 class Asking(threading.Thread):
@@ -78,12 +78,13 @@ def everything(server, after):
 def check(server, cleared, asked, seen):
     """What holds after every restart."""
     for id in on(server):
+        now = time.time()
         injection = server.get(f"/injections/{id}")
         # One may end between the two questions.
         if injection["state"] == "running":
-            assert time.time() < moment(injection["ends_at"]) + SLACK_S, injection
+            assert now < moment(injection["ends_at"]) + SLACK_S, injection
             latest = moment(injection["started_at"]) + injection["duration_seconds"]
-            assert time.time() < latest + SLACK_S, injection
+            assert now < latest + SLACK_S, injection
     assert server.get("/v1/audit/verify")["intact"]
     seen += everything(server, seen[-1]["seq"] if seen else 0)
     # Threads may be about to note their last answer; the server they spoke to is gone.

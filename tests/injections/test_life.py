@@ -5,12 +5,10 @@ import os
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 
 import pytest
 
-from asking import LIMIT_S, body
+from asking import LIMIT_S, body, status
 from support.server import BINARY
 from support.upstream import wait_until
 
@@ -21,14 +19,6 @@ def payments(server, service):
     labels = {"service": "payments", "shard": "south-1"}
     proxy = server.proxy(service, "pay-1", protocol="http", labels=labels)
     return lambda: status(proxy)
-
-
-def status(proxy):
-    try:
-        with urllib.request.urlopen(f"http://{proxy.listen}/", timeout=20) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
 
 
 def sabot(server, *arguments, code=0, **environment):

@@ -2,8 +2,9 @@
 
 import threading
 
-from asking import ended
+from asking import LIMIT_S, ended
 from support.lab import call, lab
+from support.upstream import wait_until
 
 
 class At:
@@ -47,6 +48,7 @@ def test_an_injection_that_breaks_orders_is_taken_back(tmp_path):
         assert over["state"] == "aborted", over
         assert over["breach"]["slo"] == "merchant-write-success" and over["breach"]["value"] < 0.995
         assert over["breach"]["source"] == "what api saw"
-        kept = call("GET", f"{url}/v1/audit")[1]["events"]
-        assert any(event["action"] == "injection.ended" and event.get("breach") for event in kept)
+        # What has happened is written down after it has.
+        kept = lambda: call("GET", f"{url}/v1/audit?action=injection.ended")[1]["events"]
+        wait_until(lambda: any(event.get("breach") for event in kept()), LIMIT_S)
         assert running.place("after")[0] in (200, 201)

@@ -39,14 +39,14 @@ def test_all_that_is_written_agrees_with_the_exit_code(bench):
     abort = [{"proxy": "gated", "type": "http_abort", "attributes": {"status": 503}}]
     variants = {"a": {"expect": "degraded"}, "b": {"expect": "held"}}
     bench.file(bench.experiment(proxy, title="One", faults=abort, variants=variants), "gated.yaml")
-    windows = {"warm_up": "0s", "baseline": "2s", "fault": "1s", "recovery": "2s"}
+    windows = {"warm_up": "0s", "baseline": "2s", "fault": "1s", "recovery": "6s"}
     runs = [{"experiment": "gated.yaml", "variant": name} for name in "ab"]
     results = [{"experiment": "One", "variant": "a", "verdict": "held"}, {"experiment": "One", "variant": "b", "verdict": "degraded"}]
     committed = bench.file({"results": results}, "committed.json")
     junit, markdown = bench.folder / "gated.xml", bench.folder / "gated.md"
     schedule = {"title": "Gate", "cool_down": "0s", "windows": windows, "runs": runs}
     file = bench.file(schedule, "gate.yaml")
-    gate = ["--fail-on", "regressed", "--results", committed, "--junit", junit, "--markdown", markdown, "--host", bench.server.url]
+    gate = ["--fail-on", "regressed", "--results", committed, "--junit", junit, "--markdown", markdown, "--host", bench.server.url.replace("//", "//sabot:hidden@")]
     with bench.start(file, *gate) as process:
         out, said = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 1 and "One (a): it was held, and is degraded" in said and "One (b)" not in said, said
@@ -57,8 +57,9 @@ def test_all_that_is_written_agrees_with_the_exit_code(bench):
     # What is printed runs it again: the schedule's windows and the server belong to it.
     a, b = json.loads(out)
     for name, record in ("a", a), ("b", b):
-        words = f"gated.yaml --variant {name} --windows 0,2,1,2 --host {bench.server.url}"
+        words = f"gated.yaml --variant {name} --windows 0,2,1,6 --host {bench.server.url}"
         assert record["command"].endswith(words), record["command"]
+    assert "hidden" not in out + said + junit.read_text() + markdown.read_text()
 
 
 def test_what_cannot_be_written_takes_nothing_else_along(bench):

@@ -126,6 +126,8 @@ def wait_until(condition, limit_s=10):
     ends = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < ends, "it did not come true"
+        # What it waits for may need this core.
+        time.sleep(0.01)
 
 
 def elapsed_ms(action):

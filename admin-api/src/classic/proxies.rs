@@ -127,9 +127,9 @@ fn read_proxy(entry: Value, place: &str) -> Result<ProxySpec, ApiError> {
             )));
         }
     };
-    let tls = fields
-        .object("tls")?
-        .map(|map| TlsSpec::read(Value::Object(map)).map_err(|error| lenient::bad(error.within("tls"))));
+    let tls = fields.object("tls")?.map(|map| {
+        sabot_toxics::read::<TlsSpec>(Value::Object(map)).map_err(|error| lenient::bad(error.within("tls")))
+    });
     let max_active_faults = match fields.number("max_active_faults")? {
         None => None,
         Some(number) if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) => {

@@ -99,7 +99,15 @@ async fn follow(
                     // One that has ended meanwhile has no lease to renew.
                     let _ = client.renew_injection(&injection.id).await;
                 }
-                injection = client.injection(&injection.id).await.map_err(Failure::from)?;
+                match client.injection(&injection.id).await {
+                    Ok(now) => injection = now,
+                    Err(error) if error.status().is_some() => return Err(Failure::from(error).into()),
+                    // It may come back, and then it goes on.
+                    Err(_) => {}
+                }
+                if !streaming && let Ok(again) = client.injection_events().await {
+                    (events, streaming) = (again, true);
+                }
             }
         }
     }

@@ -129,15 +129,22 @@ async fn watch(cx: &Context, client: &Client, id: Option<&str>) -> anyhow::Resul
     }
     while let Some(event) = events.next().await {
         let event = event.map_err(Failure::from)?;
-        if id.is_some_and(|id| event.data["injection"]["id"] != id) {
+        let missed = event.kind == "lagged";
+        if !missed && id.is_some_and(|id| event.data["injection"]["id"] != id) {
             continue;
         }
         cx.output.line(&event, |out| told(&event, out))?;
-        if id.is_some() && event.kind == "injection.ended" {
-            break;
+        let Some(id) = id else { continue };
+        // What was missed may be its end.
+        let over = event.kind == "injection.ended"
+            || missed && client.injection(id).await.map_err(Failure::from)?.is_over();
+        if over {
+            return Ok(());
         }
     }
-    Ok(())
+    let help =
+        "the server has stopped, or the token is worth nothing any more: `sabot injections` shows what is on";
+    Err(Failure::new("the stream of events has ended", help).into())
 }
 
 fn told(event: &Event, out: &mut dyn Write) -> io::Result<()> {

@@ -2,18 +2,13 @@
 
 pub(crate) mod types;
 
-use std::time::Duration;
-
 use http::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::path::{query, root, v1};
 use crate::{Client, Error, Events};
-use types::{Audit, AuditEvent, Begun, ChaosFault, Injection, OnAt, Schedule, Stopped, Verified, Which};
-
-/// Over what the server itself waits for.
-const BEYOND: Duration = Duration::from_secs(5);
+use types::{Audit, AuditEvent, Injection, OnAt, Schedule, Verified, Which};
 
 impl Client {
     /// Breaks something: a [`NewInjection`](crate::NewInjection), or JSON of that form. It is on when this returns,
@@ -98,33 +93,6 @@ impl Client {
     pub async fn injection_events(&self) -> Result<Events, Error> {
         let path = root(&["injections", "events"]);
         Ok(Events::new(path.clone(), self.http.stream(&path).await?))
-    }
-
-    /// Breaks something for the server's default duration, as scripts do.
-    ///
-    /// # Errors
-    /// As [`Client::inject`].
-    pub async fn chaos_inject(&self, fault: &ChaosFault) -> Result<Begun, Error> {
-        self.http.send(Method::POST, &root(&["chaos", "inject"]), fault).await
-    }
-
-    /// Takes a fault back, and waits up to `wait` (20 s at most, whole seconds) for the system to be well again.
-    ///
-    /// # Errors
-    /// As [`Client::revert_injection`].
-    pub async fn chaos_revert(&self, id: &str, wait: Duration) -> Result<Stopped, Error> {
-        let mut http = self.http.clone();
-        http.set_timeout(http.timeout().max(wait + BEYOND));
-        let wait = query(&[("wait_seconds", Some(wait.as_secs().to_string()))]);
-        http.answered(Method::POST, &(root(&["chaos", "revert", id]) + &wait)).await
-    }
-
-    /// The committed schedule of experiments, and what came of each the last time.
-    ///
-    /// # Errors
-    /// 404 if the server knows of none; else as every call.
-    pub async fn experiments(&self) -> Result<Value, Error> {
-        self.http.get(&root(&["chaos", "experiments"])).await
     }
 
     /// All schedules, by name.

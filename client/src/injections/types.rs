@@ -156,51 +156,6 @@ pub struct Breach {
     pub seconds: f64,
 }
 
-/// A fault as scripts ask for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ChaosFault {
-    /// Its kind.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// A service, or an object as in [`InjectionTarget`].
-    pub target: Value,
-    /// The attributes of the kind, and `duration_seconds`.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
-    pub params: Map<String, Value>,
-}
-
-/// A fault that is on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
-    /// Names the injection that it is.
-    pub id: String,
-    /// When it came on; none if it waits for its approval.
-    pub t_start: Option<String>,
-    /// When it goes off at the latest.
-    pub t_end: Option<String>,
-    /// Where it is in its life.
-    pub state: String,
-    /// The proxies that it hits.
-    pub targets: Vec<String>,
-    /// Whose it is.
-    pub owner: String,
-}
-
-/// A fault that was taken back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Stopped {
-    /// Names the injection that it was.
-    pub id: String,
-    /// When it went off.
-    pub t_stop: Option<String>,
-    /// How long after that all was as before; none if that was not seen.
-    pub mttr_seconds: Option<f64>,
-    /// Where it is in its life.
-    pub state: String,
-    /// Why it ended.
-    pub reason: Option<String>,
-}
-
 /// An injection that comes again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {

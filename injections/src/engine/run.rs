@@ -3,7 +3,7 @@
 use std::sync::Weak;
 use std::time::Duration;
 
-use sabot_proxy::Lost;
+use sabot_proxy::{Lost, Why};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{Asked, Engine, EngineError, Inner};
@@ -13,9 +13,6 @@ use crate::schedule::Schedule;
 
 /// The clock on the wall may be set, so what goes by it is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// Why a proxy took a fault off by itself at its time.
-const EXPIRED: &str = "expired";
 
 /// Runs until the engine is gone.
 pub(super) async fn run(engine: Weak<Inner>, mut lost: UnboundedReceiver<Lost>) {
@@ -121,8 +118,8 @@ impl Engine {
     /// A proxy has taken a fault off by itself.
     fn has_lost(&self, lost: &Lost) {
         let mut book = self.inner.book();
-        let events = if lost.why == EXPIRED {
-            book.fail(&lost.injection, Ending::Completed, "its time was up")
+        let events = if lost.why == Why::Expired {
+            book.fail(&lost.injection, Ending::Completed, lost.why.to_string())
         } else {
             book.fail(&lost.injection, Ending::Aborted, format!("{}: {}", lost.why, lost.proxy))
         };

@@ -6,15 +6,9 @@ use std::collections::BTreeMap;
 use sabot_toxics::ToxicSpec;
 
 use super::{Controller, Inner};
-use crate::losses::Lost;
+use crate::losses::{Lost, Why};
 use crate::model::{ControlError, ToxicView};
 use crate::proxy::{self, Proxy};
-
-/// Why an injection lost its faults.
-pub(super) const DELETED: &str = "the proxy was deleted";
-pub(super) const DISABLED: &str = "the proxy was disabled";
-pub(super) const REPLACED: &str = "the proxy was replaced";
-pub(super) use crate::losses::EXPIRED;
 
 impl Controller {
     /// Adds a fault that `injection` owns, after the toxics in its chain; live connections
@@ -71,7 +65,7 @@ impl Controller {
     }
 
     /// Stops a proxy and ends its connections; injections lose what they have on it.
-    pub(super) async fn stop(&self, proxy: &Proxy, why: &'static str) {
+    pub(super) async fn stop(&self, proxy: &Proxy, why: Why) {
         drop(proxy.stop_listening());
         self.inner.lose(proxy, why);
         proxy.end_connections().await;
@@ -80,7 +74,7 @@ impl Controller {
 
 impl Inner {
     /// Takes off what injections have on a proxy, and says so.
-    pub(super) fn lose(&self, proxy: &Proxy, why: &'static str) {
+    pub(super) fn lose(&self, proxy: &Proxy, why: Why) {
         self.losses.tell(&proxy.name, proxy.remove_injected(), why);
     }
 }

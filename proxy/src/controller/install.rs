@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use sabot_toxics::{Entry, Invalid};
 
-use super::injections::{DISABLED, REPLACED};
 use super::{Controller, bind};
 use crate::http::Onward;
 use crate::labels;
+use crate::losses::Why;
 use crate::metrics;
 use crate::model::{ApplySummary, ControlError, Protocol, ProxyPatch, ProxySpec};
 use crate::net::Bound;
@@ -173,7 +173,7 @@ impl Controller {
             }
             old => {
                 if let Some(old) = old {
-                    self.stop(old, REPLACED).await;
+                    self.stop(old, Why::Replaced).await;
                     metrics::publish_proxy(old);
                     summary.changed.push(old.name.clone());
                 } else {
@@ -209,7 +209,7 @@ impl Controller {
             proxy.start(&self.inner.shell, bound);
             changed = true;
         } else if !spec.enabled && proxy.is_enabled() {
-            self.stop(proxy, DISABLED).await;
+            self.stop(proxy, Why::Disabled).await;
             changed = true;
         }
         Ok(changed)
@@ -244,7 +244,7 @@ impl Controller {
             drop(proxy.stop_listening());
         }
         if !enabled {
-            self.inner.lose(proxy, DISABLED);
+            self.inner.lose(proxy, Why::Disabled);
         }
         if listen.is_some() || upstream.is_some() {
             proxy.readdress(listen, upstream);
@@ -283,7 +283,7 @@ impl Controller {
             Ok(bound) => proxy.start(&self.inner.shell, bound),
             Err(error) => {
                 tracing::error!(proxy = %proxy.name, %error, "failed to listen again, the proxy is disabled");
-                self.inner.lose(proxy, DISABLED);
+                self.inner.lose(proxy, Why::Disabled);
             }
         }
     }

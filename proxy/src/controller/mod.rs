@@ -25,7 +25,7 @@ use sabot_toxics::Invalid;
 
 use crate::expiry::{Expiry, Watch};
 use crate::labels;
-use crate::losses::Losses;
+use crate::losses::{Losses, Why};
 use crate::metrics;
 use crate::model::{ApplySummary, ControlError, ProxyPatch, ProxySpec, ProxyView};
 use crate::net::timers::monotonic_now;
@@ -70,7 +70,7 @@ impl Inner {
         let now = monotonic_now();
         let expire = |proxy: &Arc<Proxy>| {
             let (next, injections) = proxy.expire(now);
-            self.losses.tell(&proxy.name, injections, injections::EXPIRED);
+            self.losses.tell(&proxy.name, injections, Why::Expired);
             next
         };
         let next = proxies.iter().filter_map(expire).min();
@@ -301,7 +301,7 @@ impl Controller {
     /// Takes a proxy out, and ends all that it has.
     async fn remove(&self, proxy: &Proxy) {
         self.write().remove(&proxy.name);
-        self.stop(proxy, injections::DELETED).await;
+        self.stop(proxy, Why::Deleted).await;
         metrics::publish_proxy(proxy);
     }
 

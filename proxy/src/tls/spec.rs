@@ -108,15 +108,7 @@ pub struct Originate {
 }
 
 impl TlsSpec {
-    /// Reads a value strictly, naming the field that is wrong within it.
-    ///
-    /// # Errors
-    /// A field is unknown, missing or of another type.
-    pub fn read(value: Value) -> Result<Self, Invalid> {
-        sabot_toxics::read(value)
-    }
-
-    /// JSON Schema of what [`Self::read`] takes.
+    /// JSON Schema of it.
     #[must_use]
     pub fn schema() -> Value {
         schemars::schema_for!(Self).to_value()
@@ -217,7 +209,10 @@ mod tests {
     use super::*;
 
     fn refused(spec: Value, protocol: Protocol, upstream: &str) -> String {
-        TlsSpec::read(spec).and_then(|spec| spec.validate(protocol, upstream)).unwrap_err().to_string()
+        sabot_toxics::read(spec)
+            .and_then(|spec: TlsSpec| spec.validate(protocol, upstream))
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -292,7 +287,7 @@ mod tests {
             json!({"terminate": {"min_version": "1.3", "alpn": ["postgresql"]}, "originate": {"insecure": true}}),
             json!({"originate": {"server_name": "x", "cert": "/c", "key": "/k"}}),
         ] {
-            let read = TlsSpec::read(spec.clone()).unwrap();
+            let read: TlsSpec = sabot_toxics::read(spec.clone()).unwrap();
             read.validate(Protocol::Tcp, "a:1").unwrap();
             assert_eq!(serde_json::to_value(read).unwrap(), spec);
         }

@@ -61,7 +61,7 @@ async fn accept_delay_dials_late() {
     reaches(&controller, "accepting").await;
     within(server.recv()).await.unwrap();
     let took = before.elapsed();
-    assert!(took >= Duration::from_millis(150) && took < Duration::from_secs(2), "{took:?}");
+    assert!(took >= Duration::from_millis(150), "{took:?}");
 }
 
 #[tokio::test]
@@ -185,10 +185,8 @@ async fn an_upstream_that_swallows_blocks_nobody() {
         clients.push(connect(&proxy).await);
     }
     until(|| controller.connections(Some("p")).unwrap().len() == 20).await;
-    let before = Instant::now();
     let off = ProxyPatch { enabled: Some(false), ..ProxyPatch::default() };
-    controller.update("p", off).await.unwrap();
-    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+    within(controller.update("p", off)).await.unwrap();
     assert!(is_refused(&proxy.listen).await);
     for client in &mut clients {
         let _ = rest(client).await;

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use sabot_proxy::{ControlError, Controller, Lost, ProxyPatch, ProxySpec, ToxicPatch};
+use sabot_proxy::{ControlError, Controller, Lost, ProxyPatch, ProxySpec, ToxicPatch, Why};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -16,7 +16,7 @@ fn losses(controller: &Controller) -> Receiver<Lost> {
     told
 }
 
-fn lost(injection: &str, why: &'static str) -> Lost {
+fn lost(injection: &str, why: Why) -> Lost {
     Lost { proxy: "p".to_owned(), injection: injection.to_owned(), why }
 }
 
@@ -159,11 +159,11 @@ async fn reset_populate_and_configurations_leave_them() {
 #[tokio::test]
 async fn an_injection_is_told_once_what_became_of_its_proxy() {
     type Change = fn(Controller, ProxySpec) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
-    let ways: [(Change, &str, bool); 6] = [
-        (|it, _| Box::pin(async move { it.delete("p").await.unwrap() }), "the proxy was deleted", false),
+    let ways: [(Change, Why, bool); 6] = [
+        (|it, _| Box::pin(async move { it.delete("p").await.unwrap() }), Why::Deleted, false),
         (
             |it, _| Box::pin(async move { drop(it.update("p", enabled(false)).await.unwrap()) }),
-            "the proxy was disabled",
+            Why::Disabled,
             true,
         ),
         (
@@ -171,7 +171,7 @@ async fn an_injection_is_told_once_what_became_of_its_proxy() {
                 let off = ProxySpec { enabled: false, ..spec };
                 Box::pin(async move { drop(it.apply(vec![off]).await.unwrap()) })
             },
-            "the proxy was disabled",
+            Why::Disabled,
             true,
         ),
         (
@@ -179,7 +179,7 @@ async fn an_injection_is_told_once_what_became_of_its_proxy() {
                 let other = ProxySpec { upstream: "localhost:1".to_owned(), ..spec };
                 Box::pin(async move { drop(it.populate(vec![other]).await.unwrap()) })
             },
-            "the proxy was replaced",
+            Why::Replaced,
             true,
         ),
         (
@@ -187,14 +187,10 @@ async fn an_injection_is_told_once_what_became_of_its_proxy() {
                 let other = ProxySpec { upstream: "localhost:1".to_owned(), ..spec };
                 Box::pin(async move { drop(it.apply(vec![other]).await.unwrap()) })
             },
-            "the proxy was replaced",
+            Why::Replaced,
             true,
         ),
-        (
-            |it, _| Box::pin(async move { drop(it.apply(vec![]).await.unwrap()) }),
-            "the proxy was deleted",
-            false,
-        ),
+        (|it, _| Box::pin(async move { drop(it.apply(vec![]).await.unwrap()) }), Why::Deleted, false),
     ];
     for (change, why, stays) in ways {
         let controller = controller();
@@ -252,7 +248,7 @@ async fn the_server_ends_what_expires_and_tells() {
         assert!(before.elapsed() >= Duration::from_millis(ms), "early");
     }
     // A toxic of people is nobody's loss.
-    assert_eq!(told.recv_timeout(LIMIT), Ok(lost("i", "expired")));
+    assert_eq!(told.recv_timeout(LIMIT), Ok(lost("i", Why::Expired)));
     assert_eq!(told.try_iter().count(), 0);
 }
 

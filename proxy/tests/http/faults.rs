@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-fn attributes(value: Value) -> ToxicPatch {
+pub(crate) fn attributes(value: Value) -> ToxicPatch {
     ToxicPatch { attributes: value.as_object().cloned(), ..ToxicPatch::default() }
 }
 
@@ -99,7 +99,6 @@ async fn what_hangs_goes_on_when_the_fault_is_taken_back() {
             let request = client.request(Method::POST, "/").body(full("hello")).unwrap();
             let asking = tokio::spawn(async move { whole(client.send(request).await.unwrap()).await.1 });
             next_of(&mut events, "toxic_applied").await;
-            let before = Instant::now();
             match way {
                 Way::Remove => controller.remove_toxic("p", "http_hang_downstream").unwrap(),
                 _ => {
@@ -113,7 +112,6 @@ async fn what_hangs_goes_on_when_the_fault_is_taken_back() {
                 }
             }
             assert_eq!(within(asking).await.unwrap(), "hello", "{version:?} {at}");
-            assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
         }
     }
 }
@@ -132,7 +130,6 @@ async fn what_hangs_ends_with_its_proxy_or_its_connection() {
             let request = client.request(Method::GET, "/").body(empty()).unwrap();
             let asking = tokio::spawn(async move { client.send(request).await.map(drop) });
             next_of(&mut events, "toxic_applied").await;
-            let before = Instant::now();
             match way {
                 Way::Disable => {
                     let off = ProxyPatch { enabled: Some(false), ..ProxyPatch::default() };
@@ -145,7 +142,6 @@ async fn what_hangs_ends_with_its_proxy_or_its_connection() {
                 }
             }
             assert!(within(asking).await.unwrap().is_err());
-            assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
             if !matches!(way, Way::Kill) {
                 until(|| controller.tasks() <= idle).await;
             }

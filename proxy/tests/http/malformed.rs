@@ -200,7 +200,7 @@ async fn a_head_that_does_not_come_in_time_is_given_up() {
         let before = Instant::now();
         let mut client = raw(&proxy, begun).await;
         assert_eq!(leftover(&mut client).await, "", "{begun:?}");
-        assert!((100..2000).contains(&before.elapsed().as_millis()), "{begun:?} {:?}", before.elapsed());
+        assert!(before.elapsed() >= Duration::from_millis(100), "{begun:?} {:?}", before.elapsed());
         drop(client);
         until(|| controller.proxy("p").unwrap().open_connections == 0).await;
         assert_eq!(controller.totals()[0].malformed, 0, "late is not malformed");

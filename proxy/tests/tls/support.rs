@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use sabot_proxy::{Controller, Protocol, ProxySpec, ProxyView, TlsSpec};
+use sabot_proxy::{Controller, Protocol, ProxySpec, ProxyView};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ use crate::base::{connect, within};
 pub(crate) type Secure = TlsStream<TcpStream>;
 
 pub(crate) fn spec(name: &str, upstream: impl ToString, tls: Value) -> ProxySpec {
-    ProxySpec { tls: Some(TlsSpec::read(tls).unwrap()), ..ProxySpec::new(name, upstream.to_string()) }
+    ProxySpec { tls: Some(sabot_toxics::read(tls).unwrap()), ..ProxySpec::new(name, upstream.to_string()) }
 }
 
 /// A proxy `p` with that TLS.

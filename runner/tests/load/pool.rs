@@ -111,6 +111,6 @@ fn a_load_can_be_stopped() {
     });
     assert!(ended.stopped);
     assert!(ended.offered_for < Duration::from_secs(3000));
-    // What was under way counts as timed out: none is lost.
+    // What was under way counts as cut off: none is lost.
     assert!(outcomes.len() >= 5, "{}", outcomes.len());
 }

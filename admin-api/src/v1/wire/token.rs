@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sabot_injections::access::secret::Secret;
 use sabot_injections::access::{self, Token as Kept};
+use sabot_injections::rules::moment;
 use sabot_toxics::Invalid;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -35,16 +35,11 @@ impl From<(bool, Kept)> for Token {
             owner: token.owner,
             role: token.role.as_str(),
             scope: token.scope.to_string(),
-            created_at: at(token.created_at_ms),
-            expires_at: token.expires_at_ms.map(at),
+            created_at: moment(token.created_at_ms),
+            expires_at: token.expires_at_ms.map(moment),
             expired,
         }
     }
-}
-
-fn at(ms: u64) -> String {
-    let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    time.unwrap_or(Timestamp::MAX).to_string()
 }
 
 /// All tokens, the oldest first.

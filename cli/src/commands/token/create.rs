@@ -47,14 +47,7 @@ impl Run for Create {
                 let (role, scope) = (role.to_string(), scope.to_string());
                 let expires_in_seconds = self.expires_in.map(|span| span.as_secs());
                 let new = NewToken { owner, role, scope, expires_in_seconds };
-                let mut created = None;
-                block_on(async {
-                    created = Some(client.create_token(&new).await.map_err(Failure::from)?);
-                    Ok(())
-                })?;
-                created.ok_or_else(|| {
-                    Failure::new("nothing was answered", "`sabot token list` shows what is there")
-                })?
+                block_on(async { Ok(client.create_token(&new).await.map_err(Failure::from)?) })?
             }
         };
         let it = &created.known;

@@ -17,17 +17,13 @@ pub(crate) struct List {
 
 impl Run for List {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
-        let mut tokens = Vec::new();
-        match self.place.tokens(cx)? {
+        let tokens: Vec<_> = match self.place.tokens(cx)? {
             Tokens::Directory(access) => {
                 let all = access.tokens().map_err(|error| refused(&error))?;
-                tokens.extend(all.into_iter().map(|token| known(&access, token)));
+                all.into_iter().map(|token| known(&access, token)).collect()
             }
-            Tokens::Server(client) => block_on(async {
-                tokens = client.tokens().await.map_err(Failure::from)?;
-                Ok(())
-            })?,
-        }
+            Tokens::Server(client) => block_on(async { Ok(client.tokens().await.map_err(Failure::from)?) })?,
+        };
         cx.output.answer(&json!({"tokens": tokens}), |out| {
             if tokens.is_empty() {
                 return writeln!(out, "no tokens yet: `sabot token create` makes one");

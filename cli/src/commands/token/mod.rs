@@ -7,10 +7,10 @@ mod revoke;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use jiff::Timestamp;
 use sabot_client::{Client, Token as Known};
 use sabot_injections::access::{Access, AccessError, Token as Kept};
 use sabot_injections::event::Actor;
+use sabot_injections::rules::moment;
 
 use super::{Run, block_on};
 use crate::context::{Api, Context, env};
@@ -107,17 +107,13 @@ fn refused(error: &AccessError) -> Failure {
 
 /// As the server shows it.
 fn known(access: &Access, token: Kept) -> Known {
-    let at = |ms: u64| {
-        let time = i64::try_from(ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-        time.unwrap_or(Timestamp::MAX).to_string()
-    };
     Known {
         expired: access.expired(&token),
         id: token.id,
         owner: token.owner,
         role: token.role.to_string(),
         scope: token.scope.to_string(),
-        created_at: at(token.created_at_ms),
-        expires_at: token.expires_at_ms.map(at),
+        created_at: moment(token.created_at_ms),
+        expires_at: token.expires_at_ms.map(moment),
     }
 }

@@ -196,7 +196,13 @@ fn the_audit_says_who_did_what() {
     let began = events.iter().find(|event| event["action"] == "injection.started").unwrap()["at"].as_str();
     let on = server.says(&["audit", "--at", began.unwrap()]);
     assert!(on.contains("1 injection was on") && on.contains(&id), "{on}");
-    assert!(server.says(&["audit", "--at", "2020-01-01T00:00:00Z"]).contains("it was not us"));
+    let before = server.says(&["audit", "--at", "2020-01-01T00:00:00Z"]);
+    assert!(before.contains("no injection is known: the journal begins at 20"), "{before}");
+    server.says(&["halt"]);
+    server.says(&["toxic", "add", "-t", "latency", "-a", "latency=1ms", "pay-1"]);
+    let later = server.says(&["audit", "--at", "2099-01-01T00:00:00Z"]);
+    assert!(later.contains("at 2099-01-01T00:00:00.000Z no injection was on\n"), "{later}");
+    assert!(later.contains("by hand:") && later.contains("/v1/proxies/pay-1/toxics"), "{later}");
     assert!(server.refuses(&["audit", "--at", "soon"]).contains("write it as 02:47"));
     assert!(server.says(&["audit", "verify"]).starts_with("intact: "));
     assert_eq!(server.json(&["audit", "verify"])["intact"], json!(true));

@@ -72,7 +72,8 @@ pub(super) async fn verify(State(app): State<App>) -> Result<Json<Verdict>, ApiE
     }
 }
 
-/// Was it us? The injections whose faults were on at a moment, by the journal, as they are now.
+/// Was it us? The injections whose faults were on at a moment, by the journal, as they are now; and what was changed
+/// last before it by hand.
 #[utoipa::path(get, path = "/v1/audit/at", tag = "injections", operation_id = "audit_at",
     params(("time" = String, Query, description = "RFC 3339, or `HH:MM`: the last minute that was called so in UTC.",
         example = "02:47")),
@@ -84,10 +85,31 @@ pub(super) async fn at(State(app): State<App>, uri: Uri) -> Result<Json<At>, Api
     let text = text.ok_or_else(|| Invalid::new("time", "is missing: `?time=02:47`"))?;
     let at_ms = time("time", &text)?;
     // Who says 02:47 means the minute.
-    let to_ms = at_ms.saturating_add(if is_minute(&text) { 60_000 } else { 1 });
-    let on = ask(&app, move |engine| engine.on_between(at_ms, to_ms)).await?.map_err(refused)?;
-    Ok(Json(At { time: moment(at_ms), injections: on.into_iter().map(Injection::from).collect() }))
+    let minute = is_minute(&text);
+    let to_ms = at_ms.saturating_add(if minute { 60_000 } else { 1 });
+    let changed = Filter {
+        until_ms: Some(to_ms),
+        action: Some("changed".to_owned()),
+        most: Some(LAST_CHANGES),
+        ..Filter::default()
+    };
+    let first = Filter { after: Some(0), most: Some(1), ..Filter::default() };
+    let look = move |engine: &Engine| {
+        Ok((engine.on_between(at_ms, to_ms)?, engine.audit(&changed)?, engine.audit(&first)?))
+    };
+    let (on, changes, first) = ask(&app, look).await?.map_err(refused)?;
+    let begins = first.first().map(|event| event.at_ms).filter(|began| *began > at_ms);
+    Ok(Json(At {
+        time: moment(at_ms),
+        until: minute.then(|| moment(to_ms)),
+        injections: on.into_iter().map(Injection::from).collect(),
+        changes: changes.into_iter().map(Into::into).collect(),
+        begins: begins.map(moment),
+    }))
 }
+
+/// As many as remind somebody of what was done by hand.
+const LAST_CHANGES: u32 = 5;
 
 /// Reads the journal on a thread that may wait for the disk.
 async fn ask<T: Send + 'static>(

@@ -350,8 +350,16 @@ pub(crate) struct At {
     /// The moment.
     #[schema(format = DateTime)]
     pub(super) time: String,
+    /// The end of the minute, if that was asked for.
+    #[schema(format = DateTime)]
+    pub(super) until: Option<String>,
     /// The injections whose faults were on, as they are now; that which began first comes first.
     pub(super) injections: Vec<Injection>,
+    /// The last changes before its end by other routes, such as toxics that somebody set; the newest comes last.
+    pub(super) changes: Vec<AuditEvent>,
+    /// When the journal begins, if that is later: of what was before it nothing is known.
+    #[schema(format = DateTime)]
+    pub(super) begins: Option<String>,
 }
 
 /// The data of a server-sent event: what happened, and what else belongs to it.

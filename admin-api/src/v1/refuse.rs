@@ -12,6 +12,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         | ControlError::ConnectionNotFound { .. } => StatusCode::NOT_FOUND,
         ControlError::ProxyExists { .. }
         | ControlError::ToxicExists { .. }
+        | ControlError::Bind { .. }
         | ControlError::Injected { .. }
         | ControlError::ProxyDisabled { .. } => StatusCode::CONFLICT,
         ControlError::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,

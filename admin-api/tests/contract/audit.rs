@@ -115,8 +115,19 @@ fn a_moment_is_asked_what_was_on() {
         api.call(&format!("GET /injections/{id}"), "").json()["started_at"].as_str().unwrap().to_owned();
     let at = api.call(&format!("GET /v1/audit/at?time={began}"), "").json();
     assert_eq!((&at["time"], &at["injections"][0]["id"]), (&json!(began), &json!(id)));
+    assert_eq!((&at["until"], &at["begins"]), (&json!(null), &json!(null)));
+    // What was there before the journal nobody knows.
     let before = api.call("GET /v1/audit/at?time=2020-01-01T00:00:00Z", "").json();
-    assert_eq!(before["injections"], json!([]));
+    assert_eq!((&before["injections"], &before["changes"]), (&json!([]), &json!([])));
+    assert!(before["begins"].as_str().unwrap() > "2026", "{before}");
+    // A toxic that somebody sets is no injection, and may have been it all the same.
+    api.call("POST /proxies/pay-1/toxics", r#"{"type":"latency","name":"slow"}"#);
+    let changed = &events(&api, "?action=changed&limit=1", 1)[0];
+    let minute = &changed["at"].as_str().unwrap()[11..16];
+    let then = api.call(&format!("GET /v1/audit/at?time={minute}"), "").json();
+    let last = then["changes"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["what"], "POST /proxies/pay-1/toxics", "{then}");
+    assert!(then["until"].as_str() > then["time"].as_str(), "{then}");
     for (query, field) in [
         ("/at", "time"),
         ("/at?time=soon", "time"),

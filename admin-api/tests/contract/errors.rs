@@ -79,13 +79,14 @@ fn attributes_that_kill_toxiproxy_are_refused_by_name() {
 }
 
 #[test]
-fn what_cannot_be_bound_is_500_and_leaves_nothing() {
+fn what_cannot_be_bound_is_refused_and_leaves_nothing() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let body = format!(r#"{{"name":"p","listen":"{address}","upstream":"u:1"}}"#);
     Api::start().check(&[
         ("POST /proxies", &body, 500, r#"{"error":"*","status":500}"#),
         ("POST /populate", &format!("[{body}]"), 500, r#"{"error":"*","status":500}"#),
+        ("POST /v1/proxies", &body, 409, r#"{"error":"failed to listen on *","status":409}"#),
         ("GET /proxies", "", 200, "{}"),
     ]);
 }

@@ -241,6 +241,12 @@ pub struct Verified {
 pub struct OnAt {
     /// The moment.
     pub time: String,
+    /// The end of the minute, if that was asked for.
+    pub until: Option<String>,
     /// The injections whose faults were on, as they are now.
     pub injections: Vec<Injection>,
+    /// The last changes before its end by other routes, such as toxics that somebody set; the newest comes last.
+    pub changes: Vec<AuditEvent>,
+    /// When the journal begins, if that is later: of what was before it nothing is known.
+    pub begins: Option<String>,
 }

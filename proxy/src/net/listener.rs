@@ -38,7 +38,7 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// Binds and listens. Names are resolved, IPv4 first; no host means all
-    /// interfaces of both families. A Unix socket file that nobody listens on is
+    /// interfaces of both families. One that is in use is an error, whatever comes after it. A Unix socket file that nobody listens on is
     /// replaced, a live one refused.
     ///
     /// # Errors
@@ -51,6 +51,9 @@ impl Bound {
                 for addr in candidates(host, *port).await? {
                     match bind_tcp(addr) {
                         Ok(bound) => return Ok(bound),
+                        // Who asks for localhost:80 and gets [::1]:80 beside somebody else's 127.0.0.1:80 does not
+                        // see that clients pass by.
+                        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
                         Err(error) => last = Some(error),
                     }
                 }

@@ -106,6 +106,14 @@ async fn a_stale_socket_file_is_replaced_a_live_one_refused() {
 }
 
 #[tokio::test]
+async fn an_address_in_use_is_not_passed_over_for_the_next_of_its_name() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let refused = Bound::bind(&address(&format!("localhost:{port}"))).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::AddrInUse);
+}
+
+#[tokio::test]
 async fn every_address_of_a_name_is_tried() {
     on_worker(async {
         // Only the second address of `localhost` listens.

@@ -17,6 +17,7 @@ pub use judgement::{Hit, Judgement, Objective, Recovery, Slos, Verdict};
 pub use phases::{Phase, Phases};
 pub use track::{Excursion, Tracker};
 pub use verdict::judge;
+pub(crate) use verdict::too_few;
 
 use crate::series::{Series, Tally};
 use crate::slo::{Indicator, Names, Slo, Subject};

@@ -155,17 +155,21 @@ fn objective(observed: &Observed<'_>, slo: &Slo, subject: Subject, phase: Phase)
     Objective { slo: slo.text.clone(), phase, tenant, value, bound: slo.bound, met }
 }
 
+/// What is wrong with a baseline of so many requests, as a sentence; none if it is enough.
+pub(crate) fn too_few(requests: u64) -> Option<String> {
+    (requests < LEAST_REQUESTS).then(|| {
+        format!(
+            "The baseline has {requests} requests; {LEAST_REQUESTS} are the least that can be called steady. Raise \
+             the rate or lengthen the baseline."
+        )
+    })
+}
+
 /// Why the run proves nothing.
 fn doubts(observed: &Observed<'_>, objectives: &[Objective], faulty: &[String]) -> Vec<String> {
     let mut doubts = faulty.to_vec();
     let baseline = observed.series.tally(observed.phases.of(Phase::Baseline), |_, _| true);
-    if baseline.ended() < LEAST_REQUESTS {
-        doubts.push(format!(
-            "The baseline has {} requests; {LEAST_REQUESTS} are the least that can be called steady. Raise the \
-             rate or lengthen the baseline.",
-            baseline.ended()
-        ));
-    }
+    doubts.extend(too_few(baseline.ended()));
     for objective in objectives.iter().filter(|objective| objective.phase == Phase::Baseline) {
         match objective.met {
             Some(true) => {}
@@ -251,6 +255,10 @@ fn left(observed: &Observed<'_>, slos: &Slos, slo: &Slo, subject: Subject) -> Ve
     if is_asked(&slos.fault) && (slo.over.is_some() || tracker.holds(fault.clone()) == Some(false)) {
         all = tracker.excursions(fault.start..end_s);
         all.retain(|excursion| excursion.left_s < fault.end);
+        // No window of a fault that is shorter than one shows what its seconds together do.
+        if all.is_empty() && slo.over.is_none() {
+            all.push(Excursion { left_s: fault.start, back_s: Some(fault.end) });
+        }
     }
     if is_asked(&slos.after) {
         let lasted_s = all.last().map_or(Some(0), |last| last.back_s);

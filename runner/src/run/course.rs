@@ -12,7 +12,7 @@ use super::sampling::Sampling;
 use super::stop::StopConditions;
 use super::{CourseEnd, Observer, Options, Progress, RunError, interrupted, unless_interrupted};
 use crate::experiment::Experiment;
-use crate::judge::{Observed, Phase, Phases, Samples, Tracker};
+use crate::judge::{Observed, Phase, Phases, Samples, Tracker, too_few};
 use crate::load::{Batch, Load, Recorder, Running, Sink};
 use crate::record::FarSide;
 use crate::series::Series;
@@ -131,7 +131,7 @@ impl<'a> Course<'a> {
             if second == self.planned.fault_s {
                 self.unsteady = self.unsteady();
                 if !self.unsteady.is_empty() {
-                    self.observer.said("the baseline is out of SLO: nothing is broken on top of it");
+                    self.observer.said("the baseline is none: nothing is broken on top of it");
                     return None;
                 }
                 faults.apply(Duration::from_secs(self.planned.recovery_s - second), elapsed_s).await;
@@ -213,7 +213,10 @@ impl<'a> Course<'a> {
                  was broken on top of it."
             )
         };
-        slos.iter().filter(broken).map(told).collect()
+        // Those that are under way may still end well.
+        let baseline = self.recorder.series().tally(seconds.clone(), |_, _| true);
+        let few = too_few(baseline.ended() + u64::from(self.recorder.in_flight()));
+        few.into_iter().chain(slos.iter().filter(broken).map(told)).collect()
     }
 
     /// A second has passed: shows it, and says whether a stop condition has come true.

@@ -6,8 +6,11 @@ use std::future::Future;
 use std::time::Duration;
 
 use sabot_toxics::units::Millis;
+use sabot_toxics::{Invalid, read, suggestion};
 use schemars::JsonSchema;
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Where numbers come from.
 pub trait Source {
@@ -24,7 +27,7 @@ pub trait Source {
     ///
     /// # Errors
     /// The field, and what is wrong with it.
-    fn check(&self) -> Result<(), sabot_toxics::Invalid> {
+    fn check(&self) -> Result<(), Invalid> {
         Ok(())
     }
 }
@@ -41,6 +44,9 @@ macro_rules! sources {
         }
 
         impl SourceSpec {
+            /// As they are written.
+            const NAMES: &[&str] = &[$(stringify!($module)),*];
+
             /// Asks once; ready within about `limit`.
             ///
             /// # Errors
@@ -63,7 +69,7 @@ macro_rules! sources {
             ///
             /// # Errors
             /// The field, and what is wrong with it.
-            pub fn check(&self) -> Result<(), sabot_toxics::Invalid> {
+            pub fn check(&self) -> Result<(), Invalid> {
                 match self {
                     $(Self::$source(source) => source.check().map_err(|error| error.within(stringify!($module))),)*
                 }
@@ -82,7 +88,8 @@ sources! {
 }
 
 /// An SLI: where it comes from, and how often it is asked for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct SliSpec {
     /// Where it comes from.
     #[serde(flatten)]
@@ -94,6 +101,24 @@ pub struct SliSpec {
 
 fn every() -> Millis {
     Millis::new(1_000)
+}
+
+impl<'de> Deserialize<'de> for SliSpec {
+    /// By hand: what is flattened is otherwise read without a look at the fields that are left over.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let every = fields
+            .remove("every")
+            .map(|value| read(value).map_err(|error: Invalid| de::Error::custom(error.within("every"))));
+        let unknown = fields.keys().find(|name| !SourceSpec::NAMES.contains(&name.as_str()));
+        if let Some(name) = unknown.filter(|_| fields.len() > 1) {
+            let known = [SourceSpec::NAMES, &["every"]].concat();
+            let error = Invalid::new(name, format!("unknown field{}", suggestion(name, &known)));
+            return Err(de::Error::custom(error));
+        }
+        let source = read(Value::Object(fields)).map_err(de::Error::custom)?;
+        Ok(Self { source, every: every.transpose()?.unwrap_or_else(self::every) })
+    }
 }
 
 impl SliSpec {
@@ -109,6 +134,30 @@ impl SliSpec {
                 if value.is_finite() { Ok(value) } else { Err(format!("{value} is no number to judge by")) }
             }),
             Err(_) => Err(format!("no answer within {} s", limit.as_secs_f64())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_asked_for_by_one_source_is_refused() {
+        let probe = json!({"url": "http://localhost/"});
+        let fine: SliSpec = read(json!({"http": probe, "every": "5s"})).unwrap();
+        assert_eq!(fine.every, Millis::new(5_000));
+        for (value, told) in [
+            (json!({"http": probe, "evry": "5s"}), "evry: unknown field, did you mean `every`?"),
+            (json!({"htp": probe}), "did you mean `http`?"),
+            (json!({"http": probe, "command": {"argv": ["true"]}}), "one"),
+            (json!({"every": "5s"}), "one"),
+            (json!({"http": probe, "every": "soon"}), "every"),
+        ] {
+            let error = read::<SliSpec>(value.clone()).unwrap_err().to_string();
+            assert!(error.contains(told), "{value}: {error}");
         }
     }
 }

@@ -124,11 +124,20 @@ async fn lines(client: &Client, mut which: sabot_client::Audit) -> anyhow::Resul
 async fn was_on(cx: &Context, client: &Client, time: &str) -> anyhow::Result<()> {
     let on = client.audit_at(time).await.map_err(Failure::from)?;
     cx.output.answer(&on, |out| {
-        if on.injections.is_empty() {
-            return writeln!(out, "at {} no injection was on: it was not us", on.time);
-        }
+        let when = match &on.until {
+            Some(until) => format!("from {} to {until}", on.time),
+            None => format!("at {}", on.time),
+        };
+        let none = on.injections.is_empty();
         let count = words::count(on.injections.len() as u64, "injection was", "injections were");
-        writeln!(out, "at {} {count} on:", on.time)?;
+        match (&on.begins, none, on.changes.is_empty()) {
+            (Some(begins), true, _) => {
+                writeln!(out, "{when} no injection is known: the journal begins at {begins}")?;
+            }
+            (None, true, true) => writeln!(out, "{when} no injection was on: it was not us")?,
+            (None, true, false) => writeln!(out, "{when} no injection was on")?,
+            (_, false, _) => writeln!(out, "{when} {count} on:")?,
+        }
         for injection in &on.injections {
             let began = injection.started_at.as_deref().unwrap_or("–");
             let ended = injection.ended_at.as_deref().unwrap_or("now");
@@ -142,7 +151,10 @@ async fn was_on(cx: &Context, client: &Client, time: &str) -> anyhow::Result<()>
                 injection.owner,
             )?;
         }
-        Ok(())
+        if !on.changes.is_empty() {
+            writeln!(out, "what was changed last before that, by hand:")?;
+        }
+        on.changes.iter().try_for_each(|change| told(change, out))
     })
 }
 

@@ -66,8 +66,18 @@ fn slos(list: &[&str]) -> Slos {
 }
 
 fn judged(rules: &[Rule], slos: &Slos, aborted: Option<&str>, faulty: &[String]) -> Judgement {
+    judged_in(&PHASES, rules, slos, aborted, faulty)
+}
+
+fn judged_in(
+    phases: &Phases,
+    rules: &[Rule],
+    slos: &Slos,
+    aborted: Option<&str>,
+    faulty: &[String],
+) -> Judgement {
     let (names, series, slis) = (names(), series(rules), BTreeMap::<String, Samples>::new());
-    let observed = Observed { names: &names, series: &series, slis: &slis, phases: &PHASES };
+    let observed = Observed { names: &names, series: &series, slis: &slis, phases };
     for slo in slos.steady.iter().chain(&slos.fault).chain(&slos.after) {
         slo.check(&names, &[]).unwrap();
     }
@@ -254,6 +264,22 @@ fn what_may_leave_its_objectives_can_be_said() {
     assert_eq!(spread.verdict, Verdict::Failed);
     assert!(spread.reasons[0].contains("GET /orders"), "{:?}", spread.reasons);
     assert_eq!(judged(&both[..1], &allow(&[]), None, &[]).verdict, Verdict::Failed);
+}
+
+#[test]
+fn a_fault_that_is_shorter_than_a_window_spreads_as_well() {
+    let phases = Phases { recovery_s: 22, ..PHASES };
+    let both = [(WRITES, 20..22, SLOW), (READS, 20..22, SLOW)];
+    let medians = ["reads p50 < 100ms", "writes p50 < 100ms"];
+    let judgement = judged_in(&phases, &both, &slos(&medians), None, &[]);
+    assert_eq!(judgement.verdict, Verdict::Failed, "{:?}", judgement.reasons);
+    assert!(judgement.reasons[0].contains("It cascaded"), "{:?}", judgement.reasons);
+    assert_eq!(judgement.blast_radius[0].excursions, [Excursion { left_s: 20, back_s: Some(22) }]);
+    let spared = Slos { blast_radius: Some(vec!["POST /orders".to_owned()]), ..slos(&medians) };
+    let judgement = judged_in(&phases, &both, &spared, None, &[]);
+    assert!(judgement.reasons[0].contains("beyond its blast radius"), "{:?}", judgement.reasons);
+    let judgement = judged_in(&phases, &both[..1], &spared, None, &[]);
+    assert_eq!(judgement.verdict, Verdict::Degraded, "{:?}", judgement.reasons);
 }
 
 #[test]

@@ -14,7 +14,10 @@ The convention, for who writes pages:
   output in that order, `…` stands for anything, and runs of spaces count as one.
 - A ```` ```yaml ```` (json, toml, …) block whose fence goes on with a file name, as in
   ```` ```yaml title=sabot.yaml ````, is written to that file first.
-- A comment `<!-- first: … -->` holds commands that run before the page's own and are not shown.
+  Readers do not see that name: the prose or the block's first line says it as well.
+- A comment `<!-- first: … -->` holds commands that run before the page's own and are not shown. It is
+  for servers that a reader has running from elsewhere, and the prose says "with `sabot serve` running";
+  whatever else a page needs, it shows.
 - Other blocks (`console`, `rust`, a lone `text`) are not run.
 """
 
@@ -87,6 +90,11 @@ def blocks(page):
     return found
 
 
+def hidden(page):
+    """The commands of a page that are run first and not shown, comment by comment."""
+    return re.findall(r"^<!-- first:\s(.*?)-->", page, re.M | re.S)
+
+
 def waiting(lines):
     """The lines, with a wait behind each that starts a server."""
     return [f"{line}\nready $!" if line.rstrip().endswith(" &") else line for line in lines]
@@ -131,7 +139,7 @@ def run(path, first=""):
     """
     text = Path(path).read_text()
     found = blocks(text)
-    first += "".join(re.findall(r"^<!-- first:\s(.*?)-->", text, re.M | re.S))
+    first += "\n".join(hidden(text))
     if not any(block.kind == "sh" for block in found):
         return 0
     with tempfile.TemporaryDirectory() as directory:

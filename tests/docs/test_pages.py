@@ -29,6 +29,17 @@ def test_commands_work(page):
     assert runner.run(ROOT / page, first=FIRST.get(str(page.parent), "")) > 0
 
 
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=str)
+def test_what_is_hidden_is_said(page):
+    text = (ROOT / page).read_text()
+    for commands in runner.hidden(text):
+        assert commands.split() == ["sabot", "serve", "&"], "show it: who types what the page shows does not have it"
+        assert re.search("with `sabot serve` running", text, re.I)
+    for block in filter(lambda block: block.title, runner.blocks(text)):
+        before = text.splitlines()[: block.line - 1]
+        assert f"`{block.title}`" in "\n".join(before[-6:]), f"say that {block.kind} goes to {block.title}: its fence shows no name"
+
+
 def anchors(path):
     """The anchors of a page's headings, as code hosts make them."""
     text = re.sub(r"^(`{3,}).*?^\1$", "", path.read_text(), flags=re.M | re.S)

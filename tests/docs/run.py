@@ -9,7 +9,8 @@ The convention, for who writes pages:
   `sabot` on the PATH, in a network of their own, so that the ports a page names are free. A command
   that fails fails the page.
 - After a line that ends in `&` the session goes on as soon as that server listens. All that was
-  started ends with the page.
+  started ends with the page. Readers who paste a block have no such wait: what needs the server stands in
+  the next block.
 - A ```` ```text ```` block that directly follows is what the block prints: its lines must appear in the
   output in that order, `…` stands for anything, and runs of spaces count as one.
 - A ```` ```yaml ```` (json, toml, …) block whose fence goes on with a file name, as in
@@ -88,6 +89,17 @@ def blocks(page):
         elif line.strip():
             since += 1
     return found
+
+
+def impatient(block):
+    """The first line of a shell block behind one that starts a server, which may not listen by then."""
+    started = False
+    for line in block.lines if block.kind == "sh" else []:
+        background = line.rstrip().endswith(" &")
+        if started and not background:
+            return line
+        started = started or (background and re.search(r"sabot serve|^sabot -|redis-server|http\.server", line) is not None)
+    return None
 
 
 def hidden(page):

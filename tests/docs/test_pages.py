@@ -40,6 +40,12 @@ def test_what_is_hidden_is_said(page):
         assert f"`{block.title}`" in "\n".join(before[-6:]), f"say that {block.kind} goes to {block.title}: its fence shows no name"
 
 
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=str)
+def test_a_pasted_block_does_not_outrun_its_server(page):
+    found = [(block.line, runner.impatient(block)) for block in runner.blocks((ROOT / page).read_text())]
+    assert [each for each in found if each[1]] == [], "begin another block behind the server"
+
+
 def anchors(path):
     """The anchors of a page's headings, as code hosts make them."""
     text = re.sub(r"^(`{3,}).*?^\1$", "", path.read_text(), flags=re.M | re.S)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::injection::{Breach, Ending};
-use crate::request::Request;
+use crate::request::{Request, Selector};
 use crate::schedule::Schedule;
 
 /// Who did it.
@@ -56,6 +56,9 @@ pub enum Event {
         /// Where the configured indicator that guards it comes from; none if it is the targets' own view.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         indicator: Option<String>,
+        /// The proxies that whoever asked may touch.
+        #[serde(default, skip_serializing_if = "Selector::is_empty")]
+        scope: Selector,
     },
     /// A second person approved it.
     #[serde(rename = "injection.approved")]
@@ -99,6 +102,14 @@ pub enum Event {
         /// What was broken, if that was why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         breach: Option<Breach>,
+    },
+    /// What was before the fault, by which the server's limits judge: kept so that they hold after a restart.
+    #[serde(rename = "injection.guarded")]
+    Guarded {
+        /// Which one.
+        id: String,
+        /// The 99th percentile of the requests that are watched, in milliseconds.
+        p99_ms: f64,
     },
     /// What was watched is as it was before the fault, or was not within the time that is waited for it.
     #[serde(rename = "injection.recovered")]
@@ -207,6 +218,7 @@ impl Event {
             | Self::Started { id, .. }
             | Self::Resumed { id, .. }
             | Self::Ended { id, .. }
+            | Self::Guarded { id, .. }
             | Self::Recovered { id, .. }
             | Self::TokenCreated { id, .. }
             | Self::TokenRevoked { id } => Some(id),

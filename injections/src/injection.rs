@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::Actor;
-use crate::request::Request;
+use crate::request::{Request, Selector};
 
 /// Where an injection is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,4 +128,8 @@ pub struct Injection {
     pub breach: Option<Breach>,
     /// How long after the fault was off all was as before.
     pub recovered_after_seconds: Option<f64>,
+    /// The 99th percentile of before, by which the server's limit judges.
+    pub p99_before_ms: Option<f64>,
+    /// The proxies that whoever asked may touch.
+    pub scope: Selector,
 }

@@ -112,7 +112,7 @@ pub(super) async fn at(State(app): State<App>, uri: Uri) -> Result<Json<At>, Api
 const LAST_CHANGES: u32 = 5;
 
 /// Reads the journal on a thread that may wait for the disk.
-async fn ask<T: Send + 'static>(
+pub(super) async fn ask<T: Send + 'static>(
     app: &App,
     read: impl FnOnce(&Engine) -> T + Send + 'static,
 ) -> Result<T, ApiError> {

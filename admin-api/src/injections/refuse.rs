@@ -11,9 +11,10 @@ use crate::error::{ApiError, Conflict};
 pub(super) fn refused(error: EngineError) -> ApiError {
     let status = match &error {
         EngineError::Refused(refusal) => status(refusal),
-        EngineError::Unjournalled(_) | EngineError::NoJournal(_) | EngineError::Journal(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        EngineError::Unjournalled(_)
+        | EngineError::NoJournal(_)
+        | EngineError::Journal(_)
+        | EngineError::Verifying => StatusCode::SERVICE_UNAVAILABLE,
         EngineError::NotYetJournalled(_) => StatusCode::INTERNAL_SERVER_ERROR,
         EngineError::NotApplied(_) => StatusCode::BAD_GATEWAY,
     };

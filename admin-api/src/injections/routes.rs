@@ -5,13 +5,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use sabot_injections::engine::Asked;
+use sabot_injections::engine::{self, Asked};
 use sabot_injections::injection::{self, State as Stage};
 use sabot_injections::request::{Labels, Request};
 use sabot_toxics::Invalid;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::audit;
 use super::query::Query;
 use super::refuse::{out_of_scope, refused};
 use super::wire::{Halted, Injection, Injections};
@@ -77,7 +78,11 @@ pub(super) async fn show(
     State(app): State<App>,
     Names(id): Names<String>,
 ) -> Result<Json<Injection>, ApiError> {
-    Ok(Json(app.engine.injection(&id).map_err(refused)?.into()))
+    let injection = match app.engine.known(&id) {
+        Ok(known) => known,
+        Err(_) => audit::ask(&app, move |engine| engine.injection(&id)).await?.map_err(refused)?,
+    };
+    Ok(Json(injection.into()))
 }
 
 /// Takes an injection back. The fault is off when this is answered, also with a 500, which says that the journal
@@ -99,8 +104,9 @@ pub(super) async fn revert(
 #[utoipa::path(post, path = "/injections/halt", tag = "injections", operation_id = "halt",
     responses((status = 200, body = Halted), (status = 500, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn halt(State(app): State<App>, who: Who) -> Result<Json<Halted>, ApiError> {
-    let halted = app.engine.halt(&who.actor, &who.scope).await.map_err(refused)?;
-    Ok(Json(Halted { reverted: halted.into_iter().map(|injection| injection.id).collect() }))
+    let engine::Halted { reverted, out_of_scope } =
+        app.engine.halt(&who.actor, &who.scope).await.map_err(refused)?;
+    Ok(Json(Halted { reverted, out_of_scope }))
 }
 
 /// A second person approves an injection that waits for it. Who that is their token says; where there are no tokens
@@ -163,7 +169,7 @@ pub(super) fn may_touch(app: &App, who: &Who, id: &str) -> Result<(), ApiError> 
         return Ok(());
     }
     let labels: std::collections::BTreeMap<_, _> = app.controller.labels().into_iter().collect();
-    let targets = app.engine.injection(id).map_err(refused)?.targets;
+    let targets = app.engine.known(id).map_err(refused)?.targets;
     let none = Labels::new();
     let outside = targets.iter().find(|target| !who.scope.meets(labels.get(*target).unwrap_or(&none)));
     outside.map_or(Ok(()), |proxy| Err(out_of_scope(proxy, &who.scope)))

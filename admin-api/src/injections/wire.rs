@@ -186,6 +186,8 @@ pub(crate) struct Injections {
 pub(crate) struct Halted {
     /// Their ids.
     pub(super) reverted: Vec<String>,
+    /// How many go on, or wait, that the token may not touch.
+    pub(super) out_of_scope: usize,
 }
 
 /// A fault by `/chaos/inject`.

@@ -1,5 +1,4 @@
 use clap::Args;
-use serde_json::json;
 
 use super::{Run, block_on};
 use crate::context::{Api, Context};
@@ -17,14 +16,22 @@ impl Run for Halt {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         let client = cx.client(&self.api)?;
         block_on(async {
-            let reverted = client.halt().await.map_err(Failure::from)?;
-            cx.output.answer(&json!({ "reverted": reverted }), |out| {
-                if reverted.is_empty() {
-                    return writeln!(out, "nothing was on");
+            let halted = client.halt().await.map_err(Failure::from)?;
+            let left = halted.out_of_scope;
+            cx.output.answer(&halted, |out| {
+                if halted.reverted.is_empty() {
+                    return if left == 0 { writeln!(out, "nothing was on") } else { Ok(()) };
                 }
-                let count = words::count(reverted.len() as u64, "injection", "injections");
-                writeln!(out, "reverted {count}: {}", reverted.join(", "))
-            })
+                let count = words::count(halted.reverted.len() as u64, "injection", "injections");
+                writeln!(out, "reverted {count}: {}", halted.reverted.join(", "))
+            })?;
+            if left > 0 {
+                let count = words::count(left, "injection goes on", "injections go on");
+                let message = format!("{count}, or wait for their turn, that this token may not touch");
+                let help = "`sabot injections` shows whose they are; a token without a scope ends them";
+                return Err(Failure::new(message, help).into());
+            }
+            Ok(())
         })
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::path::{query, root, v1};
 use crate::{Client, Error, Events};
-use types::{Audit, AuditEvent, Injection, OnAt, Schedule, Verified, Which};
+use types::{Audit, AuditEvent, Halted, Injection, OnAt, Schedule, Verified, Which};
 
 impl Client {
     /// Breaks something: a [`NewInjection`](crate::NewInjection), or JSON of that form. It is on when this returns,
@@ -60,13 +60,8 @@ impl Client {
     ///
     /// # Errors
     /// 500 if it is done and could not be journalled yet; else as every call.
-    pub async fn halt(&self) -> Result<Vec<String>, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            reverted: Vec<String>,
-        }
-        let answer: Answer = self.http.answered(Method::POST, &root(&["injections", "halt"])).await?;
-        Ok(answer.reverted)
+    pub async fn halt(&self) -> Result<Halted, Error> {
+        self.http.answered(Method::POST, &root(&["injections", "halt"])).await
     }
 
     /// A second person approves; whom a token names needs no name here.

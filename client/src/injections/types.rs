@@ -156,6 +156,16 @@ pub struct Breach {
     pub seconds: f64,
 }
 
+/// What a halt came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halted {
+    /// The ids of what was taken back.
+    pub reverted: Vec<String>,
+    /// How many go on, or wait, that the token may not touch.
+    #[serde(default)]
+    pub out_of_scope: u64,
+}
+
 /// An injection that comes again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {

@@ -127,7 +127,7 @@ impl Access {
 
     /// Creates a token: what is known of it, and the token itself, which nobody is told again.
     ///
-    /// Waits for other processes that write, for 5 s at most; not for async code.
+    /// Waits for other processes that write, for 2 s at most; not for async code.
     ///
     /// # Errors
     /// A field cannot be what it is, or the file cannot be written.
@@ -157,7 +157,7 @@ impl Access {
 
     /// Revokes a token: it is worth nothing from now on, for a server that runs as well.
     ///
-    /// Waits for other processes that write, for 5 s at most; not for async code.
+    /// Waits for other processes that write, for 2 s at most; not for async code.
     ///
     /// # Errors
     /// There is none of this name, or the file cannot be written.

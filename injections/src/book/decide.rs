@@ -139,11 +139,7 @@ impl Book {
         boot: &str,
     ) -> Result<Vec<Event>, Refusal> {
         let Draft { id, request, scope, schedule, indicator, seed } = draft;
-        if request.duration() > self.rules.longest {
-            let most = self.rules.longest.as_secs_f64();
-            let message = format!("must be at most {most}, which is this server's limit");
-            return Err(Invalid::new("duration_seconds", message).into());
-        }
+        self.fits(&request)?;
         if self.live.len() >= self.rules.most {
             return Err(Refusal::TooMany { most: self.rules.most });
         }
@@ -165,8 +161,17 @@ impl Book {
         };
         let matched = matched.len();
         let request = Box::new(request);
-        let requested =
-            Event::Requested { id, request, targets, matched, seed, needs_approval, schedule, indicator };
+        let requested = Event::Requested {
+            id,
+            request,
+            targets,
+            matched,
+            seed,
+            needs_approval,
+            schedule,
+            indicator,
+            scope,
+        };
         Ok([Some(requested), started].into_iter().flatten().collect())
     }
 
@@ -248,11 +253,7 @@ impl Book {
             let message = format!("there are {MOST_SCHEDULES} schedules already: remove some");
             return Err(Invalid::new("name", message).into());
         }
-        if schedule.injection.duration() > self.rules.longest {
-            let most = self.rules.longest.as_secs_f64();
-            let message = format!("must be at most {most}, which is this server's limit");
-            return Err(Invalid::new("injection.duration_seconds", message).into());
-        }
+        self.fits(&schedule.injection).map_err(|error| error.within("injection"))?;
         if schedule.when.next_after(now.wall_ms).is_none() {
             return Err(Invalid::new("when", "never comes").into());
         }
@@ -274,6 +275,18 @@ impl Book {
         self.injection(id).ok_or_else(|| Refusal::NotFound { what: "injection", name: id.to_owned() })
     }
 
+    /// Whether a request keeps to what this server allows now.
+    ///
+    /// # Errors
+    /// It is too long.
+    pub fn fits(&self, request: &Request) -> Result<(), Invalid> {
+        if request.duration() <= self.rules.longest {
+            return Ok(());
+        }
+        let most = self.rules.longest.as_secs_f64();
+        Err(Invalid::new("duration_seconds", format!("must be at most {most}, which is this server's limit")))
+    }
+
     /// Whether the targets of an injection are still what was asked for and approved: labels may have
     /// changed while it waited, or while the server was down.
     ///
@@ -285,6 +298,12 @@ impl Book {
         for target in &injection.targets {
             // One that is gone is told of by the proxies.
             let Some(now) = candidates.iter().find(|it| it.name == *target) else { continue };
+            if !injection.scope.meets(&now.labels) {
+                let who = &injection.requested_by.who;
+                let message =
+                    format!("{target} is outside of what {who} may touch now ({})", injection.scope);
+                return Err(Invalid::new("target", message));
+            }
             if !now.serves(service) || !selector.meets(&now.labels) {
                 let message =
                     format!("{target} is meant no more: its labels have changed since it was asked for");

@@ -60,6 +60,8 @@ pub struct Book {
     schedules: BTreeMap<String, Planned>,
     /// How many were ever asked for: their order.
     asked: u64,
+    /// What the clock on the wall showed when it was looked at.
+    wall_ms: u64,
 }
 
 /// An injection that is not over.
@@ -86,7 +88,13 @@ impl Live {
 struct Planned {
     schedule: Schedule,
     next_ms: Option<u64>,
+    /// Why it was left out the last time that this was told, and when, by the clock that nobody sets.
+    left_out: Option<(String, u64)>,
 }
+
+/// That a schedule is left out for the same reason is told so often, in milliseconds: otherwise one that comes
+/// every second would fill the journal.
+const TOLD_EVERY_MS: u64 = 60_000;
 
 impl Book {
     /// Nothing yet, under these rules.
@@ -159,6 +167,9 @@ impl Book {
                 it.reason = Some(reason.clone());
                 it.breach.clone_from(breach);
             }),
+            Event::Guarded { id, p99_ms } => self.change(id, |live| {
+                live.injection.p99_before_ms = Some(*p99_ms);
+            }),
             Event::Recovered { id, seconds } => {
                 if let Some(it) = self.over.iter_mut().rev().find(|it| it.id == *id) {
                     it.recovered_after_seconds = *seconds;
@@ -166,7 +177,7 @@ impl Book {
             }
             Event::ScheduleAdded { schedule } => {
                 let name = schedule.name.clone();
-                let planned = Planned { schedule: (**schedule).clone(), next_ms: None };
+                let planned = Planned { schedule: (**schedule).clone(), next_ms: None, left_out: None };
                 self.schedules.insert(name.clone(), planned);
                 self.replan(&name, *at);
             }
@@ -181,6 +192,18 @@ impl Book {
             | Event::Reloaded { .. }
             | Event::WebhookFailed { .. } => {}
         }
+    }
+
+    /// An approval that could not be kept has not been: it waits for one still.
+    pub fn unapprove(&mut self, id: &str, now: Moment) {
+        let until = later(now.steady_ms, self.rules.patience);
+        self.change(id, |live| {
+            let it = &mut live.injection;
+            (it.state, it.approved_by) = (State::Pending, None);
+            (it.started_at_ms, it.ends_at_ms) = (None, None);
+            (live.until, live.lease_until) = (until, None);
+        });
+        self.running_on.retain(|_, by| by != id);
     }
 
     /// Has it watched by these as well.
@@ -237,10 +260,50 @@ impl Book {
         self.over.push_back(injection);
     }
 
+    /// A schedule.
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> Option<&Schedule> {
+        self.schedules.get(name).map(|planned| &planned.schedule)
+    }
+
+    /// The time of a schedule was left out: what is to be told of that.
+    pub fn skip(&mut self, name: &str, reason: String, now: Moment) -> Vec<Event> {
+        let Some(planned) = self.schedules.get_mut(name) else { return Vec::new() };
+        let told = planned
+            .left_out
+            .as_ref()
+            .is_some_and(|(last, at)| *last == reason && now.steady_ms.saturating_sub(*at) < TOLD_EVERY_MS);
+        if told {
+            return Vec::new();
+        }
+        planned.left_out = Some((reason.clone(), now.steady_ms));
+        vec![Event::ScheduleSkipped { name: name.to_owned(), reason }]
+    }
+
+    /// Looks at the clock on the wall: if it was set back, what was planned by it lies too far ahead.
+    pub fn see_wall(&mut self, now: Moment) {
+        if now.wall_ms < self.wall_ms {
+            for planned in self.schedules.values_mut() {
+                planned.unless_too_far(now);
+            }
+        }
+        self.wall_ms = now.wall_ms;
+    }
+
     /// Finds the next time of a schedule.
     pub(crate) fn replan(&mut self, name: &str, now: Moment) {
         if let Some(planned) = self.schedules.get_mut(name) {
             planned.next_ms = planned.schedule.when.next_after(now.wall_ms);
+        }
+    }
+}
+
+impl Planned {
+    /// No time is further away than the next one from now on.
+    fn unless_too_far(&mut self, now: Moment) {
+        let next = self.schedule.when.next_after(now.wall_ms);
+        if self.next_ms > next && next.is_some() {
+            self.next_ms = next;
         }
     }
 }
@@ -257,7 +320,7 @@ impl Live {
 
 /// An injection as it was asked for.
 fn requested(record: &Record) -> Option<Injection> {
-    let Event::Requested { id, request, targets, matched, seed, needs_approval, schedule, indicator } =
+    let Event::Requested { id, request, targets, matched, seed, needs_approval, schedule, indicator, scope } =
         &record.event
     else {
         return None;
@@ -282,5 +345,7 @@ fn requested(record: &Record) -> Option<Injection> {
         reason: None,
         breach: None,
         recovered_after_seconds: None,
+        p99_before_ms: None,
+        scope: scope.clone(),
     })
 }

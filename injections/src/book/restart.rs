@@ -108,6 +108,7 @@ impl Book {
                 }
             });
         }
+        self.schedules.values_mut().for_each(|planned| planned.unless_too_far(now));
         // A time that passed while nobody was there is left out: hours later nobody would expect it.
         for name in self.due_schedules(now) {
             let reason = "its time came while the server was down".to_owned();

@@ -52,6 +52,7 @@ impl Engine {
         if !happened.is_empty() {
             writer.kept(happened).await.map_err(|error| EngineError::NotYetJournalled(error.to_string()))?;
         }
+        let begins = self.unless_revoked(begins).await;
         if begins.is_empty() {
             return Ok(());
         }
@@ -60,19 +61,43 @@ impl Engine {
             return Err(EngineError::Unjournalled(error.to_string()));
         }
         let started = begins.iter().filter_map(|record| match &record.event {
-            Event::Started { id, .. } | Event::Resumed { id, .. } => Some(id.as_str()),
+            event @ (Event::Started { id, .. } | Event::Resumed { id, .. }) => Some((id.as_str(), event)),
             _ => None,
         });
-        started.map(|id| self.put_on(id)).fold(Ok(()), Result::and)
+        started.map(|(id, event)| self.put_on(id, event)).fold(Ok(()), Result::and)
     }
 
-    /// Puts the fault on, if it is still to be on.
-    fn put_on(&self, id: &str) -> Result<(), EngineError> {
+    /// What begins, without what waited so long that whoever asked for it may do so no more.
+    async fn unless_revoked(&self, mut begins: Vec<Record>) -> Vec<Record> {
+        let asks = |record: &Record| matches!(record.event, Event::Requested { .. } | Event::Resumed { .. });
+        let new: Vec<_> = begins.iter().filter(|it| asks(it)).filter_map(|it| it.event.subject()).collect();
+        let waited = begins.iter().filter(|it| matches!(it.event, Event::Started { .. }));
+        let waited = waited.filter_map(|it| it.event.subject()).filter(|id| !new.contains(id));
+        for id in waited.map(str::to_owned).collect::<Vec<_>>() {
+            let Ok(injection) = self.known(&id) else { continue };
+            let Err(reason) = self.may_still(&injection.requested_by.who, &injection.scope).await else {
+                continue;
+            };
+            begins.retain(|it| it.event.subject() != Some(&id));
+            let records = {
+                let mut book = self.inner.book();
+                let events = book.fail(&id, Ending::Failed, reason);
+                self.inner.happened(&mut book, &Actor::server(), events)
+            };
+            self.keep(records);
+        }
+        begins
+    }
+
+    /// Puts the fault on, by what is journalled now, if it is still to be on.
+    fn put_on(&self, id: &str, event: &Event) -> Result<(), EngineError> {
         let mut book = self.inner.book();
         let now = self.inner.clock.now();
         let Some(left) = book.left(id, now) else { return Ok(()) };
         let Some(injection) = book.injection(id).cloned() else { return Ok(()) };
         let meant = book.is_still_meant(&injection, &self.candidates());
+        let begins = matches!(event, Event::Started { .. });
+        let meant = meant.and_then(|()| if begins { book.fits(&injection.request) } else { Ok(()) });
         let meant = meant.and_then(|()| self.settings().still_guards(&injection)).map_err(ControlError::from);
         let spec = || injection.request.fault.spec().map_err(ControlError::from);
         let outcome = meant.and_then(|()| spec()).and_then(|mut spec| {
@@ -84,6 +109,7 @@ impl Engine {
         });
         match outcome {
             Ok(()) => {
+                self.inner.tell(&book, event);
                 drop(book);
                 self.inner.sooner.notify_one();
                 self.watch(injection);
@@ -101,12 +127,20 @@ impl Engine {
     /// What could not be kept has not been.
     fn undo(&self, records: &[Record], reason: &str) {
         let mut book = self.inner.book();
+        let approved = records.iter().filter_map(|record| match &record.event {
+            Event::Approved { id } => Some(id.clone()),
+            _ => None,
+        });
+        let approved: Vec<_> = approved.collect();
         for record in records {
             let events = match &record.event {
-                Event::Requested { id, .. }
-                | Event::Approved { id }
-                | Event::Started { id, .. }
-                | Event::Resumed { id, .. } => {
+                // It waits for a second person still.
+                Event::Approved { id } => {
+                    book.unapprove(id, self.inner.clock.now());
+                    Vec::new()
+                }
+                Event::Started { id, .. } if approved.contains(id) => Vec::new(),
+                Event::Requested { id, .. } | Event::Started { id, .. } | Event::Resumed { id, .. } => {
                     book.fail(id, Ending::Failed, format!("it could not be journalled: {reason}"))
                 }
                 Event::ScheduleAdded { schedule } => {
@@ -149,15 +183,23 @@ impl Inner {
             if let Event::Ended { id, .. } = &record.event {
                 self.take_off(book, id);
             }
-            let injection = record.event.subject().and_then(|id| book.injection(id)).cloned();
-            if let Some(injection) = &injection {
-                let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
-                tally.count(&record.event, injection);
+            // What begins is told of once it is on.
+            if !matches!(record.event, Event::Started { .. } | Event::Resumed { .. }) {
+                self.tell(book, &record.event);
             }
-            // Nobody may be listening.
-            let _ = self.changes.send(Change { event: record.event.clone(), injection });
         }
         self.sooner.notify_one();
+    }
+
+    /// Tells whoever listens, and counts.
+    fn tell(&self, book: &Book, event: &Event) {
+        let injection = event.subject().and_then(|id| book.injection(id)).cloned();
+        if let Some(injection) = &injection {
+            let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
+            tally.count(event, injection);
+        }
+        // Nobody may be listening.
+        let _ = self.changes.send(Change { event: event.clone(), injection });
     }
 
     fn take_off(&self, book: &Book, id: &str) {
@@ -176,11 +218,13 @@ impl Inner {
 }
 
 /// Whether an event tells of what is done already; all others are kept before they are done.
-fn has_happened(event: &Event) -> bool {
+pub(super) fn has_happened(event: &Event) -> bool {
     matches!(
         event,
         Event::Ended { .. }
             | Event::Recovered { .. }
+            | Event::Guarded { .. }
+            | Event::ScheduleRemoved { .. }
             | Event::ScheduleSkipped { .. }
             | Event::ServerStarted { .. }
     )

@@ -26,7 +26,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 
 use sabot_proxy::Controller;
@@ -162,11 +162,14 @@ pub enum EngineError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// It could not be written down, so it was not done.
-    #[error("nothing was injected, since it could not be journalled: {0}")]
+    #[error("it could not be journalled, so it was not done: {0}")]
     Unjournalled(String),
     /// What is kept cannot be read.
     #[error("{0}; move it and its journal.head away and start again to begin a new one, tokens included")]
     NoJournal(String),
+    /// Somebody else does so now.
+    #[error("the journal is being verified already: wait for that, and ask again")]
+    Verifying,
     /// It was done, and could not be written down yet.
     #[error("it is done, but could not be journalled yet: {0}")]
     NotYetJournalled(String),
@@ -225,9 +228,20 @@ enum Kept {
     Open {
         writer: Writer,
         reader: Arc<Mutex<Journal>>,
+        /// A handle of its own, since it reads all of it.
+        verifier: Arc<Mutex<Journal>>,
     },
     /// Nothing is injected.
     Broken(String),
+}
+
+/// What a halt came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Halted {
+    /// What was taken back.
+    pub reverted: Vec<String>,
+    /// How many go on, or wait, that whoever asked may not touch.
+    pub out_of_scope: usize,
 }
 
 /// An injection as it is asked for, and by whom.
@@ -272,7 +286,7 @@ impl Engine {
             Ok(events)
         };
         self.commit(&actor, decide).await?;
-        self.injection(&id)
+        self.known(&id)
     }
 
     /// A second person approves.
@@ -281,7 +295,7 @@ impl Engine {
     /// There is none that waits for it, it is no second person, or it cannot be journalled or put on.
     pub async fn approve(&self, id: &str, actor: &Actor) -> Result<Injection, EngineError> {
         self.commit(actor, |book, now| Ok(book.approve(id, actor, now, &self.inner.boot)?)).await?;
-        self.injection(id)
+        self.known(id)
     }
 
     /// Takes an injection back. The fault is off when this returns, whatever it returns.
@@ -290,26 +304,28 @@ impl Engine {
     /// There is none, it is over, or it could not be journalled yet.
     pub async fn revert(&self, id: &str, actor: &Actor) -> Result<Injection, EngineError> {
         self.commit(actor, |book, _| Ok(book.revert(id, actor)?)).await?;
-        self.injection(id)
+        self.known(id)
     }
 
-    /// Takes all of them back that are in a scope; which they were.
+    /// Takes all of them back that are in a scope.
     ///
     /// # Errors
     /// It could not be journalled yet; it is done.
-    pub async fn halt(&self, actor: &Actor, scope: &Selector) -> Result<Vec<Injection>, EngineError> {
+    pub async fn halt(&self, actor: &Actor, scope: &Selector) -> Result<Halted, EngineError> {
         let labels: BTreeMap<_, _> = self.candidates().into_iter().map(|it| (it.name, it.labels)).collect();
         let may = |it: &Injection| {
             it.targets.iter().all(|target| scope.meets(labels.get(target).unwrap_or(&BTreeMap::new())))
         };
-        let mut halted = Vec::new();
+        let mut halted = Halted::default();
         let decide = |book: &mut Book, _: Moment| {
             let events = book.halt(actor, may);
-            halted.extend(events.iter().filter_map(Event::subject).map(str::to_owned));
+            halted.reverted.extend(events.iter().filter_map(Event::subject).map(str::to_owned));
+            let live = book.injections().take_while(|it| !it.state.is_over()).count();
+            halted.out_of_scope = live - events.len();
             Ok(events)
         };
         self.commit(actor, decide).await?;
-        halted.iter().map(|id| self.injection(id)).collect()
+        Ok(halted)
     }
 
     /// The client of an injection is still there.
@@ -318,7 +334,7 @@ impl Engine {
     /// There is none that runs, or it has no lease.
     pub fn renew(&self, id: &str) -> Result<Injection, EngineError> {
         self.inner.book().renew(id, self.inner.clock.now())?;
-        self.injection(id)
+        self.known(id)
     }
 
     /// Adds a schedule.
@@ -357,13 +373,22 @@ impl Engine {
         self.inner.book().schedules().map(|(schedule, next)| (schedule.clone(), next)).collect()
     }
 
-    /// An injection.
+    /// An injection that is not long over.
     ///
     /// # Errors
-    /// There is none, or it is so long over that only the journal has it, which cannot be read.
+    /// There is none that is remembered.
+    pub fn known(&self, id: &str) -> Result<Injection, EngineError> {
+        let found = self.inner.book().injection(id).cloned();
+        found.ok_or_else(|| Refusal::NotFound { what: "injection", name: id.to_owned() }.into())
+    }
+
+    /// An injection, however long it is over. May wait for the disk: not for async code.
+    ///
+    /// # Errors
+    /// There is none, or only the journal has it, which cannot be read.
     pub fn injection(&self, id: &str) -> Result<Injection, EngineError> {
-        if let Some(injection) = self.inner.book().injection(id) {
-            return Ok(injection.clone());
+        if let Ok(injection) = self.known(id) {
+            return Ok(injection);
         }
         let subject = Some(id.to_owned());
         let events = self.audit(&Filter { subject, ..Filter::default() })?;
@@ -420,12 +445,19 @@ impl Engine {
         Ok(self.inner.reader()?.query(filter)?)
     }
 
-    /// Whether the journal is as it was written.
+    /// Whether the journal is as it was written. Takes its time: one at a time, and nobody else waits for it.
     ///
     /// # Errors
-    /// It is not, or cannot be read.
+    /// It is not, cannot be read, or somebody else verifies it now.
     pub fn verify(&self) -> Result<Verified, EngineError> {
-        Ok(self.inner.reader()?.verify()?)
+        match &self.inner.journal {
+            Kept::Open { verifier, .. } => match verifier.try_lock() {
+                Ok(journal) => Ok(journal.verify()?),
+                Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner().verify()?),
+                Err(TryLockError::WouldBlock) => Err(EngineError::Verifying),
+            },
+            Kept::Broken(reason) => Err(EngineError::NoJournal(reason.clone())),
+        }
     }
 
     /// How many events were journalled since the start.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::{Asked, Engine, EngineError, Inner};
 use crate::event::{Actor, Event};
 use crate::injection::Ending;
+use crate::request::Selector;
 use crate::schedule::Schedule;
 
 /// The clock on the wall may be set, so what goes by it is looked at this often.
@@ -41,7 +42,7 @@ impl Engine {
         next.map_or(LOOK, Duration::from_millis).min(LOOK)
     }
 
-    fn let_time_pass(&self) {
+    pub(super) fn let_time_pass(&self) {
         loop {
             let (ended, started) = {
                 let mut book = self.inner.book();
@@ -56,7 +57,12 @@ impl Engine {
             self.in_the_background(started);
         }
         // Not in the loop's head: there the book would be locked throughout.
-        let due = self.inner.book().due_schedules(self.inner.clock.now());
+        let due = {
+            let mut book = self.inner.book();
+            let now = self.inner.clock.now();
+            book.see_wall(now);
+            book.due_schedules(now)
+        };
         due.iter().for_each(|name| self.fire(name));
     }
 
@@ -73,19 +79,27 @@ impl Engine {
 
     /// The time of a schedule has come.
     fn fire(&self, name: &str) {
-        let Some((schedule, _)) = self.schedules().into_iter().find(|(it, _)| it.name == name) else {
-            return;
+        let schedule = {
+            let mut book = self.inner.book();
+            // Its next time is found now, whatever comes of this one, so that it is not fired twice.
+            book.replan(name, self.inner.clock.now());
+            book.schedule(name).cloned()
         };
-        // Its next time is found now, whatever comes of this one, so that it is not fired twice.
-        self.inner.book().replan(name, self.inner.clock.now());
+        let Some(schedule) = schedule else { return };
         let engine = self.clone();
         tokio::spawn(async move {
             let left_out = |reason: String| {
-                let name = schedule.name.clone();
-                tracing::warn!(schedule = name, reason, "the time of a schedule was left out");
-                engine.note(&Actor::server(), Event::ScheduleSkipped { name, reason });
+                let records = {
+                    let mut book = engine.inner.book();
+                    let events = book.skip(&schedule.name, reason, engine.inner.clock.now());
+                    engine.inner.happened(&mut book, &Actor::server(), events)
+                };
+                if !records.is_empty() {
+                    tracing::warn!(schedule = schedule.name, "the time of a schedule was left out");
+                }
+                engine.keep(records);
             };
-            if let Err(reason) = engine.may_inject(&schedule).await {
+            if let Err(reason) = engine.may_still(&schedule.by.who, &schedule.scope).await {
                 return left_out(reason);
             }
             let Schedule { name, injection, by, scope, .. } = schedule.clone();
@@ -99,17 +113,16 @@ impl Engine {
         });
     }
 
-    /// Whether whoever added a schedule may still do what it does.
-    async fn may_inject(&self, schedule: &Schedule) -> Result<(), String> {
+    /// Whether somebody who asked for something once may still do so; else why not.
+    pub(super) async fn may_still(&self, who: &str, scope: &Selector) -> Result<(), String> {
         let Some(access) = self.inner.access.get().cloned() else { return Ok(()) };
-        let (who, scope) = (schedule.by.who.clone(), schedule.scope.clone());
-        let may = tokio::task::spawn_blocking(move || access.may_operate(&who, &scope)).await;
+        let (owner, scope) = (who.to_owned(), scope.clone());
+        let may = tokio::task::spawn_blocking(move || access.may_operate(&owner, &scope)).await;
         match may {
             Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => Err(format!(
-                "{} has no token any more that is good for it: remove it, and have somebody else add it",
-                schedule.by.who
-            )),
+            Ok(Ok(false)) => {
+                Err(format!("{who} has no token any more that is good for it: have somebody else ask for it"))
+            }
             Ok(Err(error)) => Err(error.to_string()),
             Err(error) => Err(error.to_string()),
         }

@@ -9,10 +9,12 @@ use sabot_proxy::{Controller, Lost};
 use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
+use super::effect::has_happened;
 use super::{CHANGES, Engine, Inner, Kept, Settings, Tally, Views, run, watch};
 use crate::book::{Began, Book, OnRestart, Record};
 use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
+use crate::injection::Ending;
 use crate::journal::{Journal, JournalError, Writer};
 
 /// How often proxies are looked at.
@@ -54,10 +56,14 @@ impl Engine {
         let opened = open(directory, settings.rules.clone()).unwrap_or_else(|reason| {
             tracing::error!(reason, "nothing is injected");
             let book = Book::new(settings.rules.clone());
-            Opened { kept: Kept::Broken(reason), book, began: HashMap::new(), newest_ms: 0 }
+            let (began, ended) = (HashMap::new(), Vec::new());
+            Opened { kept: Kept::Broken(reason), book, began, newest_ms: 0, ended }
         });
-        let Opened { kept, mut book, began, newest_ms } = opened;
-        let events = book.restart(&began, newest_ms, on_restart, clock.now(), &boot);
+        let Opened { kept, mut book, began, newest_ms, ended } = opened;
+        let over = "it had ended before the server died, which could not be journalled then";
+        let over = ended.iter().flat_map(|id| book.fail(id, Ending::Reverted, over)).collect::<Vec<_>>();
+        let mut events = book.restart(&began, newest_ms, on_restart, clock.now(), &boot);
+        events.retain(|event| event.subject().is_none_or(|id| !ended.iter().any(|it| it == id)));
         let (tell, lost) = mpsc::unbounded_channel();
         controller.on_lost(move |one| drop(tell.send(one)));
         let engine = Self {
@@ -78,15 +84,16 @@ impl Engine {
         };
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let started = Event::ServerStarted { version, on_restart: on_restart.to_string() };
-        Unstarted { engine, events: [vec![started], events].concat(), lost }
+        Unstarted { engine, events: [vec![started], over, events].concat(), lost }
     }
 
-    /// Each by itself: one that cannot go on ends none of the others.
+    /// What is over at once; then what goes on, each by itself: one that cannot ends none of the others.
     async fn go_on(&self, events: Vec<Event>) {
-        for event in events {
+        let (over, go_on) = events.into_iter().partition::<Vec<_>, _>(has_happened);
+        for events in std::iter::once(over).chain(go_on.into_iter().map(|event| vec![event])) {
             let records = {
                 let mut book = self.inner.book();
-                self.inner.happened(&mut book, &Actor::server(), vec![event])
+                self.inner.happened(&mut book, &Actor::server(), events)
             };
             if let Err(error) = self.put_into_effect(records).await {
                 tracing::error!(%error, "an injection does not go on");
@@ -120,6 +127,8 @@ struct Opened {
     /// The last beginning of each that is not over.
     began: HashMap<String, Began>,
     newest_ms: u64,
+    /// What the journal does not know to be over.
+    ended: Vec<String>,
 }
 
 /// Opens the journal, and plays it.
@@ -138,9 +147,14 @@ fn open(directory: Option<&Path>, rules: crate::rules::Rules) -> Result<Opened, 
         }
     };
     journal.replay(each).map_err(told)?;
+    let ended = journal.ended();
     let (writer, reader) = journal.split().map_err(told)?;
     let (writer, _) = Writer::start(writer).map_err(|error| error.to_string())?;
-    Ok(Opened { kept: Kept::Open { writer, reader }, book, began, newest_ms })
+    let verifier = match directory {
+        Some(_) => Arc::new(Mutex::new(Journal::open(directory).map_err(told)?)),
+        None => Arc::clone(&reader),
+    };
+    Ok(Opened { kept: Kept::Open { writer, reader, verifier }, book, began, newest_ms, ended })
 }
 
 /// Looks at the counters of all proxies, until the engine is gone.

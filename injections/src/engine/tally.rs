@@ -1,6 +1,6 @@
 //! How many faults came on and went off, for metrics: counted as it happens, so that none is missed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::event::Event;
 use crate::injection::{Injection, State};
@@ -12,6 +12,8 @@ pub struct Tally {
     pub faults: BTreeMap<FaultEvent, u64>,
     /// Injections that are over, by how they ended.
     pub ended: BTreeMap<&'static str, u64>,
+    /// Whose faults are on.
+    on: BTreeSet<String>,
 }
 
 /// A fault comes on or goes off.
@@ -39,13 +41,16 @@ impl Tally {
                 let state = State::from(*state).as_str();
                 *self.ended.entry(state).or_default() += 1;
                 // What never came on does not go off.
-                if injection.started_at_ms.is_none() {
+                if !self.on.remove(&injection.id) {
                     return;
                 }
                 ("stop", state)
             }
             _ => return,
         };
+        if event == "start" {
+            self.on.insert(injection.id.clone());
+        }
         let kind = injection.request.fault.kind().name;
         for target in &injection.targets {
             let mut key = FaultEvent { kind, target: target.clone(), event, outcome };

@@ -8,6 +8,7 @@ use super::*;
 use crate::book::OnRestart;
 use crate::clock::Clock;
 use crate::journal::FILE;
+use crate::rules::Rules;
 
 /// A clock that stands still until it is told.
 #[derive(Default)]
@@ -170,7 +171,7 @@ async fn two_do_not_meet_and_one_waits_for_the_other() {
         changes.recv().await.unwrap();
     }
     let halted = bench.engine.halt(&ann(), &Selector::default()).await.unwrap();
-    assert_eq!(halted.len(), 2);
+    assert_eq!((halted.reverted.len(), halted.out_of_scope), (2, 0));
     assert_eq!(bench.on(), [""; 0]);
 }
 
@@ -256,7 +257,7 @@ async fn without_a_journal_nothing_is_injected() {
     assert!(bench.engine.trouble().unwrap().contains(FILE));
     let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
-    assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), []);
+    assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), Halted::default());
     let unread = bench.engine.verify().unwrap_err().to_string();
     assert!(unread.contains("move it and its journal.head away") && !unread.contains("injected"), "{unread}");
     assert_eq!(bench.on(), [""; 0]);
@@ -430,12 +431,15 @@ async fn what_waited_is_looked_at_again_before_it_comes_on() {
         let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         sabot_proxy::ProxyPatch { labels: Some(labels), ..Default::default() }
     };
-    for (key, value, told) in
-        [("service", "other", "is meant no more"), ("env", "production", "a second person")]
-    {
+    for (key, value, told) in [
+        ("service", "other", "is meant no more"),
+        ("env", "production", "a second person"),
+        ("team", "b", "may touch"),
+    ] {
         let bench = Bench::plain().await;
         let first = bench.inject(|_| {}).await.unwrap().id;
-        let waits = bench.inject(|it| it["queue"] = json!(true)).await.unwrap().id;
+        let queued = Asked { scope: "team!=b".parse().unwrap(), ..asked(|it| it["queue"] = json!(true)) };
+        let waits = bench.engine.inject(queued).await.unwrap().id;
         bench.controller.update("south-a", relabelled(key, value)).await.unwrap();
         bench.engine.revert(&first, &ann()).await.unwrap();
         let over = bench.ends_after(0, &waits).await;
@@ -443,4 +447,104 @@ async fn what_waited_is_looked_at_again_before_it_comes_on() {
         assert!(over.reason.as_deref().unwrap().contains(told), "{over:?}");
         assert_eq!(bench.on(), [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn what_waited_keeps_to_the_limits_of_the_moment_in_which_it_begins() {
+    let bench = Bench::plain().await;
+    let first = bench.inject(|_| {}).await.unwrap().id;
+    let waits = bench.inject(|it| it["queue"] = json!(true)).await.unwrap().id;
+    let rules = Rules { longest: Duration::from_secs(10), ..Rules::default() };
+    bench.engine.configure(Settings { rules, ..Settings::default() });
+    assert_eq!(bench.engine.known(&first).unwrap().state, State::Running);
+    bench.engine.revert(&first, &ann()).await.unwrap();
+    let over = bench.ends_after(0, &waits).await;
+    assert!(over.reason.as_deref().unwrap().contains("must be at most 10"), "{over:?}");
+}
+
+#[tokio::test]
+async fn what_ended_while_the_journal_could_not_be_written_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let id = bench.inject(|_| {}).await.unwrap().id;
+    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let told = bench.engine.halt(&ann(), &Selector::default()).await.unwrap_err().to_string();
+    assert!(told.contains("not be journalled yet"), "{told}");
+    assert_eq!(bench.on(), [""; 0]);
+    // Killed: what would be written later never is.
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let again = Bench::at(1000, Some(copy.path()), OnRestart::Resume, Settings::default()).await;
+    let injection = again.engine.injection(&id).unwrap();
+    assert_eq!((injection.state, again.on()), (State::Reverted, vec![]));
+    assert!(injection.reason.unwrap().contains("had ended before the server died"));
+    again.engine.stop().await;
+    assert!(!copy.path().join("journal.ended").exists(), "it is in the journal now");
+    other.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
+async fn an_approval_that_cannot_be_kept_is_none_and_a_removal_is_kept_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = Rules {
+        approval: crate::rules::Approval { above_targets: Some(1), ..Default::default() },
+        ..Rules::default()
+    };
+    let settings = Settings { rules, ..Settings::default() };
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, settings.clone()).await;
+    let id = bench.inject(|_| {}).await.unwrap().id;
+    let when: Recurrence = "@every 10m".parse().unwrap();
+    bench.engine.add_schedule("nightly".to_owned(), when, asked(|_| {})).await.unwrap();
+    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let bob = Actor::new("bob@example.com", "");
+    let told = bench.engine.approve(&id, &bob).await.unwrap_err().to_string();
+    assert!(told.contains("could not be journalled, so it was not done"), "{told}");
+    assert_eq!((bench.engine.known(&id).unwrap().state, bench.on()), (State::Pending, vec![]));
+    assert!(bench.engine.remove_schedule("nightly", &ann()).await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(bench.engine.approve(&id, &bob).await.unwrap().state, State::Running);
+    bench.engine.stop().await;
+    drop(bench);
+    let again = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
+    assert_eq!(again.engine.schedules(), []);
+}
+
+#[tokio::test]
+async fn a_schedule_that_is_left_out_again_and_again_is_told_of_now_and_then() {
+    let bench = Bench::plain().await;
+    let when: Recurrence = "@every 1s".parse().unwrap();
+    bench.inject(|_| {}).await.unwrap();
+    bench.engine.add_schedule("often".to_owned(), when, asked(|_| {})).await.unwrap();
+    let mut changes = bench.engine.changes();
+    let mut told = 0;
+    for _ in 0..130 {
+        bench.clock.0.fetch_add(1000, Ordering::SeqCst);
+        let before = bench.engine.schedules()[0].1;
+        bench.engine.inner.sooner.notify_one();
+        while bench.engine.schedules()[0].1 == before {
+            tokio::task::yield_now().await;
+        }
+        while let Ok(change) = changes.try_recv() {
+            told += u32::from(matches!(change.event, Event::ScheduleSkipped { .. }));
+        }
+    }
+    assert!((1..=3).contains(&told), "{told}");
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_does_not_put_schedules_off() {
+    let bench = Bench::plain().await;
+    bench.clock.0.store(86_400_000, Ordering::SeqCst);
+    let when: Recurrence = "@every 10m".parse().unwrap();
+    bench.engine.add_schedule("nightly".to_owned(), when, asked(|_| {})).await.unwrap();
+    bench.engine.let_time_pass();
+    // Only the wall's is set back in life; what is looked at here goes by that alone.
+    bench.clock.0.store(0, Ordering::SeqCst);
+    bench.engine.let_time_pass();
+    assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 600_000));
 }

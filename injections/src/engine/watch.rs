@@ -113,11 +113,31 @@ impl Engine {
         if let Some(most) = limits.error_rate {
             limit("good requests", Some(1.0 - most), None, Source::seen(&watched, Figure::Success));
         }
-        let p99 = self.inner.views.seen(names(&watched), BEFORE, 0).percentile(0.99);
-        if let Some((factor, p99)) = limits.p99_factor.zip(p99) {
-            limit("p99 in ms", None, Some(p99 * 1e3 * factor), Source::seen(&watched, Figure::P99));
+        let Some(factor) = limits.p99_factor else { return guards };
+        let before = injection.p99_before_ms.or_else(|| {
+            let p99 = self.inner.views.seen(names(&watched), BEFORE, 0).percentile(0.99)?;
+            self.note_before(&injection.id, p99 * 1e3);
+            Some(p99 * 1e3)
+        });
+        match before {
+            Some(before) => {
+                limit("p99 in ms", None, Some(before * factor), Source::seen(&watched, Figure::P99));
+            }
+            None => {
+                tracing::warn!(injection = injection.id, "no requests came before it: its p99 has no limit");
+            }
         }
         guards
+    }
+
+    /// Keeps what was before a fault.
+    fn note_before(&self, id: &str, p99_ms: f64) {
+        let event = Event::Guarded { id: id.to_owned(), p99_ms };
+        let records = {
+            let mut book = self.inner.book();
+            self.inner.happened(&mut book, &Actor::server(), vec![event])
+        };
+        self.keep(records);
     }
 
     /// The names of the proxies that are meant.

@@ -1,7 +1,8 @@
 //! How far the journal was, in a file beside it: one that was emptied, cut off or taken away is otherwise a
 //! new one, as whole as any.
 
-use std::io::{Error, ErrorKind, Result};
+use std::fs::File;
+use std::io::{Error, ErrorKind, Result, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::chain::Hash;
@@ -25,6 +26,11 @@ impl Anchor {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::new(error.kind(), format!("{}: {error}", file.display()))),
         };
+        // The disk was full, or its power went: as good as none.
+        if text.trim().is_empty() {
+            tracing::warn!(file = %file.display(), "how far the journal was is not known: the file is empty");
+            return Ok(None);
+        }
         let anchor = text.trim().split_once(' ').and_then(|(seq, hash)| {
             let seq = seq.parse().ok()?;
             Some(Self { seq, hash: Hash::from_hex(hash)? })
@@ -37,7 +43,10 @@ impl Anchor {
     pub(super) fn write(&self, journal: &Path) -> Result<()> {
         let file = beside(journal);
         let new = file.with_extension("head.new");
-        std::fs::write(&new, format!("{} {}\n", self.seq, self.hash.to_hex()))?;
+        let mut written = File::create(&new)?;
+        writeln!(written, "{} {}", self.seq, self.hash.to_hex())?;
+        // A rename may otherwise reach the disk before what it names, and leave an empty file.
+        written.sync_all()?;
         std::fs::rename(new, file)
     }
 }

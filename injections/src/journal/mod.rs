@@ -10,6 +10,7 @@
 //! | [`Journal`] | append, replay, query, verify |
 //! | `chain` | what is hashed |
 //! | `anchor` | how far it was |
+//! | `ended` | what has ended and could not be journalled |
 //! | `schema` | the tables |
 //! | `tokens` | what is kept of tokens |
 //! | [`Writer`] | the thread that appends, and what it does when it cannot |
@@ -19,6 +20,7 @@
 
 mod anchor;
 mod chain;
+mod ended;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -49,8 +51,9 @@ const KEPT_IN_MEMORY: u64 = 100_000;
 /// How often the oldest of those go.
 const PRUNED_EVERY: u64 = 1000;
 
-/// How long to wait for another process that writes, such as `sabot token`.
-const BUSY: Duration = Duration::from_secs(5);
+/// How long to wait for another process that writes, such as `sabot token`; less than a client waits to be told
+/// that a fault is off.
+const BUSY: Duration = Duration::from_secs(2);
 
 /// How often it is noted how far the journal is: what was written before has to be on the disk then, and the
 /// disk may take its time.
@@ -138,6 +141,27 @@ pub struct Filter {
     pub most: Option<u32>,
 }
 
+impl Filter {
+    /// The condition for what is given alone, so that there is an index for it, and its values in order.
+    fn wheres(&self) -> (String, Vec<rusqlite::types::Value>) {
+        let number = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX).into();
+        let text = |text: &String| text.clone().into();
+        let given = [
+            ("at_ms >= ?", self.since_ms.map(number)),
+            ("at_ms < ?", self.until_ms.map(number)),
+            ("who = ?", self.who.as_ref().map(text)),
+            // Itself, or with more words behind a dot.
+            ("instr(action || '.', ? || '.') = 1", self.action.as_ref().map(text)),
+            ("subject = ?", self.subject.as_ref().map(text)),
+            ("seq > ?", self.after.map(number)),
+        ];
+        let given = given.into_iter().filter_map(|(condition, value)| Some((condition, value?)));
+        let (conditions, values): (Vec<_>, Vec<_>) = given.unzip();
+        let wheres = if conditions.is_empty() { String::new() } else { "WHERE ".to_owned() };
+        (wheres + &conditions.join(" AND "), values)
+    }
+}
+
 /// What a journal was found to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verified {
@@ -195,6 +219,12 @@ impl Journal {
         Ok((writer, reader))
     }
 
+    /// What had ended when the server died, and could not be journalled then: ids.
+    #[must_use]
+    pub fn ended(&self) -> Vec<String> {
+        self.file.as_deref().map(ended::read).unwrap_or_default()
+    }
+
     /// Appends events, all or none.
     ///
     /// # Errors
@@ -216,16 +246,18 @@ impl Journal {
         self.last = Some(appended.ok_or_else(missed)?);
         let stops = records.iter().any(|it| matches!(it.event, Event::ServerStopped {}));
         if stops || self.anchored.is_none_or(|at| at.elapsed() >= ANCHORED_EVERY) {
-            self.anchor();
+            self.anchor(stops);
         }
         Ok(())
     }
 
-    /// Notes how far it is.
-    fn anchor(&mut self) {
+    /// Notes how far it is; `whole` has all of it in the one file, as who copies it expects.
+    fn anchor(&mut self, whole: bool) {
         let Some((file, last)) = self.file.as_deref().zip(self.last) else { return };
         // After the machine's death there must not be less than what is noted.
-        let kept = self.db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let checkpoint =
+            if whole { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+        let kept = self.db.query_row(checkpoint, [], |_| Ok(()));
         let noted = kept.map_err(std::io::Error::other).and_then(|()| last.write(file));
         if let Err(error) = noted {
             // What was noted before is as true as it was.
@@ -302,32 +334,15 @@ impl Journal {
     /// # Errors
     /// The file cannot be read.
     pub fn query(&self, filter: &Filter) -> Result<Vec<Stored>> {
-        let number = |ms: Option<u64>| ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let (wheres, values) = filter.wheres();
         let order = if filter.after.is_some() { "ASC" } else { "DESC" };
-        let action = filter.action.as_ref().map(|action| format!("{action}."));
+        let most = filter.most.map_or(-1, i64::from);
         let sql = format!(
-            "SELECT {COLUMNS} FROM (SELECT * FROM events \
-             WHERE (?1 IS NULL OR at_ms >= ?1) AND (?2 IS NULL OR at_ms < ?2) AND (?3 IS NULL OR who = ?3) \
-             AND (?4 IS NULL OR action || '.' = ?4 OR substr(action, 1, length(?4)) = ?4) \
-             AND (?5 IS NULL OR subject = ?5) AND (?6 IS NULL OR seq > ?6) \
-             ORDER BY seq {order} LIMIT ?7) ORDER BY seq"
+            "SELECT {COLUMNS} FROM (SELECT * FROM events {wheres} ORDER BY seq {order} LIMIT {most}) ORDER BY seq"
         );
         let read = || -> rusqlite::Result<Vec<Raw>> {
             let mut statement = self.db.prepare_cached(&sql)?;
-            let most = filter.most.map_or(-1, i64::from);
-            let rows = statement.query_map(
-                params![
-                    number(filter.since_ms),
-                    number(filter.until_ms),
-                    filter.who,
-                    action,
-                    filter.subject,
-                    number(filter.after),
-                    most
-                ],
-                Raw::read,
-            )?;
-            rows.collect()
+            statement.query_map(rusqlite::params_from_iter(values), Raw::read)?.collect()
         };
         let rows = read().map_err(|error| self.unusable(&error))?;
         // What cannot be read is told by `verify`.

@@ -264,3 +264,24 @@ fn the_last_event_of_a_server_is_noted() {
     assert_eq!(Anchor::read(&folder.path().join(FILE)).unwrap(), journal.last);
     assert_eq!(journal.last.unwrap().seq, 4);
 }
+
+#[test]
+fn ends_are_never_given_up_however_many_changes_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = Journal::open(Some(folder.path())).unwrap();
+    fill_up(&journal, true);
+    let journal = Arc::new(Mutex::new(journal));
+    let (writer, thread) = Writer::start(Arc::clone(&journal)).unwrap();
+    let held = journal.lock().unwrap();
+    // The thread waits for the journal, so the queue fills: it has room for half of these.
+    for _ in 0..20_000 {
+        writer.after(vec![changed("POST /reset")]);
+    }
+    writer.after(vec![ended("b"), changed("POST /reset")]);
+    fill_up(&held, false);
+    drop((held, writer));
+    thread.join().unwrap();
+    let found =
+        journal.lock().unwrap().query(&Filter { subject: Some("b".into()), ..Filter::default() }).unwrap();
+    assert_eq!(found.len(), 1);
+}

@@ -1,9 +1,12 @@
 //! The thread that appends.
 //!
 //! What has to be kept *before* it may happen (that a fault comes on) is answered with whether it was. What
-//! *has* happened (that it went off) is kept until it could be written, and comes before anything else.
+//! *has* happened (that it went off) is kept until it could be written, and comes before anything else. That
+//! something is over is never given up, and stands in a file beside the journal meanwhile: otherwise a restart
+//! would bring it back.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,8 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::Journal;
+use super::{Journal, ended};
 use crate::book::Record;
+use crate::event::Event;
 
 /// So many may wait: the clients of the API that can be served at one time, and the server's own.
 const QUEUE: usize = 10_000;
@@ -21,7 +25,8 @@ const QUEUE: usize = 10_000;
 /// One transaction has at most so many, so that nobody waits for others' for long.
 const BATCH: usize = 512;
 
-/// What has happened and could not be written is kept up to here; then the oldest is given up, and logged.
+/// What has happened and could not be written is kept up to here; then the oldest is given up that tells of
+/// no end, and logged.
 const BACKLOG: usize = 100_000;
 
 /// How often what could not be written is tried again.
@@ -38,6 +43,9 @@ pub struct Writer {
     queue: SyncSender<Order>,
     trouble: Arc<Mutex<Option<String>>>,
     written: Arc<AtomicU64>,
+    /// Ends for which there was no room in the queue: no more than there may be injections.
+    ends: Arc<Mutex<Vec<Record>>>,
+    lost: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -58,17 +66,24 @@ impl Writer {
         let (queue, orders) = sync_channel(QUEUE);
         let trouble = Arc::new(Mutex::new(None));
         let written = Arc::new(AtomicU64::new(0));
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let lost = Arc::new(AtomicU64::new(0));
+        let file = journal.lock().unwrap_or_else(PoisonError::into_inner).file.clone();
+        let noted = file.as_deref().is_some_and(|file| !ended::read(file).is_empty());
         let mut thread = Thread {
             journal,
+            file,
+            noted,
             backlog: VecDeque::new(),
             trouble: Arc::clone(&trouble),
             written: Arc::clone(&written),
-            lost: 0,
+            ends: Arc::clone(&ends),
+            lost: Arc::clone(&lost),
         };
         let handle = std::thread::Builder::new()
             .name("sabot-journal".to_owned())
             .spawn(move || thread.run(&orders))?;
-        Ok((Self { queue, trouble, written }, handle))
+        Ok((Self { queue, trouble, written, ends, lost }, handle))
     }
 
     /// Appends events that may happen only once they are kept, all or none.
@@ -89,9 +104,8 @@ impl Writer {
 
     /// Appends events that have happened, as soon as they can be.
     pub fn after(&self, records: Vec<Record>) {
-        if let Err(error) = self.hand_in(Order { records, happened: true, done: None }) {
-            tracing::error!(%error, "events are missing from the journal");
-        }
+        // What could not be handed in has been told of.
+        let _ = self.hand_in(Order { records, happened: true, done: None });
     }
 
     async fn ask(&self, records: Vec<Record>, happened: bool) -> Result<(), Unwritten> {
@@ -114,19 +128,45 @@ impl Writer {
 
     fn hand_in(&self, order: Order) -> Result<(), Unwritten> {
         self.queue.try_send(order).map_err(|error| match error {
-            TrySendError::Full(_) => Unwritten("too many changes wait for the journal: try again".to_owned()),
+            TrySendError::Full(order) => {
+                if order.happened {
+                    let (ends, others) = order.records.into_iter().partition::<Vec<_>, _>(is_end);
+                    // The thread has a whole queue before it, and looks here with each part of that.
+                    self.ends.lock().unwrap_or_else(PoisonError::into_inner).extend(ends);
+                    lose(&self.lost, others.len());
+                }
+                Unwritten("too many changes wait for the journal: try again".to_owned())
+            }
             TrySendError::Disconnected(_) => Unwritten("the journal's thread has ended".to_owned()),
         })
     }
 }
 
+/// What a restart would bring back if it were not written.
+fn is_end(record: &Record) -> bool {
+    matches!(record.event, Event::Ended { .. } | Event::ScheduleRemoved { .. })
+}
+
+/// Tells of events that are given up, more and more rarely.
+fn lose(lost: &AtomicU64, count: usize) {
+    let before = lost.fetch_add(count as u64, Ordering::Relaxed);
+    let now = before + count as u64;
+    if now.checked_ilog2() != before.checked_ilog2() {
+        tracing::error!(lost = now, "events are missing from the journal");
+    }
+}
+
 struct Thread {
     journal: Arc<Mutex<Journal>>,
+    file: Option<PathBuf>,
+    /// Whether what has ended stands beside the journal.
+    noted: bool,
     /// What has happened and could not be written yet.
     backlog: VecDeque<Record>,
     trouble: Arc<Mutex<Option<String>>>,
     written: Arc<AtomicU64>,
-    lost: u64,
+    ends: Arc<Mutex<Vec<Record>>>,
+    lost: Arc<AtomicU64>,
 }
 
 impl Thread {
@@ -163,19 +203,43 @@ impl Thread {
         }
         let records: Vec<_> = batch.iter().flat_map(|order| order.records.iter().cloned()).collect();
         let outcome = self.flush(records);
+        let mut waiting = Vec::new();
         for Order { records, happened, done } in batch {
             if happened && outcome.is_err() {
                 self.keep(records);
             }
-            if let Some(done) = done {
-                // Who has gone away has nothing to undo.
-                let _ = done.send(outcome.clone());
-            }
+            waiting.extend(done.map(|done| (done, happened)));
         }
+        let unnoted = if outcome.is_err() { self.note() } else { None };
+        for (done, happened) in waiting {
+            let outcome = match (&outcome, &unnoted) {
+                (Err(error), Some(why)) if happened => Err(Unwritten(format!(
+                    "{error}; nor can it be noted ({why}): start again with --on-restart clear, or what was on comes \
+                     back"
+                ))),
+                _ => outcome.clone(),
+            };
+            // Who has gone away has nothing to undo.
+            let _ = done.send(outcome);
+        }
+    }
+
+    /// Notes beside the journal what has ended and is not in it; why it could not.
+    fn note(&mut self) -> Option<std::io::Error> {
+        let file = self.file.as_deref()?;
+        let ids = self.backlog.iter().filter_map(|record| match &record.event {
+            Event::Ended { id, .. } => Some(id.as_str()),
+            _ => None,
+        });
+        let noted = ended::write(file, ids);
+        self.noted |= noted.is_ok();
+        noted.err()
     }
 
     /// What was kept and these, all or none.
     fn flush(&mut self, records: Vec<Record>) -> Result<(), Unwritten> {
+        let ends = std::mem::take(&mut *self.ends.lock().unwrap_or_else(PoisonError::into_inner));
+        self.keep(ends);
         let kept = self.backlog.len();
         let mut all: Vec<_> = self.backlog.iter().cloned().collect();
         all.extend(records);
@@ -187,6 +251,9 @@ impl Thread {
             Ok(()) => {
                 self.written.fetch_add(all.len() as u64, Ordering::Relaxed);
                 self.backlog.clear();
+                if let Some(file) = self.file.as_deref().filter(|_| std::mem::take(&mut self.noted)) {
+                    ended::remove(file);
+                }
                 if trouble.take().is_some() {
                     tracing::info!(events = kept, "the journal can be written again");
                 }
@@ -203,11 +270,9 @@ impl Thread {
     fn keep(&mut self, records: Vec<Record>) {
         for record in records {
             if self.backlog.len() >= BACKLOG {
-                self.backlog.pop_front();
-                self.lost += 1;
-                if self.lost.is_power_of_two() {
-                    tracing::error!(lost = self.lost, "events are missing from the journal");
-                }
+                let oldest = self.backlog.iter().position(|record| !is_end(record)).unwrap_or(0);
+                self.backlog.remove(oldest);
+                lose(&self.lost, 1);
             }
             self.backlog.push_back(record);
         }

@@ -58,7 +58,7 @@ pub(super) fn check(
         Reach::Unlabelled => unlabelled(scope),
         Reach::Populate => unlabelled(scope).and_then(|()| all(app, scope)),
         Reach::Injection => {
-            let Some(Ok(injection)) = name("id").map(|id| app.engine.injection(id)) else { return Ok(()) };
+            let Some(Ok(injection)) = name("id").map(|id| app.engine.known(id)) else { return Ok(()) };
             let labels: BTreeMap<_, _> = app.controller.labels().into_iter().collect();
             let none = Labels::new();
             let mut targets = injection.targets.iter();

@@ -21,6 +21,7 @@ pub mod baseline;
 pub mod chaostoolkit;
 pub mod experiment;
 pub mod fetch;
+mod group;
 pub mod history;
 pub mod judge;
 pub mod load;

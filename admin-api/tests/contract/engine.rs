@@ -51,8 +51,7 @@ fn without_a_journal_nothing_is_injected() {
     std::fs::write(folder.path().join(FILE), "this is no database, and long enough not to look like one")
         .unwrap();
     let api = Api::with_engine(Settings::default(), Some(folder.path()), ApiOptions::default());
-    let unjournalled =
-        r#"{"error":"nothing was injected, since it could not be journalled: *","status":503}"#;
+    let unjournalled = r#"{"error":"it could not be journalled, so it was not done: *","status":503}"#;
     let schedule = format!(r#"{{"name":"a","when":"@every 1h","injection":{}}}"#, asked(|_| {}));
     api.check(&[
         ("POST /v1/proxies", PROXY, 201, "*"),

@@ -104,7 +104,7 @@ fn halt_takes_all_back_at_once() {
     expected.sort();
     assert_eq!(ids, expected);
     assert_eq!(toxics(&api, "pay-1"), [""; 0]);
-    api.check(&[("POST /injections/halt", "", 200, r#"{"reverted":[]}"#)]);
+    api.check(&[("POST /injections/halt", "", 200, r#"{"reverted":[],"out_of_scope":0}"#)]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn latency(proxy: &Proxy<'_>, duration_seconds: f64) -> Value {
         "target": {"service": proxy.name(), "max_targets": 1},
         "fault": {"type": "latency", "latency": 600_000},
         "duration_seconds": duration_seconds,
-        "steady_state": {"slo": "connections", "min": 0, "abort_after": 3600},
+        "steady_state": {"slo": "connections", "min": 0.001, "abort_after": 3600},
         "hypothesis": "what is held comes out when the fault is taken back", "owner": "benchmark",
     })
 }

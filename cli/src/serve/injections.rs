@@ -12,6 +12,7 @@ use sabot_injections::notify::{Format, Moment, Post, Webhook, notify};
 use sabot_proxy::Controller;
 use sabot_runner::fetch::{Fetch, fetch};
 use serde_json::Value;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::Injections;
@@ -19,10 +20,19 @@ use crate::config::Injections;
 /// Where OpenTelemetry's programs look for a collector.
 const COLLECTOR: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 
+/// How long the server waits at its end for webhooks that have not been told yet.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// The engine, and the task that tells others.
 pub(super) struct Injecting {
     pub(super) engine: Engine,
-    telling: JoinHandle<()>,
+    telling: Telling,
+}
+
+/// It ends when all were told once the sender is gone.
+struct Telling {
+    enough: oneshot::Sender<()>,
+    task: JoinHandle<()>,
 }
 
 impl Injecting {
@@ -42,7 +52,7 @@ impl Injecting {
     /// Puts another configuration in force.
     pub(super) fn configure(&mut self, config: &Injections) {
         self.engine.configure(config.settings.clone());
-        self.telling.abort();
+        // The former one has its say of what has happened until now.
         self.telling = tell(&self.engine, config);
     }
 
@@ -53,12 +63,17 @@ impl Injecting {
 
     /// Notes that the server stops; what is running stays in the journal, for the next start.
     pub(super) async fn stop(self) {
-        self.telling.abort();
+        let Telling { enough, mut task } = self.telling;
+        drop(enough);
+        // What is not told by then is not told.
+        if tokio::time::timeout(LAST_WORDS, &mut task).await.is_err() {
+            task.abort();
+        }
         self.engine.stop().await;
     }
 }
 
-fn tell(engine: &Engine, config: &Injections) -> JoinHandle<()> {
+fn tell(engine: &Engine, config: &Injections) -> Telling {
     let mut webhooks = config.webhooks.clone();
     let collector = std::env::var(COLLECTOR).ok().filter(|url| !url.is_empty());
     webhooks.extend(collector.map(|url| Webhook {
@@ -67,7 +82,8 @@ fn tell(engine: &Engine, config: &Injections) -> JoinHandle<()> {
         on: vec![Moment::Aborted, Moment::Ended],
         headers: Default::default(),
     }));
-    tokio::spawn(notify(engine.clone(), webhooks, Arc::new(Http)))
+    let (enough, told) = oneshot::channel();
+    Telling { enough, task: tokio::spawn(notify(engine.clone(), webhooks, Arc::new(Http), told)) }
 }
 
 /// Posts over HTTP.

@@ -92,6 +92,9 @@ impl Settings {
                 Figure::Success if !(0.0..=1.0).contains(&bound) => {
                     format!("`{slo}` is a share: give a number between 0 and 1")
                 }
+                Figure::Success if field == "min" && bound == 0.0 || field == "max" && bound == 1.0 => {
+                    format!("no value of `{slo}` could break it: a share lies between 0 and 1")
+                }
                 Figure::Success => continue,
                 _ if bound < 0.0 => format!("`{slo}` is a time in milliseconds: give 0 or more"),
                 _ => continue,

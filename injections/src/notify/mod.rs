@@ -14,7 +14,7 @@ use sabot_toxics::Invalid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::engine::{Change, Engine};
 use crate::event::{Actor, Event};
@@ -139,16 +139,18 @@ const QUEUE: usize = 1000;
 const LIMIT: Duration = Duration::from_secs(5);
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Tells the webhooks what happens, until the engine is gone or this is dropped. Each has a queue of its own,
-/// so that one that hangs keeps none of the others waiting, and none keeps an injection waiting.
+/// Tells the webhooks what happens until `enough` is ready (or its sender gone), and ends once all were told of
+/// what had happened until then. Each has a queue of its own, so that one that hangs keeps none of the others
+/// waiting, and none keeps an injection waiting.
 ///
 /// They are told of what happens from the call on, not from the first poll.
 pub fn notify(
     engine: Engine,
     webhooks: Vec<Webhook>,
     post: Arc<dyn Post>,
+    enough: oneshot::Receiver<()>,
 ) -> impl Future<Output = ()> + Send {
-    notify_pausing(engine.changes(), engine, webhooks, post, PAUSES)
+    notify_pausing(engine.changes(), engine, webhooks, post, PAUSES, enough)
 }
 
 async fn notify_pausing(
@@ -157,6 +159,7 @@ async fn notify_pausing(
     webhooks: Vec<Webhook>,
     post: Arc<dyn Post>,
     pauses: [Duration; 2],
+    mut enough: oneshot::Receiver<()>,
 ) {
     let mut tasks = tokio::task::JoinSet::new();
     let mut queues = Vec::new();
@@ -166,13 +169,17 @@ async fn notify_pausing(
         tasks.spawn(deliver(engine.clone(), webhook, messages, Arc::clone(&post), pauses));
     }
     loop {
-        let change = match changes.recv().await {
-            Ok(change) => change,
-            Err(RecvError::Lagged(missed)) => {
-                tracing::warn!(missed, "webhooks are not told of some changes");
-                continue;
-            }
-            Err(RecvError::Closed) => return,
+        let change = tokio::select! {
+            biased;
+            change = changes.recv() => match change {
+                Ok(change) => change,
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "webhooks are not told of some changes");
+                    continue;
+                }
+                Err(RecvError::Closed) => break,
+            },
+            _ = &mut enough => break,
         };
         let Change { event, injection: Some(injection) } = &change else { continue };
         let Some(moment) = Moment::of(event) else { continue };
@@ -186,6 +193,8 @@ async fn notify_pausing(
             }
         }
     }
+    drop(queues);
+    while tasks.join_next().await.is_some() {}
 }
 
 async fn deliver(

@@ -40,7 +40,8 @@ impl Post for Taken {
 struct Bench {
     engine: Engine,
     taken: Arc<Taken>,
-    _task: tokio::task::JoinHandle<()>,
+    enough: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<()>,
 }
 
 impl Bench {
@@ -56,9 +57,10 @@ impl Bench {
         let taken = Arc::new(taken);
         let hooks = webhooks.iter().map(|hook| serde_json::from_value(hook.clone()).unwrap()).collect();
         let post: Arc<dyn Post> = Arc::<Taken>::clone(&taken);
-        let task =
-            tokio::spawn(notify_pausing(engine.changes(), engine.clone(), hooks, post, [Duration::ZERO; 2]));
-        Self { engine, taken, _task: task }
+        let (enough, told) = oneshot::channel();
+        let pauses = [Duration::ZERO; 2];
+        let task = notify_pausing(engine.changes(), engine.clone(), hooks, post, pauses, told);
+        Self { engine, taken, enough, task: tokio::spawn(task) }
     }
 
     async fn live_and_die(&self) -> Injection {
@@ -125,6 +127,16 @@ async fn each_format_tells_of_the_start_and_the_end() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_has_happened_is_told_after_it_is_enough() {
+    let bench = Bench::new(&[json!({"url": "http://a/b"})], 2).await;
+    bench.live_and_die().await;
+    let Bench { taken, enough, task, .. } = bench;
+    drop(enough);
+    task.await.unwrap();
+    assert_eq!(taken.messages.lock().unwrap().len(), 2);
 }
 
 #[tokio::test]

@@ -71,6 +71,10 @@ impl Fault {
                 toxic.insert(own.to_owned(), value);
             }
         }
+        if toxic.get("when").is_some_and(|when| !when["expires_after"].is_null()) {
+            let message = "is `duration_seconds` of the injection: give it there";
+            return Err(Invalid::new("when.expires_after", message));
+        }
         let nested = match rest.remove("attributes") {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(map)) => map,

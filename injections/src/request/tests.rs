@@ -81,6 +81,7 @@ fn what_cannot_be_is_refused_by_field() {
         ("/fault", json!({"type": "latency"}), "fault.p50_ms", "say how long"),
         ("/fault", json!({"type": "latency", "p50_ms": 0, "p99_ms": 0}), "fault.p50_ms", "more than 0"),
         ("/fault/latency", json!(5), "fault.latency", "twice"),
+        ("/fault/when", json!({"expires_after": 5}), "fault.when.expires_after", "duration_seconds"),
         ("/fault/colour", json!(5), "fault.colour", "unknown"),
         ("/fault/toxicity", json!(2), "fault.toxicity", "0 and 1"),
         ("/fault/stream", json!("sideways"), "fault.stream", "downstream"),

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::fetch::{self, Fetch, http_url};
+use crate::group::Group;
 
 /// One of `http` and `command`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,7 +118,7 @@ impl HttpAction {
     }
 }
 
-/// Runs a program and gives what it printed.
+/// Runs a program and gives what it printed. If it is not waited for to its end, all that it has started ends too.
 ///
 /// # Errors
 /// It cannot be started, does not end in time, or ends with another code than 0.
@@ -128,13 +129,16 @@ pub async fn output(argv: &[String], limit: Duration) -> Result<String, String> 
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| format!("failed to start {program}: {error}"))?;
+    let group = Group::of(&child);
     let output = tokio::time::timeout(limit, child.wait_with_output())
         .await
         .map_err(|_| format!("it did not end within {} s", limit.as_secs_f64()))?
         .map_err(|error| error.to_string())?;
+    group.has_ended();
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
@@ -142,4 +146,33 @@ pub async fn output(argv: &[String], limit: Duration) -> Result<String, String> 
     let said: String = said.lines().last().unwrap_or_default().chars().take(200).collect();
     let said = if said.is_empty() { " and said nothing".to_owned() } else { format!(": {said}") };
     Err(format!("it ended with {}{said}", output.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_too_long_ends_with_all_that_it_has_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let child = folder.path().join("child");
+        let script = format!("sleep 1000 & echo $! >{0}.new; mv {0}.new {0}; wait", child.display());
+        let argv = ["sh", "-c", &script].map(str::to_owned);
+        let late = tokio::select! {
+            output = output(&argv, Duration::from_secs(60)) => Some(output),
+            () = async { while !child.exists() { tokio::task::yield_now().await } } => None,
+        };
+        assert_eq!(late, None);
+        let started = std::fs::read_to_string(child).unwrap();
+        let runs = || {
+            // One that is killed may stay until somebody has asked for it.
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", started.trim())).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with(" Z"))
+        };
+        let before = std::time::Instant::now();
+        while runs() {
+            assert!(before.elapsed() < Duration::from_secs(20), "{started} goes on");
+            std::thread::yield_now();
+        }
+    }
 }

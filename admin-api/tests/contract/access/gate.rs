@@ -340,6 +340,36 @@ fn a_schedule_ends_with_the_tokens_of_whoever_added_it() {
 }
 
 #[test]
+fn what_waited_does_not_begin_for_one_whose_token_was_revoked() {
+    let guarded = Guarded::start();
+    let first = guarded.inject("payments");
+    let (token, secret) = guarded.created(Role::Operator, "team=payments", None);
+    let queued = {
+        let mut body = injection("payments");
+        body["queue"] = json!(true);
+        let waits = guarded.ask("POST /injections", Some(&secret), &body.to_string());
+        assert_eq!(waits.status, 202, "{}", waits.body);
+        waits.json()["id"].as_str().unwrap().to_owned()
+    };
+    guarded.access.revoke(&Actor::new("ann", "local"), &token.id).unwrap();
+    guarded.ask(&format!("DELETE /injections/{first}"), Some(&guarded.admin), "");
+    let ended =
+        Filter { subject: Some(queued), action: Some("injection.ended".to_owned()), ..Filter::default() };
+    let over = &guarded.until(&ended, 1)[0].event;
+    assert!(matches!(over, Event::Ended { reason, .. } if reason.contains("no token")), "{over:?}");
+}
+
+#[test]
+fn a_halt_says_what_it_may_not_touch() {
+    let guarded = Guarded::start();
+    let (scoped, other) = (guarded.token(Role::Operator, "team=payments"), guarded.inject("ledger"));
+    let halted = guarded.ask("POST /injections/halt", Some(&scoped), "");
+    assert_eq!(halted.json(), json!({"reverted": [], "out_of_scope": 1}));
+    let halted = guarded.ask("POST /injections/halt", Some(&guarded.admin), "");
+    assert_eq!(halted.json(), json!({"reverted": [other], "out_of_scope": 0}));
+}
+
+#[test]
 fn changes_are_audited_by_the_tokens_owner() {
     let guarded = Guarded::start();
     let (_, token) = guarded.created(Role::Operator, "", None);

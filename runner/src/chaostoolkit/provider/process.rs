@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use sabot_toxics::Invalid;
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -16,6 +15,7 @@ use tokio::process::Command;
 use super::Around;
 use crate::chaostoolkit::check::{Object, given, seconds, text, wrong};
 use crate::chaostoolkit::scope::{Scope, to_text};
+use crate::group::Group;
 
 /// The Chaos Toolkit waits for ever; no activity of a method should take longer than this.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -60,7 +60,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| format!("failed to start {}: {error}", self.program.display()))?;
-        let mut group = Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)));
+        let group = Group::of(&child);
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let whole = async {
             let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
@@ -69,8 +69,7 @@ impl Process {
         let (status, stdout, stderr) = tokio::time::timeout(limit, whole)
             .await
             .map_err(|_| "process activity took too long to complete".to_owned())?;
-        // It is waited for: its number may belong to another by now.
-        group.0 = None;
+        group.has_ended();
         let status = status.map_err(|error| error.to_string())?;
         Ok(json!({"status": code(status), "stdout": stdout, "stderr": stderr}))
     }
@@ -119,18 +118,6 @@ async fn read(stream: Option<impl AsyncRead + Unpin>) -> String {
     let _ = (&mut stream).take(MOST).read_to_end(&mut bytes).await;
     let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A process group that is killed unless it is waited for.
-struct Group(Option<Pid>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            // Gone already is gone.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
-    }
 }
 
 /// The program of that name or path, if it can be run.

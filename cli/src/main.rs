@@ -6,7 +6,7 @@
 //! | `argv` | what Toxiproxy's programs accept, put into our own words |
 //! | `config` | config files in three formats, with places |
 //! | `serve` | what the server needs around the controller and the API |
-//! | `output`, `table` | what people and programs get to read |
+//! | `output`, `table`, `fold` | what people and programs get to read |
 //! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
 //! | `subject`, `values` | what `baseline` and `ramp` measure; what fills in a file's `${NAME}` |
 //! | `injection` | injections as options give them, and in words |
@@ -21,6 +21,7 @@ mod commands;
 mod config;
 mod context;
 mod failure;
+mod fold;
 mod injection;
 mod interrupt;
 mod lines;

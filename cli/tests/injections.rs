@@ -75,7 +75,9 @@ fn an_injection_is_asked_for_shown_and_taken_back() {
     let one = server.says(&["injections", id]);
     assert!(one.contains("writes ≥ 0.9, or aborted after 60 s") && one.contains("Writes survive"), "{one}");
     // Both see it: the proxy, and whoever wants the same.
-    assert!(server.says(&["list"]).contains(&format!("(injection {id})")));
+    assert_eq!(server.says(&["list"]).matches(id).count(), 1, "once is enough");
+    let table = server.says(&["inspect", "pay-1"]);
+    assert!(table.contains("oncall@example.com") && table.matches(id).count() == 1, "{table}");
     let collides = server.refuses(&[&INJECT[..], &["--duration", "1s"]].concat());
     assert!(collides.contains(id) && collides.contains("`sabot revert ID` ends one; --queue"), "{collides}");
 

@@ -78,6 +78,9 @@ fn an_injection_is_asked_for_shown_and_taken_back() {
     assert_eq!(server.says(&["list"]).matches(id).count(), 1, "once is enough");
     let table = server.says(&["inspect", "pay-1"]);
     assert!(table.contains("oncall@example.com") && table.matches(id).count() == 1, "{table}");
+    let reset = server.says(&["reset"]);
+    assert!(reset.contains("1 injected fault stays on; `sabot halt` ends it"), "{reset}");
+    assert!(server.says(&["inspect", "pay-1"]).contains(id), "it is not for `reset` to end");
     let collides = server.refuses(&[&INJECT[..], &["--duration", "1s"]].concat());
     assert!(collides.contains(id) && collides.contains("`sabot revert ID` ends one; --queue"), "{collides}");
 
@@ -87,6 +90,7 @@ fn an_injection_is_asked_for_shown_and_taken_back() {
     assert!(again.contains("it is over already") && again.contains("`sabot injections ID`"), "{again}");
     assert!(server.refuses(&["revert", "inj-none"]).contains("`sabot injections` shows"));
     assert_eq!(server.says(&["halt"]), "nothing was on\n");
+    assert_eq!(server.says(&["reset"]), "every proxy is enabled and without toxics\n");
     let two = [inject(&server, &["--duration=60s"]), inject(&server, &["--duration=60s", "--queue"])];
     let said = server.says(&["halt"]);
     assert!(said.starts_with("reverted 2 injections: ") && two.iter().all(|id| said.contains(id)), "{said}");

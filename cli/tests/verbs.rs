@@ -226,6 +226,7 @@ fn refusals_say_what_to_do() {
         (&["toxic", "update", "-n", "nope", "db"], &["nothing to change"]),
         (&["toxic", "add", "-t", "lateny", "db"], &["latency"]),
         (&["toxic", "add", "-t", "latency", "-a", "latency", "db"], &["expected key=value"]),
+        (&["load", "http://localhost:1", "--for", "2"], &["expected a time with its unit"]),
         (&["inspect"], &["NAME"]),
         (&["lst"], &["unrecognized subcommand"]),
         (&["-h", "ftp://x", "list"], &["only http:// and https:// are spoken"]),

@@ -10,6 +10,7 @@
 //! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
 //! | `subject`, `values` | what `baseline` and `ramp` measure; what fills in a file's `${NAME}` |
 //! | `injection` | injections as options give them, and in words |
+//! | `pairs`, `shape`, `span`, `share` | what options take: attributes, times, shares |
 //! | `lines`, `interrupt` | what long commands say meanwhile, and how they are ended |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
@@ -32,6 +33,7 @@ mod reference;
 mod runs;
 mod serve;
 mod shape;
+mod share;
 mod span;
 mod state_dir;
 mod subject;

@@ -130,7 +130,7 @@ fn what_is_missing_is_said_with_why() {
     );
     assert!(refusal.contains("`sabot inject --help`"), "{refusal}");
     let refusal = server.refuses(&[&INJECT[..], &["-d", "1s", "-a", "p50=1"]].concat());
-    assert!(refusal.contains("fault.p50") && refusal.contains("`sabot kinds KIND`"), "{refusal}");
+    assert!(refusal.contains("fault.p50") && refusal.contains("`sabot kinds latency`"), "{refusal}");
     let mut slip: Vec<_> = [&INJECT[..], &["-d", "1s"]].concat();
     let service = slip.iter_mut().skip_while(|it| **it != "--service").nth(1).unwrap();
     *service = "paymnts";

@@ -226,6 +226,8 @@ fn refusals_say_what_to_do() {
         (&["toxic", "update", "-n", "nope", "db"], &["nothing to change"]),
         (&["toxic", "add", "-t", "lateny", "db"], &["latency"]),
         (&["toxic", "add", "-t", "latency", "-a", "latency", "db"], &["expected key=value"]),
+        (&["toxic", "add", "-t", "bandwidth", "-a", "rat=1", "db"], &["`sabot kinds bandwidth` shows its"]),
+        (&["toxic", "add", "-t", "latency", "--toxicity", "half", "db"], &["such as 0.05 or 5%"]),
         (&["load", "http://localhost:1", "--for", "2"], &["expected a time with its unit"]),
         (&["inspect"], &["NAME"]),
         (&["lst"], &["unrecognized subcommand"]),

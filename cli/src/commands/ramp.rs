@@ -23,8 +23,9 @@ use crate::{share, span};
 #[derive(Args)]
 #[command(after_help = "\
 The rate goes up until an objective breaks, then it is halved in. A rate that did not pass is tried once more before \
-it counts. What this machine could not send is told apart from what the system could not bear.\n\n\
-  sabot ramp http://localhost:8080/orders/1 --slo 'p99 < 50ms' --slo 'error_rate < 0.1%'\n  \
+it counts. What this machine could not send is told apart from what the system could not bear.
+
+  sabot ramp http://localhost:8080/orders/1 --slo 'p99 < 50ms' --slo 'error_rate < 0.1%'
   sabot ramp payments-slow.yaml --from 100/s --to 2000/s")]
 pub(crate) struct Ramp {
     #[command(flatten)]

@@ -23,9 +23,10 @@ use crate::span;
 #[derive(Args)]
 #[command(after_help = "\
 The load is an open model: requests start when the schedule says, and latency counts from then, so that a \
-stalled server shows in all requests that met the stall. Options stand before what the plan's file says.\n\n\
-  sabot load http://localhost:8080/orders/1 --rate 300/s --for 30s\n  \
-  sabot load plan.yaml --seed 7 -o json\n  \
+stalled server shows in all requests that met the stall. Options stand before what the plan's file says.
+
+  sabot load http://localhost:8080/orders/1 --rate 300/s --for 30s
+  sabot load plan.yaml --seed 7 -o json
   sabot load plan.yaml --print-requests 5")]
 pub(crate) struct Load {
     /// A URL, or the file of a plan (YAML, JSON, TOML; see docs/load.md)

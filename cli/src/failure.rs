@@ -31,6 +31,19 @@ impl Failure {
         self
     }
 
+    /// The same, where the kind that was meant is known.
+    pub(crate) fn about_kind(mut self, kind: &str) -> Self {
+        if sabot_toxics::kind(kind).is_some() {
+            let named = |help: String| {
+                help.replace("`sabot kinds KIND`", &format!("`sabot kinds {kind}`"))
+                    .replace("the attributes of a kind", "its attributes")
+                    .replace("the parameters of a kind", "its parameters")
+            };
+            self.help = self.help.map(named);
+        }
+        self
+    }
+
     /// What to do next.
     pub(crate) fn help(&self) -> Option<&str> {
         self.help.as_deref()
@@ -122,6 +135,11 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "give a token in SABOT_TOKEN or by --token-file; `sabot token create --state-dir DIR` beside the server makes \
              one"
         }
+        // However many were refused, a good one is let in at once.
+        (429, _) if message.contains("token") => {
+            "give a good token in SABOT_TOKEN or by --token-file, which is let in at once; `sabot token create \
+             --state-dir DIR` beside the server makes one"
+        }
         // The text itself says what to do.
         (403, _) if message.contains("a second person approves") => return None,
         (403, _) if message.contains("role") => {
@@ -198,4 +216,34 @@ fn is_broken_pipe(cause: &(dyn std::error::Error + 'static)) -> bool {
     let kind = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     let json = |error: &serde_json::Error| error.io_error_kind() == Some(std::io::ErrorKind::BrokenPipe);
     cause.downcast_ref().is_some_and(kind) || cause.downcast_ref().is_some_and(json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, message: &str, field: Option<&str>) -> Failure {
+        Failure::from(Error::Api { status, message: message.into(), field: field.map(Into::into) })
+    }
+
+    #[test]
+    fn the_kind_is_named_where_it_is_known() {
+        let slip = || refusal(400, "attributes.rat: unknown attribute", Some("attributes.rat"));
+        assert_eq!(slip().help(), Some("`sabot kinds KIND` shows the attributes of a kind"));
+        let named = slip().about_kind("bandwidth");
+        assert_eq!(named.help(), Some("`sabot kinds bandwidth` shows its attributes"));
+        assert_eq!(slip().about_kind("").help(), slip().help());
+        let injected = refusal(400, "unknown attribute", Some("fault.rat")).about_kind("bandwidth");
+        assert_eq!(injected.help(), Some("`sabot kinds bandwidth` shows its parameters"));
+    }
+
+    #[test]
+    fn who_asked_too_often_without_a_token_is_told_how_to_get_one() {
+        let refused = refusal(429, "too many requests without a good token came from there", None);
+        assert!(
+            refused
+                .help()
+                .is_some_and(|help| help.contains("SABOT_TOKEN") && help.contains("let in at once"))
+        );
+    }
 }

@@ -142,6 +142,11 @@ fn lay<'a>(
     }
 }
 
+/// The kind of fault that is asked for; empty if none is named.
+pub(crate) fn kind(request: &Value) -> &str {
+    request["fault"]["type"].as_str().unwrap_or_default()
+}
+
 /// `latency (p50_ms=200 p99_ms=500)`.
 pub(crate) fn fault(injection: &Injection) -> String {
     let kind = injection.fault.get("type").map(words::scalar).unwrap_or_default();

@@ -6,10 +6,11 @@
 //! | `argv` | what Toxiproxy's programs accept, put into our own words |
 //! | `config` | config files in three formats, with places |
 //! | `serve` | what the server needs around the controller and the API |
-//! | `output`, `table` | what people and programs get to read |
+//! | `output`, `table`, `fold` | what people and programs get to read |
 //! | `runs`, `state_dir` | runs as commands name them, and where they are kept |
 //! | `subject`, `values` | what `baseline` and `ramp` measure; what fills in a file's `${NAME}` |
 //! | `injection` | injections as options give them, and in words |
+//! | `pairs`, `shape`, `span`, `share` | what options take: attributes, times, shares |
 //! | `lines`, `interrupt` | what long commands say meanwhile, and how they are ended |
 //! | `failure` | errors that say what to do next |
 //! | `reference` | the pages that are generated from all this (tests only) |
@@ -21,6 +22,7 @@ mod commands;
 mod config;
 mod context;
 mod failure;
+mod fold;
 mod injection;
 mod interrupt;
 mod lines;
@@ -31,6 +33,7 @@ mod reference;
 mod runs;
 mod serve;
 mod shape;
+mod share;
 mod span;
 mod state_dir;
 mod subject;

@@ -41,8 +41,13 @@ impl Output {
 
     /// Cells of a line: the terminal's, or a usual number where the answer goes elsewhere.
     pub(crate) fn width(&self) -> usize {
+        self.room().unwrap_or(100)
+    }
+
+    /// Cells of a line of the terminal; none where the answer goes elsewhere, or the terminal does not know.
+    pub(crate) fn room(&self) -> Option<usize> {
         let table = comfy_table::Table::new();
-        table.width().filter(|width| *width > 0).map_or(100, usize::from)
+        table.width().filter(|width| *width > 0).map(usize::from)
     }
 
     /// The answer as JSON, or as `people` writes it.
@@ -79,6 +84,6 @@ impl Output {
 
     /// A table fitted to where it goes.
     pub(crate) fn table(&self, header: &[&str]) -> Table {
-        Table::new(header, self.colours)
+        Table::new(header, self.room(), self.colours)
     }
 }

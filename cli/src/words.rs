@@ -54,7 +54,9 @@ pub(crate) fn protocol(proxy: &Proxy) -> Option<String> {
 /// `↓ slow, ↑ cut`: what is on a proxy, with the way that it acts on.
 pub(crate) fn toxic_names(proxy: &Proxy) -> String {
     let named = |toxic: &Toxic| {
-        let owner = toxic.injection().map(|id| format!(" (injection {id})")).unwrap_or_default();
+        // One that an injection set is named after it.
+        let owner = toxic.injection().filter(|id| !toxic.name.contains(id));
+        let owner = owner.map(|id| format!(" (injection {id})")).unwrap_or_default();
         format!("{} {}{owner}", arrow(toxic.stream), toxic.name)
     };
     let names: Vec<_> = proxy.toxics.iter().map(named).collect();
@@ -212,6 +214,9 @@ mod tests {
         let both = json!([toxic("upstream", "toxic"), toxic("downstream", "injection 7f")]);
         let full = proxy(both, json!({"service": "pay", "env": ""}));
         assert_eq!(toxic_names(&full), "↑ slow, ↓ slow (injection 7f)");
+        let mut named = toxic("downstream", "injection inj-7f");
+        named["name"] = json!("inj-7f");
+        assert_eq!(toxic_names(&proxy(json!([named]), json!({}))), "↓ inj-7f");
         assert_eq!(labels(&full), "env= service=pay");
     }
 

@@ -75,7 +75,12 @@ fn an_injection_is_asked_for_shown_and_taken_back() {
     let one = server.says(&["injections", id]);
     assert!(one.contains("writes ≥ 0.9, or aborted after 60 s") && one.contains("Writes survive"), "{one}");
     // Both see it: the proxy, and whoever wants the same.
-    assert!(server.says(&["list"]).contains(&format!("(injection {id})")));
+    assert_eq!(server.says(&["list"]).matches(id).count(), 1, "once is enough");
+    let table = server.says(&["inspect", "pay-1"]);
+    assert!(table.contains("oncall@example.com") && table.matches(id).count() == 1, "{table}");
+    let reset = server.says(&["reset"]);
+    assert!(reset.contains("1 injected fault stays on; `sabot halt` ends it"), "{reset}");
+    assert!(server.says(&["inspect", "pay-1"]).contains(id), "it is not for `reset` to end");
     let collides = server.refuses(&[&INJECT[..], &["--duration", "1s"]].concat());
     assert!(collides.contains(id) && collides.contains("`sabot revert ID` ends one; --queue"), "{collides}");
 
@@ -85,6 +90,7 @@ fn an_injection_is_asked_for_shown_and_taken_back() {
     assert!(again.contains("it is over already") && again.contains("`sabot injections ID`"), "{again}");
     assert!(server.refuses(&["revert", "inj-none"]).contains("`sabot injections` shows"));
     assert_eq!(server.says(&["halt"]), "nothing was on\n");
+    assert_eq!(server.says(&["reset"]), "every proxy is enabled and without toxics\n");
     let two = [inject(&server, &["--duration=60s"]), inject(&server, &["--duration=60s", "--queue"])];
     let said = server.says(&["halt"]);
     assert!(said.starts_with("reverted 2 injections: ") && two.iter().all(|id| said.contains(id)), "{said}");
@@ -124,7 +130,7 @@ fn what_is_missing_is_said_with_why() {
     );
     assert!(refusal.contains("`sabot inject --help`"), "{refusal}");
     let refusal = server.refuses(&[&INJECT[..], &["-d", "1s", "-a", "p50=1"]].concat());
-    assert!(refusal.contains("fault.p50") && refusal.contains("`sabot kinds KIND`"), "{refusal}");
+    assert!(refusal.contains("fault.p50") && refusal.contains("`sabot kinds latency`"), "{refusal}");
     let mut slip: Vec<_> = [&INJECT[..], &["-d", "1s"]].concat();
     let service = slip.iter_mut().skip_while(|it| **it != "--service").nth(1).unwrap();
     *service = "paymnts";

@@ -56,6 +56,14 @@ def web():
         server.shutdown()
 
 
+def test_a_load_of_nothing_is_an_error(web):
+    bare = load(web[0], "--for", "2", ok=False)
+    assert "expected a time with its unit" in bare.stderr
+    run = load(web[0], "--rate", "1/s", "--for", "1ms", "--arrivals", "poisson", "--seed", "7", ok=False)
+    assert "nothing was offered: at its rate no request falls into the 1 ms" in run.stderr
+    assert run.returncode == 1 and "--rate" in run.stderr and not web[1]
+
+
 def test_commands_of_redis_reach_it(server, tmp_path):
     with peers.redis() as redis:
         port = server.proxy(redis.upstream).port

@@ -22,8 +22,9 @@ use crate::subject::Subject;
 #[derive(Args)]
 #[command(after_help = "\
 Nothing is broken. What is printed goes into an experiment as it is; what is doubtful, and which of the \
-experiment's own objectives are tighter than the noise, is said on stderr.\n\n\
-  sabot baseline http://localhost:8080/orders/1 --rate 100/s\n  \
+experiment's own objectives are tighter than the noise, is said on stderr.
+
+  sabot baseline http://localhost:8080/orders/1 --rate 100/s
   sabot baseline payments-slow.yaml --for 2m > slos.yaml")]
 pub(crate) struct Baseline {
     #[command(flatten)]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
-use crate::injection::{Parts, sentence};
+use crate::injection::{Parts, kind, sentence};
 
 /// Break something for a while, with all that makes it safe to try
 #[derive(Args)]
@@ -37,7 +37,8 @@ impl Run for Inject {
             // From before, so that nothing is missed.
             let events =
                 if self.wait { Some(client.injection_events().await.map_err(Failure::from)?) } else { None };
-            let injection = client.inject(&injection).await.map_err(Failure::from)?;
+            let asked = client.inject(&injection).await;
+            let injection = asked.map_err(|error| Failure::from(error).about_kind(kind(&injection)))?;
             let Some(events) = events else {
                 return cx.output.answer(&injection, |out| writeln!(out, "{}", sentence(&injection)));
             };

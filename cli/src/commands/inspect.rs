@@ -1,8 +1,9 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use clap::Args;
 use owo_colors::OwoColorize;
-use sabot_client::Proxy;
+use sabot_client::{Client, Proxy};
 
 use super::{Run, block_on};
 use crate::context::{Api, Context};
@@ -28,14 +29,15 @@ impl Run for Inspect {
         let client = cx.client(&self.api)?;
         block_on(async {
             let proxy = client.proxy(&self.name).await.map_err(Failure::from)?;
+            let owners = if cx.output.is_json() { Owners::new() } else { owners(&client, &proxy).await };
             cx.output.answer(&proxy, |out| {
                 head(&proxy, out)?;
                 let mut header =
                     vec!["TOXIC", "TYPE", "STREAM", "SHARE", "APPLIED", "EXPIRES", "WHEN", "ATTRIBUTES"];
-                if has_injected(&proxy) {
+                if !owners.is_empty() {
                     header.insert(OWNER, "OWNER");
                 }
-                toxics(&proxy, cx.output.table(&header).align_right(&[3, 4]), out)
+                toxics(&proxy, &owners, cx.output.table(&header).align_right(&[3, 4]), out)
             })
         })
     }
@@ -68,17 +70,27 @@ fn head(proxy: &Proxy, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{open} open, {} in all", proxy.connections.total)
 }
 
-fn has_injected(proxy: &Proxy) -> bool {
-    proxy.toxics.iter().any(|toxic| toxic.injection().is_some())
+/// Whom to ask about an injection, by its id.
+type Owners = BTreeMap<String, String>;
+
+/// Those of the injections that have set a toxic here.
+async fn owners(client: &Client, proxy: &Proxy) -> Owners {
+    let ids: BTreeSet<_> = proxy.toxics.iter().filter_map(|toxic| toxic.injection()).collect();
+    let mut owners = Owners::new();
+    for id in ids {
+        // It may have ended meanwhile; what is told of the proxy is true nevertheless.
+        let owner = client.injection(id).await.map(|injection| injection.owner);
+        owners.insert(id.to_owned(), owner.unwrap_or_else(|_| format!("injection {id}")));
+    }
+    owners
 }
 
-fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()> {
+fn toxics(proxy: &Proxy, owners: &Owners, mut table: Table, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)?;
     if proxy.toxics.is_empty() {
         let name = &proxy.name;
         return writeln!(out, "no toxics; add one: sabot toxic add -t latency -a latency=100ms {name}");
     }
-    let owned = has_injected(proxy);
     for toxic in &proxy.toxics {
         let expires =
             toxic.expires_in_ms.map_or_else(|| "–".to_owned(), |ms| format!("in {}", words::millis(ms)));
@@ -93,8 +105,9 @@ fn toxics(proxy: &Proxy, mut table: Table, out: &mut dyn Write) -> io::Result<()
             (words::when(&toxic.when), Tone::Dim),
             (words::attributes(toxic), Tone::Plain),
         ];
-        if owned {
-            row.insert(OWNER, (toxic.owner.clone(), Tone::Plain));
+        if !owners.is_empty() {
+            let owner = toxic.injection().and_then(|id| owners.get(id));
+            row.insert(OWNER, (owner.unwrap_or(&toxic.owner).clone(), Tone::Plain));
         }
         table.row(row);
     }

@@ -15,16 +15,17 @@ use crate::failure::Failure;
 use crate::interrupt;
 use crate::lines::Lines;
 use crate::output::Output;
-use crate::span;
 use crate::subject::Subject;
 use crate::table::Tone;
+use crate::{share, span};
 
 /// Find the breakpoint: the highest rate at which every objective holds
 #[derive(Args)]
 #[command(after_help = "\
 The rate goes up until an objective breaks, then it is halved in. A rate that did not pass is tried once more before \
-it counts. What this machine could not send is told apart from what the system could not bear.\n\n\
-  sabot ramp http://localhost:8080/orders/1 --slo 'p99 < 50ms' --slo 'error_rate < 0.1%'\n  \
+it counts. What this machine could not send is told apart from what the system could not bear.
+
+  sabot ramp http://localhost:8080/orders/1 --slo 'p99 < 50ms' --slo 'error_rate < 0.1%'
   sabot ramp payments-slow.yaml --from 100/s --to 2000/s")]
 pub(crate) struct Ramp {
     #[command(flatten)]
@@ -39,7 +40,7 @@ pub(crate) struct Ramp {
     #[arg(long, value_name = "RATE", value_parser = rate)]
     step: Option<PerSecond>,
     /// How exactly to find it
-    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value = "5%", value_parser = share::parse)]
     tolerance: f64,
     /// How long each rate is tried
     #[arg(long = "for", value_name = "TIME", default_value = "10s", value_parser = span::positive)]
@@ -173,13 +174,4 @@ impl Watch for Lines {
 
 fn rate(text: &str) -> Result<PerSecond, String> {
     text.parse()
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let wrong = || "write a share such as 5%".to_owned();
-    let number = |text: &str| text.trim().parse::<f64>().map_err(|_| wrong());
-    match text.strip_suffix('%') {
-        Some(percent) => Ok(number(percent)? / 100.0),
-        None => number(text),
-    }
 }

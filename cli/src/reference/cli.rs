@@ -74,7 +74,9 @@ fn section(command: &Command, text: &mut String) {
 fn notes(notes: &str, text: &mut String) {
     for paragraph in notes.split("\n\n") {
         let (plain, indented): (Vec<_>, Vec<_>) = paragraph.lines().partition(|line| !line.starts_with("  "));
-        let _ = write!(text, "\n{}\n", plain.join(" "));
+        if !plain.is_empty() {
+            let _ = write!(text, "\n{}\n", plain.join(" "));
+        }
         if !indented.is_empty() {
             let _ = write!(
                 text,
@@ -116,4 +118,24 @@ fn help(arg: &Arg) -> String {
         let _ = write!(help, " [env: {}]", name.to_string_lossy());
     }
     help
+}
+
+/// The first line of a block loses its indent easily: the source continues a line above it with a backslash.
+#[test]
+fn no_example_is_run_into_a_paragraph() {
+    let mut root = Cli::command();
+    root.build();
+    let mut commands = Vec::new();
+    collect(&root, &mut commands);
+    let mut blocks = 0;
+    for command in commands {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in after.lines() {
+            blocks += usize::from(line.starts_with("  "));
+            let aligned = line.trim_start().contains("   ");
+            let example = line.starts_with("sabot ") && after.lines().count() > 1;
+            assert!(line.starts_with("  ") || !(aligned || example), "{}: {line}", name(command));
+        }
+    }
+    assert!(blocks > 30, "{blocks}");
 }

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
+use crate::fold::fold;
 use crate::injection::{fault, targets};
 use crate::words;
 
@@ -96,7 +97,8 @@ async fn newest(cx: &Context, client: &Client, which: sabot_client::Audit) -> an
         if events.is_empty() {
             return writeln!(out, "nothing that is meant has happened");
         }
-        events.iter().try_for_each(|event| told(event, out))
+        let room = cx.output.room();
+        events.iter().try_for_each(|event| told(event, room, out))
     })
 }
 
@@ -158,11 +160,14 @@ async fn was_on(cx: &Context, client: &Client, time: &str) -> anyhow::Result<()>
     })
 }
 
-/// One event on one line.
-fn told(event: &AuditEvent, out: &mut dyn Write) -> io::Result<()> {
+/// One event on one line, or on as many of a terminal as it takes.
+fn told(event: &AuditEvent, room: Option<usize>, out: &mut dyn Write) -> io::Result<()> {
+    const INDENT: usize = 4;
     let from = if event.from.is_empty() { String::new() } else { format!(" ({})", event.from) };
-    let (at, action) = (event.at.dimmed(), format!("{:<19}", event.action));
-    writeln!(out, "{at}  {}  {}{from}  {}", action.bold(), event.who, rest(&event.rest))
+    let (at, action) = (&event.at, format!("{:<19}", event.action));
+    let used = at.chars().count() + 2 + action.chars().count() + 2;
+    let told = fold(&format!("{}{from}  {}", event.who, rest(&event.rest)), used, room, INDENT);
+    writeln!(out, "{}  {}  {}", at.dimmed(), action.bold(), told.trim_end())
 }
 
 /// What else belongs to it, but for what only machines want.

@@ -17,14 +17,16 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::interrupt::Signals;
 use crate::output::Output;
+use crate::span;
 
 /// Send requests at a given rate, whatever becomes of them, and say what did (needs no server)
 #[derive(Args)]
 #[command(after_help = "\
 The load is an open model: requests start when the schedule says, and latency counts from then, so that a \
-stalled server shows in all requests that met the stall. Options stand before what the plan's file says.\n\n\
-  sabot load http://localhost:8080/orders/1 --rate 300/s --for 30s\n  \
-  sabot load plan.yaml --seed 7 -o json\n  \
+stalled server shows in all requests that met the stall. Options stand before what the plan's file says.
+
+  sabot load http://localhost:8080/orders/1 --rate 300/s --for 30s
+  sabot load plan.yaml --seed 7 -o json
   sabot load plan.yaml --print-requests 5")]
 pub(crate) struct Load {
     /// A URL, or the file of a plan (YAML, JSON, TOML; see docs/load.md)
@@ -34,8 +36,8 @@ pub(crate) struct Load {
     #[arg(short, long, value_name = "RATE")]
     rate: Option<String>,
     /// How long, such as 30s
-    #[arg(long = "for", value_name = "TIME")]
-    span: Option<String>,
+    #[arg(long = "for", value_name = "TIME", value_parser = span::positive)]
+    span: Option<Duration>,
     /// The seed of arrivals and requests
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -46,8 +48,8 @@ pub(crate) struct Load {
     #[arg(short, long, value_name = "N")]
     connections: Option<u32>,
     /// Limit of an answer
-    #[arg(long, value_name = "TIME")]
-    timeout: Option<String>,
+    #[arg(long, value_name = "TIME", value_parser = span::positive)]
+    timeout: Option<Duration>,
     /// Threads that send [default: as the rate needs]
     #[arg(long, value_name = "N")]
     workers: Option<u16>,
@@ -116,11 +118,11 @@ impl Load {
     fn lay_over(&self, plan: &mut Map<String, Value>) -> anyhow::Result<()> {
         let given = [
             ("rate", self.rate.as_ref().map(|rate| json!(rate))),
-            ("duration", self.span.as_ref().map(|span| json!(span))),
+            ("duration", self.span.map(millis)),
             ("seed", self.seed.map(|seed| json!(seed))),
             ("arrivals", self.arrivals.as_ref().map(|arrivals| json!(arrivals))),
             ("connections", self.connections.map(|count| json!(count))),
-            ("timeout", self.timeout.as_ref().map(|timeout| json!(timeout))),
+            ("timeout", self.timeout.map(millis)),
             ("workers", self.workers.map(|count| json!(count))),
             ("http2", self.http2.then(|| json!(true))),
         ];
@@ -140,6 +142,11 @@ impl Load {
         }
         Ok(())
     }
+}
+
+/// As a plan has a time without a unit.
+fn millis(span: Duration) -> Value {
+    json!(span.as_secs_f64() * 1e3)
 }
 
 /// Refuses what is meant for a URL, and is none that a GET could be sent to.
@@ -239,5 +246,15 @@ async fn drive(cx: &Context, load: Arc<Ready>) -> anyhow::Result<()> {
         .finish()
         .map_err(|error| Failure::new(error.to_string(), "is there room for descriptors?"))?;
     let (summary, _) = recorder.finish(&load, ended);
-    cx.output.answer(&summary, |out| report::write(&cx.output, &summary, out))
+    cx.output.answer(&summary, |out| report::write(&cx.output, &summary, out))?;
+    if summary.total.offered > 0 {
+        return Ok(());
+    }
+    let message = if summary.stopped {
+        "nothing was offered: the load was stopped before its first request".to_owned()
+    } else {
+        let lasted = crate::words::millis(load.profile().duration().as_millis() as f64);
+        format!("nothing was offered: at its rate no request falls into the {lasted} of the load")
+    };
+    Err(Failure::new(message, "give it a longer time by --for, or a higher --rate").into())
 }

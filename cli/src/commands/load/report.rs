@@ -38,7 +38,9 @@ pub(super) fn write(output: &Output, summary: &Summary, out: &mut dyn Write) -> 
         total.effective_per_s,
         if summary.stopped { "; stopped before its time" } else { "" },
     )?;
-    writeln!(out, "ended as: {}", counts(&total.fates))?;
+    if !total.fates.is_empty() {
+        writeln!(out, "ended as: {}", counts(&total.fates))?;
+    }
     if !summary.codes.is_empty() {
         writeln!(out, "answers:  {}", counts(&summary.codes))?;
     }

@@ -37,11 +37,13 @@ use view::View;
 #[derive(Args)]
 #[command(after_help = "\
 The faults are taken back whatever happens: at the end of their window, at a stop condition, at Ctrl-C, when the \
-terminal is closed; and by the server itself should this program die.\n\n\
+terminal is closed; and by the server itself should this program die.
+
 The exit code is 0 if every verdict is the expected one (`held` unless the experiment says otherwise), 1 if not, 2 if \
-one could not be run.\n\n\
-  sabot run payments-slow.yaml\n  \
-  sabot run payments-slow.yaml --variant naive --set LAB_API=http://localhost:8080\n  \
+one could not be run.
+
+  sabot run payments-slow.yaml
+  sabot run payments-slow.yaml --variant naive --set LAB_API=http://localhost:8080
   sabot run schedule.yaml --results results.yaml --fail-on regressed
   sabot run --lab compose/experiments/payments-slow.yaml --variant naive --reports reports")]
 pub(crate) struct Run {

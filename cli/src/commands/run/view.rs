@@ -1,15 +1,18 @@
 //! What a run shows while it lasts: on a terminal a block that is drawn anew each second, elsewhere a
 //! line for each phase and every ten seconds.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 
 use owo_colors::OwoColorize;
 use sabot_runner::judge::Phase;
+use sabot_runner::load::Summary;
 use sabot_runner::record::Record;
 use sabot_runner::report;
 use sabot_runner::run::{Observer, Progress};
 
 use super::files::OneRun;
+use crate::fold::fold;
 use crate::output::Output;
 
 const BAR: usize = 40;
@@ -42,6 +45,9 @@ impl View {
     pub(super) fn verdict(&mut self, record: &Record, output: &Output) {
         self.clear();
         write(&report::terminal(record, output.width(), output.has_colours()));
+        if let Some(why) = why_not(&record.load) {
+            write(&format!("  {:<14} {}\n", "answers", fold(&why, 17, Some(self.width), 17)));
+        }
     }
 
     fn clear(&mut self) {
@@ -70,6 +76,20 @@ impl Observer for View {
         self.clear();
         write(&format!("  {line}\n"));
     }
+}
+
+/// What requests met that were not answered as expected; none if all were.
+fn why_not(load: &Summary) -> Option<String> {
+    let counts = |counts: &BTreeMap<String, u64>| {
+        counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
+    };
+    if load.total.error_rate <= 0.0 {
+        return None;
+    }
+    let codes = (!load.codes.is_empty()).then(|| format!("by code {}", counts(&load.codes)));
+    let causes = load.told_causes().map(|causes| format!("because {causes}"));
+    let ended = format!("ended as {}", counts(&load.total.fates));
+    Some([Some(ended), codes, causes].into_iter().flatten().collect::<Vec<_>>().join("; "))
 }
 
 fn line(progress: &Progress) -> String {
@@ -135,6 +155,27 @@ pub(super) fn write(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_requests_met_is_told() {
+        let part = |error_rate: f64, fates: serde_json::Value| {
+            serde_json::json!({"offered": 10, "offered_per_s": 1.0, "effective_per_s": 1.0, "error_rate": error_rate,
+                "fates": fates, "latency_ms": null, "latency_all_ms": null})
+        };
+        let load = |total: serde_json::Value| -> Summary {
+            let load = serde_json::json!({"seed": 1, "duration_s": 1.0, "stopped": false, "workers": 1, "total": total,
+                "endpoints": [], "tenants": [], "lateness": null, "codes": {"200": 7, "404": 2},
+                "causes": {"connection refused": 1}, "connections_opened": 1, "resent": 0, "in_flight_max": 1});
+            serde_json::from_value(load).unwrap()
+        };
+        let failed = load(part(0.3, serde_json::json!({"ok": 7, "status": 2, "connect": 1})));
+        let told = why_not(&failed).unwrap();
+        assert_eq!(
+            told,
+            "ended as connect 1, ok 7, status 2; by code 200 7, 404 2; because 1 × connection refused"
+        );
+        assert_eq!(why_not(&load(part(0.0, serde_json::json!({"ok": 10})))), None);
+    }
 
     #[test]
     fn each_line_is_one_row_at_every_width() {

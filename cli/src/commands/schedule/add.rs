@@ -3,7 +3,7 @@ use clap::Args;
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
-use crate::injection::Parts;
+use crate::injection::{Parts, kind};
 
 /// Have an injection come again
 #[derive(Args)]
@@ -27,8 +27,8 @@ impl Run for Add {
         let client = cx.client(&self.api)?;
         let injection = self.parts.read()?;
         block_on(async {
-            let added =
-                client.add_schedule(&self.name, &self.when, &injection).await.map_err(Failure::from)?;
+            let added = client.add_schedule(&self.name, &self.when, &injection).await;
+            let added = added.map_err(|error| Failure::from(error).about_kind(kind(&injection)))?;
             cx.output.answer(&added, |out| {
                 let next = added.next_at.as_deref().unwrap_or("never");
                 writeln!(out, "added {}: {}, next {next}", added.name, added.when)

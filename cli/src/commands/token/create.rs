@@ -67,7 +67,9 @@ impl Run for Create {
 }
 
 fn role(text: &str) -> Result<Role, String> {
-    text.parse().map_err(|error: sabot_toxics::Invalid| error.message)
+    // The hint names them all where it is like none.
+    let hint = || sabot_toxics::suggestion(text, &Role::ALL.map(Role::as_str));
+    text.parse().map_err(|_| format!("there is no such role{}", hint()))
 }
 
 fn scope(text: &str) -> Result<Selector, String> {
@@ -93,6 +95,14 @@ fn life(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_are_told_once() {
+        assert_eq!(role("admin"), Ok(Role::Admin));
+        let refusal = role("boss").unwrap_err();
+        assert_eq!(refusal.matches("approver").count(), 1, "{refusal}");
+        assert!(role("operater").unwrap_err().contains("did you mean `operator`"));
+    }
 
     #[test]
     fn a_life_has_a_unit() {

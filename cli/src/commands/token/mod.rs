@@ -26,10 +26,10 @@ The first token is made in the state directory of the server (--state-dir or SAB
 runs, by whoever may write there. Whoever has an admin's token, in SABOT_TOKEN or by --token-file, asks the server \
 instead; --host names it.
 
-viewer     sees everything, changes nothing
-operator   sees everything, sets faults and takes them back
-approver   sees everything, approves what others ask for, and sets no faults
-admin      does everything, and says who else may"
+  viewer     sees everything, changes nothing
+  operator   sees everything, sets faults and takes them back
+  approver   sees everything, approves what others ask for, and sets no faults
+  admin      does everything, and says who else may"
 )]
 pub(crate) struct Token {
     #[command(subcommand)]

@@ -131,6 +131,16 @@ fn fit(text: &str, room: usize) -> String {
     text.chars().take(room.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// As [`fit`], of an address: its end tells it from others.
+fn fit_end(text: &str, room: usize) -> String {
+    let surplus = text.chars().count().saturating_sub(room);
+    if surplus == 0 {
+        text.to_owned()
+    } else {
+        std::iter::once('…').chain(text.chars().skip(surplus + 1)).collect()
+    }
+}
+
 fn table_row(row: &Row, address: usize, toxics: usize) -> TableRow<'static> {
     let plain = Style::new();
     let name = if row.enabled { plain.add_modifier(Modifier::BOLD) } else { plain.fg(Color::Red) };
@@ -138,8 +148,8 @@ fn table_row(row: &Row, address: usize, toxics: usize) -> TableRow<'static> {
     let listen = if row.enabled { row.listen.as_str() } else { "disabled" };
     TableRow::new([
         cell(&fit(&row.name, address), false, name),
-        cell(&fit(listen, address), false, if row.enabled { plain } else { plain.fg(Color::Red) }),
-        cell(&fit(&row.upstream, address), false, plain),
+        cell(&fit_end(listen, address), false, if row.enabled { plain } else { plain.fg(Color::Red) }),
+        cell(&fit_end(&row.upstream, address), false, plain),
         cell(&row.open.to_string(), true, plain),
         cell(&row.total.to_string(), true, plain),
         cell(&words::bytes(row.up_per_s), true, moving(row.up_per_s)),
@@ -201,6 +211,8 @@ mod tests {
     fn what_is_cut_is_seen_to_be() {
         assert_eq!(super::fit("127.0.0.1:16379", 15), "127.0.0.1:16379");
         assert_eq!(super::fit("↓ slow, ↑ cut", 8), "↓ slow,…");
+        assert_eq!(super::fit_end("127.0.0.1:16379", 15), "127.0.0.1:16379");
+        assert_eq!(super::fit_end("127.0.0.1:16379", 8), "…1:16379");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Run, VALUES_HELP, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
 use crate::shape::Shape;
-use crate::{pairs, words};
+use crate::{pairs, share, words};
 
 /// Add a toxic to a proxy
 #[derive(Args)]
@@ -25,8 +25,8 @@ pub(crate) struct Add {
     /// Name of the toxic [default: type and stream, as in latency_downstream]
     #[arg(short, long, alias = "toxicName")]
     name: Option<String>,
-    /// Share of connections, or of requests for kinds that act on HTTP, that it takes, 0 to 1
-    #[arg(long, visible_alias = "tox", default_value_t = 1.0, value_name = "SHARE")]
+    /// Share of connections, or of requests for kinds that act on HTTP, that it takes, such as 0.2 or 20%
+    #[arg(long, visible_alias = "tox", default_value = "1", value_name = "SHARE", value_parser = share::parse)]
     toxicity: f64,
     /// An attribute; may be given several times
     #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
@@ -58,10 +58,11 @@ impl Run for Add {
             toxicity: self.toxicity,
             attributes: given.clone(),
             when: self.when.into_iter().collect(),
-            ..NewToxic::new(self.kind)
+            ..NewToxic::new(self.kind.clone())
         };
         block_on(async {
-            let toxic = client.add_toxic(&self.proxy, &toxic).await.map_err(Failure::from)?;
+            let toxic = client.add_toxic(&self.proxy, &toxic).await;
+            let toxic = toxic.map_err(|error| Failure::from(error).about_kind(&self.kind))?;
             cx.output.answer(&toxic, |out| {
                 let given = words::given(&toxic, &given);
                 let comma = if given.is_empty() { "" } else { ", " };

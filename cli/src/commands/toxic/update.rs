@@ -6,7 +6,7 @@ use super::{Run, VALUES_HELP, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
 use crate::shape::Shape;
-use crate::{pairs, words};
+use crate::{pairs, share, words};
 
 /// Change a toxic; what is not named stays
 #[derive(Args)]
@@ -21,8 +21,8 @@ pub(crate) struct Update {
     /// The toxic
     #[arg(short, long, alias = "toxicName")]
     name: String,
-    /// The new share of connections, or of requests for kinds that act on HTTP, 0 to 1
-    #[arg(long, visible_alias = "tox", value_name = "SHARE")]
+    /// The new share of connections, or of requests for kinds that act on HTTP, such as 0.2 or 20%
+    #[arg(long, visible_alias = "tox", value_name = "SHARE", value_parser = share::parse)]
     toxicity: Option<f64>,
     /// An attribute; may be given several times, null brings back its default
     #[arg(short, long = "attribute", value_name = "KEY=VALUE", value_parser = pairs::parse)]
@@ -42,18 +42,18 @@ impl Run for Update {
             return Err(Failure::new("nothing to change", help).into());
         }
         block_on(async {
-            let shape = match self.attributes.is_empty() {
-                true => Shape::UNKNOWN,
+            let (shape, kind) = match self.attributes.is_empty() {
+                true => (Shape::UNKNOWN, String::new()),
                 // What a text stands for hangs on the kind.
                 false => {
                     let toxic = client.toxic(&self.proxy, &self.name).await.map_err(Failure::from)?;
-                    Shape::of_kind(&toxic.kind)
+                    (Shape::of_kind(&toxic.kind), toxic.kind)
                 }
             };
             let patch = self.patch(shape.of_change());
             let given = patch.attributes.clone().unwrap_or_default();
             let updated = client.update_toxic(&self.proxy, &self.name, &patch).await;
-            let toxic = updated.map_err(Failure::from)?;
+            let toxic = updated.map_err(|error| Failure::from(error).about_kind(&kind))?;
             cx.output.answer(&toxic, |out| {
                 let (share, attributes) = (words::share(toxic.toxicity), words::changed(&toxic, &given));
                 let taken = words::taken(&toxic);

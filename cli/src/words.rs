@@ -163,10 +163,10 @@ fn quantity(value: &Value, unit: &str) -> String {
     }
 }
 
-/// Text without quotes; anything else as JSON.
+/// Text without quotes; anything else as JSON. What would command a terminal is shown as what it is.
 pub(crate) fn scalar(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => plain(text),
         // 0.0 reads as 0.
         Value::Number(number) => {
             number.as_f64().map_or_else(|| number.to_string(), |value| value.to_string())
@@ -174,6 +174,13 @@ pub(crate) fn scalar(value: &Value) -> String {
         Value::Array(list) => list.iter().map(scalar).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
+}
+
+/// Text from elsewhere, without what would command a terminal.
+pub(crate) fn plain(text: &str) -> String {
+    let shown =
+        |char: char| if char.is_control() { char.escape_default().to_string() } else { char.to_string() };
+    text.chars().map(shown).collect()
 }
 
 /// `100%`, `0.5%`.
@@ -262,5 +269,11 @@ mod tests {
             assert_eq!(millis(ms), text);
         }
         assert_eq!((share(1.0), share(0.3), share(0.005)), ("100%".into(), "30%".into(), "0.5%".into()));
+    }
+
+    #[test]
+    fn what_would_command_a_terminal_is_shown_as_what_it_is() {
+        assert_eq!(super::scalar(&json!("\u{1b}[31mred\u{1b}]0;x\u{7}")), "\\u{1b}[31mred\\u{1b}]0;x\\u{7}");
+        assert_eq!(super::scalar(&json!(["a\n", 1])), "a\\n,1");
     }
 }

@@ -92,6 +92,8 @@ fn an_injection_is_asked_for_shown_and_taken_back() {
     assert_eq!(server.says(&["halt"]), "nothing was on\n");
     assert_eq!(server.says(&["reset"]), "every proxy is enabled and without toxics\n");
     let two = [inject(&server, &["--duration=60s"]), inject(&server, &["--duration=60s", "--queue"])];
+    let listed = server.says(&["injections", "--limit=2"]);
+    assert!(listed.ends_with("… and 1 more: --limit shows them\n"), "{listed}");
     let said = server.says(&["halt"]);
     assert!(said.starts_with("reverted 2 injections: ") && two.iter().all(|id| said.contains(id)), "{said}");
 }

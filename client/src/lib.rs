@@ -39,8 +39,8 @@ pub use error::Error;
 pub use events::{Event, Events};
 pub use http::without_token;
 pub use injections::types::{
-    Actor, Audit, AuditEvent, Breach, Halted, Injection, InjectionTarget, NewInjection, OnAt, Schedule,
-    SteadyState, Verified, Which,
+    Actor, Audit, AuditEvent, Breach, Halted, Injection, InjectionTarget, Listed, NewInjection, OnAt,
+    Schedule, SteadyState, Verified, Which,
 };
 pub use tokens::{CreatedToken, NewToken, Token};
 pub use traffic::Traffic;

@@ -181,7 +181,7 @@ async fn injections_are_asked_for_listed_and_ended() {
     };
     assert!(!client.inject(&new).await.unwrap().is_over());
     let which = Which { state: Some("running".to_owned()), ..Which::default() };
-    assert_eq!(client.injections(&which).await.unwrap()[0].id, "inj-1");
+    assert_eq!(client.injections(&which).await.unwrap().injections[0].id, "inj-1");
     assert!(client.revert_injection("inj-1").await.unwrap().is_over());
     assert_eq!(client.approve_injection("inj-1", Some("bob")).await.unwrap_err().status(), Some(403));
     let events = client.audit(&Audit::default()).await.unwrap();

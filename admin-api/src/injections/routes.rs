@@ -44,8 +44,11 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Inject
         state.is_none_or(|state| it.state == state)
             && service.as_ref().is_none_or(|service| it.request.target.service == *service)
     };
-    let all = app.engine.injections().into_iter().filter(meant);
-    Ok(Json(Injections { injections: all.take(limit as usize).map(Injection::from).collect() }))
+    let mut all: Vec<_> = app.engine.injections().into_iter().filter(meant).collect();
+    let more = all.len().saturating_sub(limit as usize);
+    all.truncate(limit as usize);
+    let injections = all.into_iter().map(Injection::from).collect();
+    Ok(Json(Injections { injections, more, trouble: app.engine.trouble() }))
 }
 
 /// Breaks something: what, how, for how long, what has to stay true meanwhile, what is expected, and whom to ask.

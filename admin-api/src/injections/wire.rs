@@ -179,6 +179,10 @@ pub(crate) struct BreachData {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Injections {
     pub(super) injections: Vec<Injection>,
+    /// How many more there are that are meant.
+    pub(super) more: usize,
+    /// What keeps the journal from being written: nothing is injected until it can be.
+    pub(super) trouble: Option<String>,
 }
 
 /// The injections that were taken back.

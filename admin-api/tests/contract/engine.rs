@@ -61,7 +61,7 @@ fn without_a_journal_nothing_is_injected() {
         ("GET /v1/audit", "", 503, "*"),
         ("GET /v1/audit/verify", "", 503, "*"),
         ("GET /v1/audit/at?time=02:47", "", 503, "*"),
-        ("GET /injections", "", 200, r#"{"injections":[]}"#),
+        ("GET /injections", "", 200, r#"{"injections":[],"more":0,"trouble":"*"}"#),
         ("GET /v1/proxies/payments/toxics", "", 200, r#"{"toxics":[]}"#),
     ]);
     assert!(api.call("GET /metrics", "").body.contains("\nsabot_journal_writable 0\n"));

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use clap::Args;
 use futures_util::StreamExt;
-use sabot_client::{Client, Events, Injection};
+use sabot_client::{Client, Error, Event, Events, Injection};
 use serde_json::Value;
 
 use super::{Run, block_on};
@@ -35,13 +35,12 @@ impl Run for Inject {
         let injection = self.parts.read()?;
         block_on(async {
             // From before, so that nothing is missed.
-            let events =
-                if self.wait { Some(client.injection_events().await.map_err(Failure::from)?) } else { None };
+            let events = if self.wait { client.injection_events().await.ok() } else { None };
             let asked = client.inject(&injection).await;
             let injection = asked.map_err(|error| Failure::from(error).about_kind(kind(&injection)))?;
-            let Some(events) = events else {
+            if !self.wait {
                 return cx.output.answer(&injection, |out| writeln!(out, "{}", sentence(&injection)));
-            };
+            }
             let over = follow(cx, &client, events, injection).await?;
             if cx.output.is_json() {
                 cx.output.answer(&over, |_| Ok(()))?;
@@ -62,13 +61,12 @@ const EVERY: Duration = Duration::from_secs(5);
 async fn follow(
     cx: &Context,
     client: &Client,
-    mut events: Events,
+    mut events: Option<Events>,
     mut injection: Injection,
 ) -> anyhow::Result<Injection> {
     let lease = injection.lease_seconds.map(|lease| Duration::from_secs_f64((lease / 3.0).max(0.01)));
     let mut ticks = tokio::time::interval(lease.map_or(EVERY, |lease| lease.min(EVERY)));
     let mut told = String::new();
-    let mut streaming = true;
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     loop {
         // What ends otherwise is an error, and told as one.
@@ -81,7 +79,7 @@ async fn follow(
             return Ok(injection);
         }
         tokio::select! {
-            event = events.next(), if streaming => match event {
+            event = next(&mut events), if events.is_some() => match event {
                 Some(Ok(event)) => {
                     // Events from before the answer tell of what it was.
                     if let Some(now) = of(&event.data, &injection.id).filter(|it| place(it) >= place(&injection)) {
@@ -89,7 +87,7 @@ async fn follow(
                     }
                 }
                 // The server, or the network, is gone for now: it is asked from time to time.
-                Some(Err(_)) | None => streaming = false,
+                Some(Err(_)) | None => events = None,
             },
             _ = &mut interrupt => {
                 let message = format!("no longer followed: {}", sentence(&injection));
@@ -106,12 +104,17 @@ async fn follow(
                     // It may come back, and then it goes on.
                     Err(_) => {}
                 }
-                if !streaming && let Ok(again) = client.injection_events().await {
-                    (events, streaming) = (again, true);
+                if events.is_none() {
+                    // Where there are too many streams already it is asked from time to time.
+                    events = client.injection_events().await.ok();
                 }
             }
         }
     }
+}
+
+async fn next(events: &mut Option<Events>) -> Option<Result<Event, Error>> {
+    events.as_mut()?.next().await
 }
 
 /// How far it is in its life.

@@ -48,14 +48,21 @@ impl Run for Injections {
             }
             let which = Which { state: self.state, service: self.service, limit: Some(self.limit) };
             let all = client.injections(&which).await.map_err(Failure::from)?;
-            cx.output.answer(&json!({ "injections": all }), |out| {
-                if all.is_empty() {
+            cx.output.answer(&all, |out| {
+                if let Some(trouble) = &all.trouble {
+                    writeln!(out, "{} nothing can be injected: {trouble}", "warning:".yellow().bold())?;
+                }
+                if all.injections.is_empty() {
                     return writeln!(out, "no injections; `sabot inject --help` shows how to ask for one");
                 }
                 let header = ["ID", "STATE", "FAULT", "TARGETS", "OWNER", "ENDS IN"];
                 let mut table = cx.output.table(&header).align_right(&[5]);
-                all.iter().for_each(|injection| table.row(row(injection)));
-                table.write(out)
+                all.injections.iter().for_each(|injection| table.row(row(injection)));
+                table.write(out)?;
+                if all.more > 0 {
+                    writeln!(out, "… and {} more: --limit shows them", all.more)?;
+                }
+                Ok(())
             })
         })
     }
@@ -118,7 +125,7 @@ async fn watch(cx: &Context, client: &Client, id: Option<&str>) -> anyhow::Resul
     let mut events = client.injection_events().await.map_err(Failure::from)?;
     let now = match id {
         Some(id) => vec![client.injection(id).await.map_err(Failure::from)?],
-        None => client.injections(&Which::default()).await.map_err(Failure::from)?,
+        None => client.injections(&Which::default()).await.map_err(Failure::from)?.injections,
     };
     for injection in now.iter().filter(|it| id.is_some() || !it.is_over()) {
         let event = Event { kind: "now".to_owned(), data: json!({ "injection": injection }) };

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::path::{query, root, v1};
 use crate::{Client, Error, Events};
-use types::{Audit, AuditEvent, Halted, Injection, OnAt, Schedule, Verified, Which};
+use types::{Audit, AuditEvent, Halted, Injection, Listed, OnAt, Schedule, Verified, Which};
 
 impl Client {
     /// Breaks something: a [`NewInjection`](crate::NewInjection), or JSON of that form. It is on when this returns,
@@ -21,22 +21,17 @@ impl Client {
         self.http.send(Method::POST, &root(&["injections"]), injection).await
     }
 
-    /// Those that are not over, the oldest first, then those that are, the newest first.
+    /// Those that are meant, or the first of them.
     ///
     /// # Errors
     /// As every call: see [`Error`].
-    pub async fn injections(&self, which: &Which) -> Result<Vec<Injection>, Error> {
-        #[derive(Deserialize)]
-        struct Answer {
-            injections: Vec<Injection>,
-        }
+    pub async fn injections(&self, which: &Which) -> Result<Listed, Error> {
         let asked = query(&[
             ("state", which.state.clone()),
             ("service", which.service.clone()),
             ("limit", which.limit.map(|limit| limit.to_string())),
         ]);
-        let answer: Answer = self.http.get(&(root(&["injections"]) + &asked)).await?;
-        Ok(answer.injections)
+        self.http.get(&(root(&["injections"]) + &asked)).await
     }
 
     /// One injection.

@@ -156,6 +156,19 @@ pub struct Breach {
     pub seconds: f64,
 }
 
+/// Injections as they are listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Those that are not over, the oldest first, then those that are, the newest first.
+    pub injections: Vec<Injection>,
+    /// How many more there are that are meant.
+    #[serde(default)]
+    pub more: u64,
+    /// What keeps the journal from being written: nothing is injected until it can be.
+    #[serde(default)]
+    pub trouble: Option<String>,
+}
+
 /// What a halt came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Halted {

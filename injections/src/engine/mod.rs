@@ -168,7 +168,7 @@ pub enum EngineError {
     #[error("it could not be journalled, so it was not done: {0}")]
     Unjournalled(String),
     /// What is kept cannot be read.
-    #[error("{0}; move it and its journal.head away and start again to begin a new one, tokens included")]
+    #[error("{0}")]
     NoJournal(String),
     /// Somebody else does so now.
     #[error("the journal is being verified already: wait for that, and ask again")]

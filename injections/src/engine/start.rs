@@ -133,7 +133,13 @@ struct Opened {
 
 /// Opens the journal, and plays it.
 fn open(directory: Option<&Path>, rules: crate::rules::Rules) -> Result<Opened, String> {
-    let told = |error: JournalError| error.to_string();
+    let told = |error: JournalError| match error {
+        JournalError::Newer { .. } => error.to_string(),
+        JournalError::Unusable { .. } | JournalError::Broken { .. } => format!(
+            "{error}; mend that, or move journal.sqlite3* and journal.head away and start again to begin a new one, \
+             tokens included"
+        ),
+    };
     let journal = Journal::open(directory).map_err(told)?;
     let mut book = Book::new(rules);
     let (mut began, mut newest_ms) = (HashMap::new(), 0);

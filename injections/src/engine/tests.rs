@@ -259,7 +259,10 @@ async fn without_a_journal_nothing_is_injected() {
     assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
     assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), Halted::default());
     let unread = bench.engine.verify().unwrap_err().to_string();
-    assert!(unread.contains("move it and its journal.head away") && !unread.contains("injected"), "{unread}");
+    assert!(
+        unread.contains("move journal.sqlite3* and journal.head away") && !unread.contains("injected"),
+        "{unread}"
+    );
     assert_eq!(bench.on(), [""; 0]);
 }
 
@@ -550,4 +553,23 @@ async fn a_clock_that_was_set_back_does_not_put_schedules_off() {
     bench.clock.0.store(0, Ordering::SeqCst);
     bench.engine.let_time_pass();
     assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 600_000));
+}
+
+#[tokio::test]
+async fn the_limit_by_what_was_before_holds_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { p99_factor: Some(2.0), ..Limits::default() };
+    let settings = Settings { limits, ..Settings::default() };
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, settings.clone()).await;
+    let id = first.inject(|_| {}).await.unwrap().id;
+    let most = |bench: &Bench| {
+        let guards = bench.engine.guards(&bench.engine.known(&id).unwrap());
+        guards.into_iter().filter_map(|(guard, _)| guard.objective.max).collect::<Vec<_>>()
+    };
+    assert_eq!(most(&first), [0.0; 0], "no requests came before it");
+    first.engine.note_before(&id, 5.0);
+    first.engine.stop().await;
+    drop(first);
+    let again = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
+    assert_eq!((again.engine.known(&id).unwrap().state, most(&again)), (State::Running, vec![10.0]));
 }

@@ -36,7 +36,7 @@ const MORE: f64 = 1.5;
 pub(super) const RECOVERIES: usize = 256;
 
 /// Where a guard's values come from.
-enum Source {
+pub(super) enum Source {
     Asked(Arc<dyn Indicator>),
     /// What these proxies see of requests of these methods.
     Seen {
@@ -76,7 +76,7 @@ impl Engine {
     }
 
     /// What guards an injection, and where the values come from.
-    fn guards(&self, injection: &Injection) -> Vec<(Guard, Source)> {
+    pub(super) fn guards(&self, injection: &Injection) -> Vec<(Guard, Source)> {
         let settings = self.settings();
         let mut guards = Vec::new();
         if let Some(objective) = injection.request.steady_state.clone() {
@@ -131,7 +131,7 @@ impl Engine {
     }
 
     /// Keeps what was before a fault.
-    fn note_before(&self, id: &str, p99_ms: f64) {
+    pub(super) fn note_before(&self, id: &str, p99_ms: f64) {
         let event = Event::Guarded { id: id.to_owned(), p99_ms };
         let records = {
             let mut book = self.inner.book();

@@ -233,7 +233,7 @@ impl Journal {
         let file = self.file.clone();
         // Events in a file that nobody finds again are kept for nobody.
         if file.as_deref().and_then(inode) != self.inode {
-            let reason = "the file was removed or replaced under the server: put it back, or start again";
+            let reason = "the file was removed or replaced under the server: put it back";
             return Err(unusable(file.as_deref(), &reason));
         }
         let appended = append(&mut self.db, records, self.file.is_none(), self.last);

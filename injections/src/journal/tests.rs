@@ -197,7 +197,7 @@ fn a_journal_that_is_taken_away_is_noticed() {
     let mut journal = filled(Some(folder.path()));
     std::fs::remove_file(folder.path().join(FILE)).unwrap();
     let told = journal.append(&[ended("c")]).unwrap_err().to_string();
-    assert!(told.contains("removed or replaced") && told.contains("start again"), "{told}");
+    assert!(told.contains("removed or replaced") && told.contains("put it back"), "{told}");
 }
 
 #[test]

@@ -124,6 +124,7 @@ async fn lines(client: &Client, mut which: sabot_client::Audit) -> anyhow::Resul
 }
 
 async fn was_on(cx: &Context, client: &Client, time: &str) -> anyhow::Result<()> {
+    let client = client.clone().with_timeout(verify::PATIENCE);
     let on = client.audit_at(time).await.map_err(Failure::from)?;
     cx.output.answer(&on, |out| {
         let when = match &on.until {
@@ -156,7 +157,8 @@ async fn was_on(cx: &Context, client: &Client, time: &str) -> anyhow::Result<()>
         if !on.changes.is_empty() {
             writeln!(out, "what was changed last before that, by hand:")?;
         }
-        on.changes.iter().try_for_each(|change| told(change, out))
+        let room = cx.output.room();
+        on.changes.iter().try_for_each(|change| told(change, room, out))
     })
 }
 

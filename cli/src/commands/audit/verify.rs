@@ -18,7 +18,7 @@ pub(crate) struct Verify {
 }
 
 /// As long as the server takes for any answer: some millions of events.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 
 impl Run for Verify {
     fn run(self, cx: &Context) -> anyhow::Result<()> {

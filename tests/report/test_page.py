@@ -144,3 +144,21 @@ def test_the_comparison_is_drawn_too(sabot, off, on, tmp_path):
     assert console == []
     assert [picture["id"] for picture in pictures] == ["side-0-latency", "side-0-errors", "side-1-latency", "side-1-errors"]
     assert all(picture["lines"] >= 1 and picture["width"] > 400 for picture in pictures), pictures
+
+
+def test_the_numbers_of_two_runs_of_one_name_stay_within_their_card(sabot, record, tmp_path):
+    """Two runs of the same name are told apart by their ids, which are long."""
+    files = []
+    for id in ("20261121-233918-310-60e4", "20261121-234001-112-60f1"):
+        files.append(tmp_path / f"{id}.json")
+        files[-1].write_text(json.dumps(record | {"id": id}))
+    page = tmp_path / "same.html"
+    sabot("compare", *files, "--html", page)
+    edges = """() => [...document.querySelectorAll(".group")].map(group => {
+      const widest = Math.max(...[...group.querySelectorAll("th, td")].map(cell => cell.getBoundingClientRect().right));
+      return [group.querySelector("thead").textContent, widest, group.getBoundingClientRect().right];
+    })"""
+    for width in (1400, 1100, 800, 500):
+        groups, console = measure(page, edges, width)
+        assert console == [] and len(groups) >= 3 and "60e4" in groups[0][0], groups
+        assert all(widest <= right + 1 for _, widest, right in groups), (width, groups)

@@ -89,8 +89,8 @@ fn one(injection: &Injection, out: &mut dyn Write) -> io::Result<()> {
         format!("{} {bounds}, or aborted after {} s", it.slo, it.abort_after)
     });
     let breach = injection.breach.as_ref().map(|it| {
-        let value = it.value.map_or_else(|| "no data".to_owned(), |value| value.to_string());
-        format!("{} was {value} instead of {} for {} s, by {}", it.slo, it.objective, it.seconds, it.source)
+        let value = it.value.map_or_else(|| "no data".to_owned(), |value| format!("{value:.4}"));
+        format!("{} was {value} instead of {} for {:.1} s, by {}", it.slo, it.objective, it.seconds, it.source)
     });
     let person = |it: &sabot_client::Actor| {
         if it.from.is_empty() { it.who.clone() } else { format!("{} from {}", it.who, it.from) }

@@ -193,13 +193,15 @@ impl Inner {
 
     /// Tells whoever listens, and counts.
     fn tell(&self, book: &Book, event: &Event) {
-        let injection = event.subject().and_then(|id| book.injection(id)).cloned();
-        if let Some(injection) = &injection {
+        let injection = event.subject().and_then(|id| book.injection(id));
+        if let Some(injection) = injection {
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.count(event, injection);
         }
-        // Nobody may be listening.
-        let _ = self.changes.send(Change { event: event.clone(), injection });
+        if self.changes.receiver_count() > 0 {
+            // The last of them may have gone meanwhile.
+            let _ = self.changes.send(Change { event: event.clone(), injection: injection.cloned() });
+        }
     }
 
     fn take_off(&self, book: &Book, id: &str) {

@@ -38,7 +38,7 @@ impl Journal {
                     hash.0
                 ],
             )?;
-            append_in(&change, std::slice::from_ref(record), in_memory)?;
+            append_in(&change, &[record], in_memory)?;
             change.commit()?;
             Ok(true)
         };
@@ -53,7 +53,7 @@ impl Journal {
             if change.execute("DELETE FROM tokens WHERE id = ?", [id])? == 0 {
                 return Ok(false);
             }
-            append_in(&change, std::slice::from_ref(record), in_memory)?;
+            append_in(&change, &[record], in_memory)?;
             change.commit()?;
             Ok(true)
         };

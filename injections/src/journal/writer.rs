@@ -179,9 +179,9 @@ impl Thread {
             };
             match first {
                 Ok(first) => self.write(first, orders),
-                Err(RecvTimeoutError::Timeout) => drop(self.flush(Vec::new())),
+                Err(RecvTimeoutError::Timeout) => drop(self.flush(&[])),
                 Err(RecvTimeoutError::Disconnected) => {
-                    drop(self.flush(Vec::new()));
+                    drop(self.flush(&[]));
                     if !self.backlog.is_empty() {
                         tracing::error!(events = self.backlog.len(), "events are missing from the journal");
                     }
@@ -201,8 +201,7 @@ impl Thread {
             count += order.records.len();
             batch.push(order);
         }
-        let records: Vec<_> = batch.iter().flat_map(|order| order.records.iter().cloned()).collect();
-        let outcome = self.flush(records);
+        let outcome = self.flush(&batch);
         let mut waiting = Vec::new();
         for Order { records, happened, done } in batch {
             if happened && outcome.is_err() {
@@ -227,6 +226,9 @@ impl Thread {
     /// Notes beside the journal what has ended and is not in it; why it could not.
     fn note(&mut self) -> Option<std::io::Error> {
         let file = self.file.as_deref()?;
+        if !self.backlog.iter().any(is_end) {
+            return None;
+        }
         let ids = self.backlog.iter().filter_map(|record| match &record.event {
             Event::Ended { id, .. } => Some(id.as_str()),
             _ => None,
@@ -236,20 +238,20 @@ impl Thread {
         noted.err()
     }
 
-    /// What was kept and these, all or none.
-    fn flush(&mut self, records: Vec<Record>) -> Result<(), Unwritten> {
+    /// What was kept and what is in these, all or none.
+    fn flush(&mut self, orders: &[Order]) -> Result<(), Unwritten> {
         let ends = std::mem::take(&mut *self.ends.lock().unwrap_or_else(PoisonError::into_inner));
         self.keep(ends);
         let kept = self.backlog.len();
-        let mut all: Vec<_> = self.backlog.iter().cloned().collect();
-        all.extend(records);
+        let all = self.backlog.iter().chain(orders.iter().flat_map(|order| &order.records));
+        let count = all.clone().count();
         let mut journal = self.journal.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = journal.append(&all).map_err(|error| Unwritten(error.to_string()));
+        let outcome = journal.append(all).map_err(|error| Unwritten(error.to_string()));
         drop(journal);
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match &outcome {
             Ok(()) => {
-                self.written.fetch_add(all.len() as u64, Ordering::Relaxed);
+                self.written.fetch_add(count as u64, Ordering::Relaxed);
                 self.backlog.clear();
                 if let Some(file) = self.file.as_deref().filter(|_| std::mem::take(&mut self.noted)) {
                     ended::remove(file);

@@ -161,6 +161,9 @@ async fn notify_pausing(
     pauses: [Duration; 2],
     mut enough: oneshot::Receiver<()>,
 ) {
+    if webhooks.is_empty() {
+        return;
+    }
     let mut tasks = tokio::task::JoinSet::new();
     let mut queues = Vec::new();
     for webhook in webhooks {

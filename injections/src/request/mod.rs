@@ -106,6 +106,9 @@ const PARTS: [(&str, &str); 6] = [
     ("owner", "it says whom the on-call has to ask"),
 ];
 
+/// The part of a part that has to be there as well.
+const CAP: (&str, &str) = ("target.max_targets", "it bounds how many proxies may be hit at once");
+
 /// What may be there.
 const OPTIONS: [&str; 2] = ["queue", "lease_seconds"];
 
@@ -122,7 +125,12 @@ impl Request {
         if let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(Invalid::new(unknown, format!("unknown field{}", suggestion(unknown, &known))));
         }
-        let mut missing = PARTS.iter().filter(|(part, _)| map.get(*part).is_none_or(Value::is_null));
+        let uncapped = map.get("target").and_then(Value::as_object).is_some_and(|target| {
+            ["max_targets", "max_pods"].iter().all(|cap| target.get(*cap).is_none_or(Value::is_null))
+        });
+        let missing = PARTS.iter().filter(|(part, _)| map.get(*part).is_none_or(Value::is_null));
+        // Told together with the others: one round is enough to have all.
+        let mut missing = missing.chain(uncapped.then_some(&CAP));
         if let Some((first, why)) = missing.next() {
             let more: String = missing.map(|(part, why)| format!("; {part} is missing: {why}")).collect();
             return Err(Invalid::new(*first, format!("is missing: {why}{more}")));
@@ -215,9 +223,8 @@ impl Target {
             Some(_) => return Err(Invalid::new("target.selector", "must be text, such as `shard=south-1`")),
         };
         let service = text(map.remove("service"), "target.service")?;
-        let cap = map.remove("max_targets").ok_or_else(|| {
-            Invalid::new("target.max_targets", "is missing: it bounds how many proxies may be hit at once")
-        })?;
+        let cap =
+            map.remove("max_targets").ok_or_else(|| Invalid::new(CAP.0, format!("is missing: {}", CAP.1)))?;
         let cap = cap.as_u64().and_then(|cap| u32::try_from(cap).ok());
         let max_targets =
             cap.ok_or_else(|| Invalid::new("target.max_targets", "must be a whole number of at least 1"))?;

@@ -53,6 +53,12 @@ fn each_part_has_to_be_there_and_the_error_says_why() {
             assert_eq!((error.field.as_str(), error.message), (part, format!("is missing: {why}")));
         }
     }
+    let mut body = example();
+    body["target"].as_object_mut().unwrap().remove("max_targets");
+    body["owner"].take();
+    let both = Request::read(body).unwrap_err();
+    assert_eq!(both.field, "owner");
+    assert!(both.message.contains("; target.max_targets is missing: it bounds"), "{both}");
     let all = Request::read(json!({})).unwrap_err().message;
     assert!(PARTS.iter().all(|(_, why)| all.contains(why)), "{all}");
 }

@@ -374,7 +374,8 @@ pub(crate) struct At {
 #[expect(dead_code, reason = "describes events that the engine writes")]
 pub(crate) struct ChangeData {
     /// What happened: `injection.requested`, `injection.approved`, `injection.started`, `injection.resumed`,
-    /// `injection.ended`, `injection.recovered`, `schedule.added`, `schedule.removed`, `schedule.skipped`.
+    /// `injection.guarded`, `injection.ended`, `injection.recovered`, `schedule.added`, `schedule.removed`,
+    /// `schedule.skipped`.
     action: Option<String>,
     /// The injection that it is about.
     id: Option<String>,

@@ -130,10 +130,14 @@ pub(super) fn many(bench: &Bench<'_>) -> Result<Vec<Row>> {
         time: bench.seconds(3.0),
         patience: Duration::from_secs(2),
     };
-    let (mut without, mut with, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..5 {
+    let (mut without, mut asking, mut with) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rates = Vec::new();
+    for _ in 0..7 {
         without.push(percentile(&bench.round_trips(loaded.listen, pace)?, 0.5));
-        let (trips, rate) = beside(&idle, bench, || bench.round_trips(loaded.listen, pace))?;
+        let load = || bench.round_trips(loaded.listen, pace);
+        let (trips, _) = beside(&idle, bench, ask_for_nothing, load)?;
+        asking.push(percentile(&trips, 0.5));
+        let (trips, rate) = beside(&idle, bench, come_and_go, load)?;
         with.push(percentile(&trips, 0.5));
         rates.push(rate);
     }
@@ -142,12 +146,22 @@ pub(super) fn many(bench: &Bench<'_>) -> Result<Vec<Row>> {
         Row::new(&*asked, "created and ended a second", median(&rates), 0).between(0.99 * RATE as f64, 1e6),
         Row::new(&*asked, "round trip p50 of the load, ms", median(&with), 3),
         Row::new(&*asked, "the same without them, ms", median(&without), 3),
-        Row::new(asked, "ratio", median(&with) / median(&without), 3).at_most(1.02),
+        Row::new(&*asked, "the same beside as many requests for nothing, ms", median(&asking), 3),
+        Row::new(&*asked, "ratio", median(&with) / median(&without), 3).at_most(1.02),
+        Row::new(asked, "ratio to requests for nothing", median(&with) / median(&asking), 3),
     ])
 }
 
-/// Does something while injections come and go; and how many did in a second.
-fn beside<T>(proxies: &[Proxy<'_>], bench: &Bench<'_>, work: impl FnOnce() -> Result<T>) -> Result<(T, f64)> {
+/// What a client does at its rate, and what it needs for that.
+type Ask = fn(&mut Session, &Value) -> Result<()>;
+
+/// Does something while clients ask; and how often they did in a second.
+fn beside<T>(
+    proxies: &[Proxy<'_>],
+    bench: &Bench<'_>,
+    ask: Ask,
+    work: impl FnOnce() -> Result<T>,
+) -> Result<(T, f64)> {
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     let began = Instant::now();
     thread::scope(|scope| {
@@ -156,7 +170,8 @@ fn beside<T>(proxies: &[Proxy<'_>], bench: &Bench<'_>, work: impl FnOnce() -> Re
             .map(|proxy| {
                 let mut session = bench.api.session()?;
                 let (stop, done) = (&stop, &done);
-                Ok(scope.spawn(move || come_and_go(&mut session, proxy, began, stop, done)))
+                let body = latency(proxy, 60.0);
+                Ok(scope.spawn(move || again_and_again(&mut session, &body, ask, began, stop, done)))
             })
             .collect::<Result<_>>()?;
         let outcome = work();
@@ -169,23 +184,36 @@ fn beside<T>(proxies: &[Proxy<'_>], bench: &Bench<'_>, work: impl FnOnce() -> Re
     })
 }
 
-fn come_and_go(
+/// An injection comes and goes.
+fn come_and_go(session: &mut Session, body: &Value) -> Result<()> {
+    let made = session.ask("POST", "/injections", Some(body))?;
+    let path = format!("/injections/{}", made["id"].as_str().context("no id")?);
+    session.ask("DELETE", &path, None)?;
+    Ok(())
+}
+
+/// As many requests, of which nothing comes.
+fn ask_for_nothing(session: &mut Session, _: &Value) -> Result<()> {
+    session.ask("GET", "/version", None)?;
+    session.ask("GET", "/version", None)?;
+    Ok(())
+}
+
+fn again_and_again(
     session: &mut Session,
-    proxy: &Proxy<'_>,
+    body: &Value,
+    ask: Ask,
     began: Instant,
     stop: &AtomicBool,
     done: &AtomicU64,
 ) -> Result<()> {
-    let body = latency(proxy, 60.0);
     let interval = Duration::from_secs(1) / u32::try_from(RATE / CLIENTS)?;
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
             break;
         }
         thread::sleep((interval * number).saturating_sub(began.elapsed()));
-        let made = session.ask("POST", "/injections", Some(&body))?;
-        let path = format!("/injections/{}", made["id"].as_str().context("no id")?);
-        session.ask("DELETE", &path, None)?;
+        ask(session, body)?;
         done.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())

@@ -72,7 +72,7 @@ const OWN: [&str; 4] = ["success", "p50_ms", "p90_ms", "p99_ms"];
 
 impl Settings {
     /// Refuses an indicator that is not configured where others are: a slip of the pen must not be guarded
-    /// by something else. And bounds that no value of it could break, or meet.
+    /// by something else. And bounds that are none of its values; those that it always meets say so plainly.
     fn knows(&self, request: &Request) -> Result<(), Invalid> {
         let Some(steady) = &request.steady_state else { return Ok(()) };
         let slo = steady.slo.as_str();
@@ -91,9 +91,6 @@ impl Settings {
             let message = match figure {
                 Figure::Success if !(0.0..=1.0).contains(&bound) => {
                     format!("`{slo}` is a share: give a number between 0 and 1")
-                }
-                Figure::Success if field == "min" && bound == 0.0 || field == "max" && bound == 1.0 => {
-                    format!("no value of `{slo}` could break it: a share lies between 0 and 1")
                 }
                 Figure::Success => continue,
                 _ if bound < 0.0 => format!("`{slo}` is a time in milliseconds: give 0 or more"),

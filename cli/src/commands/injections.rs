@@ -90,7 +90,10 @@ fn one(injection: &Injection, out: &mut dyn Write) -> io::Result<()> {
     });
     let breach = injection.breach.as_ref().map(|it| {
         let value = it.value.map_or_else(|| "no data".to_owned(), |value| format!("{value:.4}"));
-        format!("{} was {value} instead of {} for {:.1} s, by {}", it.slo, it.objective, it.seconds, it.source)
+        format!(
+            "{} was {value} instead of {} for {:.1} s, by {}",
+            it.slo, it.objective, it.seconds, it.source
+        )
     });
     let person = |it: &sabot_client::Actor| {
         if it.from.is_empty() { it.who.clone() } else { format!("{} from {}", it.who, it.from) }

@@ -87,6 +87,8 @@ impl Match {
     }
 
     /// Whether the request is one that is meant, as far as its head tells.
+    // Left to itself the compiler inlines it or not by what else is in the program: 5 % of a match.
+    #[inline(always)]
     #[must_use]
     pub fn request(&self, head: &impl Head) -> bool {
         (self.method.is_empty() || self.method.iter().any(|method| method == head.method()))

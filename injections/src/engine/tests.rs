@@ -1,9 +1,12 @@
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use sabot_proxy::{Options, ProxySpec};
 use serde_json::{Value, json};
 
+use super::view::OwnView;
 use super::*;
 use crate::book::OnRestart;
 use crate::clock::Clock;

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::clock::Moment;
+use crate::event::Actor;
 use crate::injection::Ending;
 
 static TIME: AtomicU64 = AtomicU64::new(1000);

@@ -249,6 +249,8 @@ impl Controller {
         let _changing = self.inner.changing.lock().await;
         let proxies = self.all();
         for proxy in &proxies {
+            // Told before anybody sees that the end has come; then those that came meanwhile.
+            proxy.leave_connections();
             drop(proxy.stop_listening());
             proxy.leave_connections();
         }

@@ -21,7 +21,7 @@ impl Controller {
         self.unless_stopping()?;
         let proxy = self.find(proxy)?;
         let entry = proxy.inject(&self.inner.shell, injection, spec)?;
-        self.inner.expiry.changed();
+        self.inner.expiry.ends(proxy::lease_end(&entry));
         Ok(proxy::view(&entry))
     }
 

@@ -14,7 +14,7 @@ impl Controller {
     pub fn add_toxic(&self, proxy: &str, spec: ToxicSpec) -> Result<ToxicView, ControlError> {
         let proxy = self.find(proxy)?;
         let entry = proxy.add_toxic(&self.inner.shell, spec)?;
-        self.inner.expiry.changed();
+        self.inner.expiry.ends(proxy::lease_end(&entry));
         Ok(proxy::view(&entry))
     }
 
@@ -39,7 +39,7 @@ impl Controller {
     ) -> Result<ToxicView, ControlError> {
         let proxy = self.find(proxy)?;
         let entry = proxy.update_toxic(toxic, patch)?;
-        self.inner.expiry.changed();
+        self.inner.expiry.ends(proxy::lease_end(&entry));
         Ok(proxy::view(&entry))
     }
 

@@ -23,7 +23,7 @@ use crate::shell::Shell;
 use crate::tally::Tally;
 use crate::tls::{Slot, Tls};
 use toxics::views;
-pub(crate) use toxics::{check_fits, view};
+pub(crate) use toxics::{check_fits, lease_end, view};
 
 /// How long closing waits for connections that were told to end. They need one
 /// turn of their worker; a worker that takes longer is stuck, and goes on by itself.

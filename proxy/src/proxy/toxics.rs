@@ -199,7 +199,7 @@ fn check_tls(step: TlsStep, tls: Option<&TlsSpec>, kind: &Kind) -> Result<(), In
 }
 
 /// When the server is to remove it.
-fn lease_end(entry: &Entry) -> Option<Time> {
+pub(crate) fn lease_end(entry: &Entry) -> Option<Time> {
     Some(entry.added + entry.spec.when.expires_after?.get())
 }
 

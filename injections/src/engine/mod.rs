@@ -101,7 +101,7 @@ struct Inner {
     controller: Controller,
     clock: Arc<dyn Clock>,
     boot: String,
-    settings: Mutex<Settings>,
+    settings: Mutex<Arc<Settings>>,
     book: Mutex<Book>,
     journal: Kept,
     changes: broadcast::Sender<Change>,
@@ -379,14 +379,14 @@ impl Engine {
     /// Puts other settings in force. What is running is watched as it was.
     pub fn configure(&self, settings: Settings) {
         self.inner.book().rules = settings.rules.clone();
-        *self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+        *self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         self.inner.sooner.notify_one();
     }
 
     /// The settings in force.
     #[must_use]
-    pub fn settings(&self) -> Settings {
-        self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Why an injection that hits a proxy of these labels takes a second person; none if it does not.

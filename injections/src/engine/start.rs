@@ -71,7 +71,7 @@ impl Engine {
                 controller,
                 clock,
                 boot,
-                settings: Mutex::new(settings),
+                settings: Mutex::new(Arc::new(settings)),
                 book: Mutex::new(book),
                 journal: kept,
                 changes: broadcast::Sender::new(CHANGES),

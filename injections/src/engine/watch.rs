@@ -94,7 +94,7 @@ impl Engine {
             };
             guards.push((Guard { objective, source: told }, source));
         }
-        let limits = settings.limits;
+        let limits = &settings.limits;
         if limits.error_rate.is_none() && limits.p99_factor.is_none() {
             return guards;
         }

@@ -219,12 +219,15 @@ fn append(
     known: Option<Anchor>,
 ) -> rusqlite::Result<Option<Anchor>> {
     let change = begin(db)?;
+    // Another process may have appended: what is last is asked once nobody else can.
+    let last = last(&change)?;
     if let Some(known) = known
+        && last != Some(known)
         && hash_at(&change, known.seq)? != Some(known.hash)
     {
         return Ok(None);
     }
-    let last = append_in(&change, records, in_memory)?;
+    let last = append_in(&change, last, records, in_memory)?;
     change.commit()?;
     Ok(Some(last))
 }
@@ -248,10 +251,14 @@ fn inode(file: &Path) -> Option<u64> {
     Some(std::fs::metadata(file).ok()?.ino())
 }
 
-/// Appends within a change that somebody has begun; the last event.
-fn append_in(change: &Transaction<'_>, records: &[&Record], in_memory: bool) -> rusqlite::Result<Anchor> {
-    // Another process may have appended: what is last is asked once nobody else can.
-    let Anchor { mut seq, mut hash } = match last(change)? {
+/// Appends after what is last, within a change that somebody has begun; the last event then.
+fn append_in(
+    change: &Transaction<'_>,
+    last: Option<Anchor>,
+    records: &[&Record],
+    in_memory: bool,
+) -> rusqlite::Result<Anchor> {
+    let Anchor { mut seq, mut hash } = match last {
         Some(last) => last,
         None => Anchor { seq: 0, hash: schema::base(change)? },
     };

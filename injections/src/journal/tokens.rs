@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension as _, Row, params};
 
-use super::{Journal, Result, append_in, begin, unusable};
+use super::{Journal, Result, append_in, begin, last, unusable};
 use crate::access::secret::Hash;
 use crate::access::{Row as Kept, Token};
 use crate::book::Record;
@@ -38,7 +38,7 @@ impl Journal {
                     hash.0
                 ],
             )?;
-            append_in(&change, &[record], in_memory)?;
+            append_in(&change, last(&change)?, &[record], in_memory)?;
             change.commit()?;
             Ok(true)
         };
@@ -53,7 +53,7 @@ impl Journal {
             if change.execute("DELETE FROM tokens WHERE id = ?", [id])? == 0 {
                 return Ok(false);
             }
-            append_in(&change, &[record], in_memory)?;
+            append_in(&change, last(&change)?, &[record], in_memory)?;
             change.commit()?;
             Ok(true)
         };

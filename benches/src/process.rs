@@ -17,6 +17,30 @@ pub fn cpu_seconds(pid: u32) -> f64 {
     ticks / TICKS_PER_SECOND
 }
 
+/// The threads of a process, with their names.
+#[must_use]
+pub fn threads(pid: u32) -> Vec<(u32, String)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let thread = |task: fs::DirEntry| {
+        let name = fs::read_to_string(task.path().join("comm")).ok()?;
+        Some((task.file_name().to_str()?.parse().ok()?, name.trim_end().to_owned()))
+    };
+    tasks.filter_map(thread).collect()
+}
+
+/// CPU time that the threads of a process with these names have used so far, in seconds. Those that have
+/// ended are missing.
+#[must_use]
+pub fn threads_cpu_seconds(pid: u32, names: &[&str]) -> f64 {
+    let nanos = threads(pid).into_iter().filter(|(_, name)| names.contains(&name.as_str())).filter_map(
+        |(thread, _)| {
+            let schedstat = fs::read_to_string(format!("/proc/{pid}/task/{thread}/schedstat")).ok()?;
+            schedstat.split_whitespace().next()?.parse::<u64>().ok()
+        },
+    );
+    nanos.sum::<u64>() as f64 / 1e9
+}
+
 /// CPU time that everybody but this process and its descendants has used so far,
 /// in seconds. A child that was waited for counts with its parent, so programs
 /// that come and go in between are not missed. Threads of the kernel

@@ -2,6 +2,7 @@
 //!
 //! Not here: what Sabot costs (see `compare`).
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -75,7 +76,7 @@ fn measure(options: &Options) -> Result<Fidelity> {
     let machine = Machine::this();
     let _ = site::raise_descriptors();
     let place = Site::new()?;
-    let (api, _server) = match &options.api {
+    let (api, server) = match &options.api {
         Some(url) => (Api::at(url)?, None),
         None => {
             let (api, server) = start(&place, "sabot", options)?;
@@ -95,7 +96,8 @@ fn measure(options: &Options) -> Result<Fidelity> {
         Some(_) => Ok(None),
         None => start(&place, "sabot-again", options).map(Some),
     };
-    let bench = Bench { api: &api, quiet: &quiet, quick: options.quick, again: &again };
+    let pid = server.as_ref().map(Server::pid);
+    let bench = Bench { api: &api, pid, quiet: &quiet, quick: options.quick, again: &again };
     let wanted = |id: &str| options.only.is_empty() || options.only.iter().any(|only| only == id);
     for measurement in MEASUREMENTS.iter().filter(|measurement| wanted(measurement.id)) {
         writeln!(io::stderr(), "{} …", measurement.id)?;
@@ -116,9 +118,24 @@ fn measure(options: &Options) -> Result<Fidelity> {
 fn start(place: &Site, home: &str, options: &Options) -> Result<(Api, Server)> {
     let address = site::free_addresses(1)?[0];
     let port = address.port().to_string();
-    let args = ["serve", "--host", "127.0.0.1", "--port", &port, "--seed", "1", "--log-level", "warn"];
+    let home = place.directory(home)?;
+    // Where it keeps what it would keep elsewhere: a journal costs more on a disk.
+    let state = home.join("state");
+    let args = [
+        "serve",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        &port,
+        "--seed",
+        "1",
+        "--log-level",
+        "warn",
+        "--state-dir",
+    ];
+    let args = args.map(OsStr::new).into_iter().chain([state.as_os_str()]).collect::<Vec<_>>();
     let binary = sabot::binary(options.sabot.as_deref())?;
-    let mut server = Server::start(&binary, &args, place.directory(home)?.join("log"))?;
+    let mut server = Server::start(&binary, &args, home.join("log"))?;
     server.wait_for(&[address])?;
     Ok((Api::at(&address.to_string())?, server))
 }

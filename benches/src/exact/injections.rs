@@ -1,8 +1,7 @@
-//! Injections: how soon a revert and an end reach connections, and what many of them cost others.
+//! Injections: how soon a revert and an end reach connections, and how fast a journal is read.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,8 +16,7 @@ use sabot_injections::journal::Journal;
 use serde_json::{Value, json};
 
 use super::{Bench, Row};
-use crate::api::{Proxy, Session};
-use crate::load::paced::{Message, Pace};
+use crate::api::Proxy;
 use crate::load::{echo, idle};
 use crate::statistics::{median, percentile};
 
@@ -28,7 +26,7 @@ const MESSAGE: [u8; 64] = [7; 64];
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The injection of a latency on one proxy.
-fn latency(proxy: &Proxy<'_>, duration_seconds: f64) -> Value {
+pub(super) fn latency(proxy: &Proxy<'_>, duration_seconds: f64) -> Value {
     json!({
         "target": {"service": proxy.name(), "max_targets": 1},
         "fault": {"type": "latency", "latency": 600_000},
@@ -112,111 +110,6 @@ fn last_arrival(connections: &[TcpStream]) -> Result<Instant> {
         }
     }
     Ok(last)
-}
-
-const RATE: u64 = 1000;
-const CLIENTS: u64 = 4;
-
-/// Injections that come and go at a rate, on proxies of their own, next to a load on another proxy.
-pub(super) fn many(bench: &Bench<'_>) -> Result<Vec<Row>> {
-    let echo = echo::start()?;
-    let loaded = bench.api.proxy("loaded", echo)?;
-    let idle: Vec<_> =
-        (0..CLIENTS).map(|client| bench.api.proxy(&format!("idle-{client}"), echo)).collect::<Result<_>>()?;
-    let pace = Pace {
-        message: Message::Echo,
-        connections: 300,
-        interval: Duration::from_millis(50),
-        time: bench.seconds(3.0),
-        patience: Duration::from_secs(2),
-    };
-    let (mut without, mut asking, mut with) = (Vec::new(), Vec::new(), Vec::new());
-    let mut rates = Vec::new();
-    for _ in 0..7 {
-        without.push(percentile(&bench.round_trips(loaded.listen, pace)?, 0.5));
-        let load = || bench.round_trips(loaded.listen, pace);
-        let (trips, _) = beside(&idle, bench, ask_for_nothing, load)?;
-        asking.push(percentile(&trips, 0.5));
-        let (trips, rate) = beside(&idle, bench, come_and_go, load)?;
-        with.push(percentile(&trips, 0.5));
-        rates.push(rate);
-    }
-    let asked = format!("{RATE} injections a second beside a load of 6000 messages a second");
-    Ok(vec![
-        Row::new(&*asked, "created and ended a second", median(&rates), 0).between(0.99 * RATE as f64, 1e6),
-        Row::new(&*asked, "round trip p50 of the load, ms", median(&with), 3),
-        Row::new(&*asked, "the same without them, ms", median(&without), 3),
-        Row::new(&*asked, "the same beside as many requests for nothing, ms", median(&asking), 3),
-        Row::new(&*asked, "ratio", median(&with) / median(&without), 3).at_most(1.02),
-        Row::new(asked, "ratio to requests for nothing", median(&with) / median(&asking), 3),
-    ])
-}
-
-/// What a client does at its rate, and what it needs for that.
-type Ask = fn(&mut Session, &Value) -> Result<()>;
-
-/// Does something while clients ask; and how often they did in a second.
-fn beside<T>(
-    proxies: &[Proxy<'_>],
-    bench: &Bench<'_>,
-    ask: Ask,
-    work: impl FnOnce() -> Result<T>,
-) -> Result<(T, f64)> {
-    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
-    let began = Instant::now();
-    thread::scope(|scope| {
-        let clients: Vec<_> = proxies
-            .iter()
-            .map(|proxy| {
-                let mut session = bench.api.session()?;
-                let (stop, done) = (&stop, &done);
-                let body = latency(proxy, 60.0);
-                Ok(scope.spawn(move || again_and_again(&mut session, &body, ask, began, stop, done)))
-            })
-            .collect::<Result<_>>()?;
-        let outcome = work();
-        stop.store(true, Ordering::Relaxed);
-        let took = began.elapsed().as_secs_f64();
-        for client in clients {
-            client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
-        }
-        Ok((outcome?, done.load(Ordering::Relaxed) as f64 / took))
-    })
-}
-
-/// An injection comes and goes.
-fn come_and_go(session: &mut Session, body: &Value) -> Result<()> {
-    let made = session.ask("POST", "/injections", Some(body))?;
-    let path = format!("/injections/{}", made["id"].as_str().context("no id")?);
-    session.ask("DELETE", &path, None)?;
-    Ok(())
-}
-
-/// As many requests, of which nothing comes.
-fn ask_for_nothing(session: &mut Session, _: &Value) -> Result<()> {
-    session.ask("GET", "/version", None)?;
-    session.ask("GET", "/version", None)?;
-    Ok(())
-}
-
-fn again_and_again(
-    session: &mut Session,
-    body: &Value,
-    ask: Ask,
-    began: Instant,
-    stop: &AtomicBool,
-    done: &AtomicU64,
-) -> Result<()> {
-    let interval = Duration::from_secs(1) / u32::try_from(RATE / CLIENTS)?;
-    for number in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        thread::sleep((interval * number).saturating_sub(began.elapsed()));
-        ask(session, body)?;
-        done.fetch_add(1, Ordering::Relaxed);
-    }
-    Ok(())
 }
 
 const EVENTS: u64 = 100_000;

@@ -1,6 +1,7 @@
 //! The rows of `fidelity`: what was asked of a fault against what a client measures.
 
 mod bandwidth;
+mod beside;
 mod chance;
 mod closing;
 mod http;
@@ -23,6 +24,8 @@ use crate::server::Server;
 pub struct Bench<'a> {
     /// The server that is measured.
     pub api: &'a Api,
+    /// Its process; none if it is not ours.
+    pub pid: Option<u32>,
     /// Waits for quiet moments.
     pub quiet: &'a Quiet,
     /// Shorter, with fewer samples.
@@ -111,6 +114,6 @@ pub const MEASUREMENTS: [Measurement; 12] = [
     Measurement { id: "http-delay", run: http::delay },
     Measurement { id: "http-abort", run: http::abort },
     Measurement { id: "injection-ends", run: injections::ends },
-    Measurement { id: "injections", run: injections::many },
+    Measurement { id: "injections", run: beside::many },
     Measurement { id: "replay", run: injections::replay },
 ];

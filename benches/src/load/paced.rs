@@ -42,12 +42,29 @@ pub struct Pace {
     pub patience: Duration,
 }
 
+/// There and back.
+#[derive(Clone, Copy)]
+pub struct Trip {
+    /// When it was sent.
+    pub sent: Instant,
+    /// In ms.
+    pub took: f64,
+}
+
 /// Round trips in ms, in the order in which they ended.
 ///
 /// # Errors
 /// A connection fails, or a message does not come back (a request: before the next
 /// one on its connection is due).
 pub fn round_trips(to: SocketAddr, pace: Pace) -> Result<Vec<f64>> {
+    Ok(trips(to, pace)?.into_iter().map(|trip| trip.took).collect())
+}
+
+/// The same, each with its moment.
+///
+/// # Errors
+/// As [`round_trips`].
+pub fn trips(to: SocketAddr, pace: Pace) -> Result<Vec<Trip>> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let (mut writers, mut readers) = connect(to, pace)?;
     for (number, reader) in readers.iter().enumerate() {
@@ -154,7 +171,7 @@ struct Reader {
 impl Reader {
     /// The round trip of the message that is now whole, if it is. What comes
     /// after it makes the next event.
-    fn take(&mut self, origin: Instant, message: Message) -> Result<Option<f64>> {
+    fn take(&mut self, origin: Instant, message: Message) -> Result<Option<Trip>> {
         let most = if message == Message::Echo { MESSAGE } else { web::HEAD };
         let count = self.stream.read(&mut self.bytes[self.read..most])?;
         let now = origin.elapsed();
@@ -162,7 +179,9 @@ impl Reader {
         self.read += count;
         let Some(sent) = self.stamp(message)? else { return Ok(None) };
         self.read = 0;
-        Ok(Some(now.saturating_sub(Duration::from_nanos(sent)).as_secs_f64() * 1e3))
+        let sent = Duration::from_nanos(sent);
+        let took = now.saturating_sub(sent).as_secs_f64() * 1e3;
+        Ok(Some(Trip { sent: origin + sent, took }))
     }
 
     /// When that was sent which has come back, if it is whole.

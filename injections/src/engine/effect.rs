@@ -210,6 +210,7 @@ impl Inner {
             // What was never put on, or came off with its proxy, need not come off.
             self.controller.revert(target, id);
         }
+        self.watches.over(id);
         tracing::info!(
             injection = id,
             state = State::as_str(injection.state),

@@ -46,6 +46,7 @@ pub use settings::{Indicator, Limits, Settings, Slo};
 pub use start::Unstarted;
 pub use tally::{FaultEvent, Tally};
 use view::Views;
+use watch::Watches;
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +110,7 @@ struct Inner {
     /// Something may be due earlier than it was.
     sooner: Notify,
     views: Views,
+    watches: Watches,
     /// A place for each recovery that is watched.
     recoveries: Semaphore,
     /// Whom schedules inject for, where there are tokens.

@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use super::effect::has_happened;
-use super::{CHANGES, Engine, Inner, Kept, Settings, Tally, Views, run, watch};
+use super::{CHANGES, Engine, Inner, Kept, Settings, Tally, Views, Watches, run, watch};
 use crate::book::{Began, Book, OnRestart, Record};
 use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
@@ -78,6 +78,7 @@ impl Engine {
                 tally: Mutex::new(Tally::default()),
                 sooner: Notify::new(),
                 views: Views::default(),
+                watches: Watches::default(),
                 recoveries: Semaphore::new(watch::RECOVERIES),
                 access: OnceLock::new(),
             }),

@@ -156,6 +156,23 @@ async fn one_call_takes_it_back() {
 }
 
 #[tokio::test]
+async fn what_is_over_is_watched_no_more() {
+    let bench = Bench::plain().await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..10 {
+        let id = bench.inject(|_| {}).await.unwrap().id;
+        assert_eq!(tasks(), before + 1);
+        bench.engine.revert(&id, &ann()).await.unwrap();
+        // Turns for those that are ready; the time of none comes in them.
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(tasks(), before);
+    }
+}
+
+#[tokio::test]
 async fn two_do_not_meet_and_one_waits_for_the_other() {
     let bench = Bench::plain().await;
     let first = bench.inject(|_| {}).await.unwrap();

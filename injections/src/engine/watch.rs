@@ -1,8 +1,10 @@
 //! What guards a fault while it is on, and whether all recovers after it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 use super::view::{Figure, OwnView, Seen};
@@ -52,22 +54,49 @@ impl Source {
     }
 }
 
+/// Who watches what, to be told of its end at once.
+#[derive(Default)]
+pub(super) struct Watches(Mutex<HashMap<String, Arc<Notify>>>);
+
+impl Watches {
+    /// The injection is over.
+    pub(super) fn over(&self, id: &str) {
+        if let Some(over) = self.all().remove(id) {
+            over.notify_one();
+        }
+    }
+
+    fn begin(&self, id: &str) -> Arc<Notify> {
+        Arc::clone(self.all().entry(id.to_owned()).or_default())
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Engine {
     /// Watches an injection whose fault has just come on, until some time after its end.
     pub(super) fn watch(&self, injection: Injection) {
         let (guards, sources): (Vec<_>, Vec<_>) = self.guards(&injection).into_iter().unzip();
         self.inner.book().guard(&injection.id, guards, self.inner.clock.now());
         let before = self.inner.views.seen(names(&injection.targets), BEFORE, 0);
+        let over = self.inner.watches.begin(&injection.id);
         let engine = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + EVERY, EVERY);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
-                ticks.tick().await;
+                tokio::select! {
+                    _ = ticks.tick() => {}
+                    () = over.notified() => {}
+                }
                 let Some(inner) = engine.upgrade() else { return };
                 let engine = Self { inner };
                 let running = engine.inner.book().left(&injection.id, engine.inner.clock.now()).is_some();
                 if !running {
+                    // It may have been over before it was watched.
+                    engine.inner.watches.over(&injection.id);
                     return engine.recover(&injection, &before).await;
                 }
                 engine.read(&injection.id, &sources).await;

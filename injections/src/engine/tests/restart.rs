@@ -1,0 +1,136 @@
+//! What outlasts the server, and what does not.
+
+use super::*;
+
+#[tokio::test]
+async fn a_restart_goes_on_or_ends_it() {
+    for (on_restart, down_ms, expected) in [
+        (OnRestart::Resume, 100_000, State::Running),
+        (OnRestart::Resume, 240_000, State::Completed),
+        (OnRestart::Clear, 100_000, State::Reverted),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+        let id = first.inject(|_| {}).await.unwrap().id;
+        drop(first);
+        let bench = Bench::at(down_ms, Some(folder.path()), on_restart, Settings::default()).await;
+        let injection = bench.engine.injection(&id).unwrap();
+        assert_eq!(injection.state, expected, "{on_restart} after {down_ms} ms");
+        assert_eq!(bench.on().is_empty(), expected != State::Running);
+        if expected == State::Running {
+            let left = bench.controller.proxy("south-a").unwrap().injected[0].expires_in_ms.unwrap();
+            assert!(left <= 140_000.0, "{left}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_a_journal_nothing_is_injected() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), "this is no database, and never was one, whatever it is")
+        .unwrap();
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    assert!(bench.engine.trouble().unwrap().contains(FILE));
+    let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
+    assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
+    assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), Halted::default());
+    let unread = bench.engine.verify().unwrap_err().to_string();
+    assert!(
+        unread.contains("move journal.sqlite3* and journal.head away") && !unread.contains("injected"),
+        "{unread}"
+    );
+    assert_eq!(bench.on(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_was_guarded_by_an_indicator_does_not_go_on_without_it() {
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Seen(OwnView::default()))]);
+    let guarded = Settings { slos, ..Settings::default() };
+    for (settings, state) in [(guarded.clone(), State::Running), (Settings::default(), State::Failed)] {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Bench::new(Some(folder.path()), OnRestart::Resume, guarded.clone()).await;
+        let id = first.inject(|_| {}).await.unwrap().id;
+        drop(first);
+        let bench = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
+        let injection = bench.engine.injection(&id).unwrap();
+        assert_eq!(injection.state, state, "{:?}", injection.reason);
+        assert_eq!(bench.on().is_empty(), state == State::Failed);
+        let reason = injection.reason.unwrap_or_default();
+        assert!(
+            state == State::Running
+                || reason.contains("`writes` (what all proxies see) is configured no more"),
+            "{reason}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_ended_while_the_journal_could_not_be_written_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let id = bench.inject(|_| {}).await.unwrap().id;
+    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let told = bench.engine.halt(&ann(), &Selector::default()).await.unwrap_err().to_string();
+    assert!(told.contains("not be journalled yet"), "{told}");
+    assert_eq!(bench.on(), [""; 0]);
+    // Killed: what would be written later never is.
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    let again = Bench::at(1000, Some(copy.path()), OnRestart::Resume, Settings::default()).await;
+    let injection = again.engine.injection(&id).unwrap();
+    assert_eq!((injection.state, again.on()), (State::Reverted, vec![]));
+    assert!(injection.reason.unwrap().contains("had ended before the server died"));
+    again.engine.stop().await;
+    assert!(!copy.path().join("journal.ended").exists(), "it is in the journal now");
+    other.execute_batch("ROLLBACK").unwrap();
+}
+
+#[tokio::test]
+async fn an_approval_that_cannot_be_kept_is_none_and_a_removal_is_kept_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = Rules {
+        approval: crate::rules::Approval { above_targets: Some(1), ..Default::default() },
+        ..Rules::default()
+    };
+    let settings = Settings { rules, ..Settings::default() };
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, settings.clone()).await;
+    let id = bench.inject(|_| {}).await.unwrap().id;
+    let when: Recurrence = "@every 10m".parse().unwrap();
+    bench.engine.add_schedule("nightly".to_owned(), when, asked(|_| {})).await.unwrap();
+    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let bob = Actor::new("bob@example.com", "");
+    let told = bench.engine.approve(&id, &bob).await.unwrap_err().to_string();
+    assert!(told.contains("could not be journalled, so it was not done"), "{told}");
+    assert_eq!((bench.engine.known(&id).unwrap().state, bench.on()), (State::Pending, vec![]));
+    assert!(bench.engine.remove_schedule("nightly", &ann()).await.is_err());
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(bench.engine.approve(&id, &bob).await.unwrap().state, State::Running);
+    bench.engine.stop().await;
+    drop(bench);
+    let again = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
+    assert_eq!(again.engine.schedules(), []);
+}
+
+#[tokio::test]
+async fn the_limit_by_what_was_before_holds_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = Limits { p99_factor: Some(2.0), ..Limits::default() };
+    let settings = Settings { limits, ..Settings::default() };
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, settings.clone()).await;
+    let id = first.inject(|_| {}).await.unwrap().id;
+    let most = |bench: &Bench| {
+        let guards = bench.engine.guards(&bench.engine.known(&id).unwrap());
+        guards.into_iter().filter_map(|(guard, _)| guard.objective.max).collect::<Vec<_>>()
+    };
+    assert_eq!(most(&first), [0.0; 0], "no requests came before it");
+    first.engine.note_before(&id, 5.0);
+    first.engine.stop().await;
+    drop(first);
+    let again = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
+    assert_eq!((again.engine.known(&id).unwrap().state, most(&again)), (State::Running, vec![10.0]));
+}

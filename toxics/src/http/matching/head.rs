@@ -41,9 +41,9 @@ impl Head for request::Parts {
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let given = self.headers.get_all(name);
         // Over HTTP/2 the target names the host.
-        let asked = (name == "host" && !self.headers.contains_key(name)).then(|| self.authority()).flatten();
-        let given = self.headers.get_all(name).into_iter().map(http::HeaderValue::as_bytes);
-        given.chain(asked.map(str::as_bytes))
+        let asked = (name == "host" && given.iter().next().is_none()).then(|| self.authority()).flatten();
+        given.into_iter().map(http::HeaderValue::as_bytes).chain(asked.map(str::as_bytes))
     }
 }

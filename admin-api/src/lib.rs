@@ -11,7 +11,7 @@
 //! | `security` | Host, Origin and browsers; tokens, and what each route takes |
 //! | `stream` | server-sent events |
 //! | `app` | the router and what requests share |
-//! | `server` | sockets and their limits |
+//! | `server`, `places` | sockets and their limits |
 //!
 //! No route waits for the data plane, and none knows a kind of toxic by name.
 
@@ -24,6 +24,7 @@ mod injections;
 pub mod metrics;
 mod openapi;
 mod options;
+mod places;
 mod security;
 mod server;
 mod stream;

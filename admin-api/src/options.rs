@@ -32,7 +32,7 @@ pub struct ApiOptions {
     pub max_head: usize,
     /// Headers of a request.
     pub max_headers: usize,
-    /// Open connections; more wait in the listener's backlog.
+    /// Open connections. One more takes the place of the longest idle, or waits while all are busy.
     pub max_connections: usize,
     /// Open event streams; more are refused. Well below `max_connections`, so
     /// that watching never locks out changing.

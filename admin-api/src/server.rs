@@ -1,11 +1,13 @@
 //! Sockets and their limits: what a request must not be able to hold.
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
@@ -14,10 +16,12 @@ use hyper_util::service::TowerToHyperService;
 use sabot_proxy::Controller;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
+use crate::places::{Place, Places};
 use crate::security::Peer;
 use crate::{ApiOptions, app, metrics};
 
@@ -26,6 +30,10 @@ type Service = TowerToHyperService<axum::Router>;
 /// A pause after an accept that failed for want of descriptors or memory:
 /// trying again at once would only burn a core.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a connection that is to make room may take over what it still has to send, after which it is
+/// closed.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// How long a client's TLS handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
@@ -56,33 +64,34 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let http = Arc::new(http(&options));
     let tls = options.tls.clone().map(TlsAcceptor::from);
-    let (places, drain) = (Arc::new(Semaphore::new(options.max_connections)), options.drain);
+    let (places, drain) = (Places::new(options.max_connections), options.drain);
     let service = TowerToHyperService::new(app::with_stop(controller, options, stopping.clone()).await);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     let mut upkeep = pin!(metrics::upkeep());
+    // Not begun anew when something else is ready: who was asked to make room is asked once.
+    let mut accepting = Box::pin(accept(&listener, &places));
     loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
+        let (stream, peer, place) = tokio::select! {
+            accepted = &mut accepting => accepted,
             Some(_) = connections.join_next() => continue,
             () = &mut upkeep => continue,
             () = &mut shutdown => break,
         };
-        let (stream, peer, place) = accepted;
+        accepting.set(accept(&listener, &places));
         let (http, service, stopping) = (Arc::clone(&http), service.clone(), stopping.clone());
         let tls = tls.clone();
         connections.spawn(async move {
             match tls {
-                None => converse(&http, stream, peer, service, stopping).await,
-                Some(tls) => match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => converse(&http, stream, peer, service, stopping).await,
-                    Ok(Err(error)) => tracing::debug!(%error, "a client of the API failed at TLS"),
-                    Err(_) => tracing::debug!("a client of the API took too long for TLS"),
+                None => converse(&http, stream, peer, service, &place, stopping).await,
+                Some(tls) => match handshake(&tls, stream, &place).await {
+                    Ok(stream) => converse(&http, stream, peer, service, &place, stopping).await,
+                    Err(error) => tracing::debug!(%error, "a client of the API failed at TLS"),
                 },
             }
-            drop(place);
         });
     }
+    drop(accepting);
     drop(listener);
     stop.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
@@ -91,19 +100,37 @@ pub async fn serve(
     }
 }
 
-/// Answers the requests of one connection.
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream, place: &Place) -> io::Result<TlsStream<TcpStream>> {
+    tokio::select! {
+        stream = tls.accept(stream) => stream,
+        () = tokio::time::sleep(HANDSHAKE_LIMIT) => Err(io::ErrorKind::TimedOut.into()),
+        () = place.asked() => Err(io::Error::other("its place was needed for another")),
+    }
+}
+
+/// Answers the requests of one connection, until its place is needed while it asks for nothing.
 async fn converse<I>(
     http: &http1::Builder,
     io: I,
     peer: SocketAddr,
     service: Service,
+    place: &Arc<Place>,
     stopping: watch::Receiver<bool>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin,
 {
-    let service = service_fn(move |mut request: Request<Incoming>| {
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let busy = place.busy();
         request.extensions_mut().insert(Peer(peer.ip()));
-        service.call(request)
+        let answering = service.call(request);
+        async {
+            // An answer is under way until the last of its body has gone.
+            let held = move |frame| {
+                let _ = &busy;
+                frame
+            };
+            answering.await.map(|answer| answer.map(|body| body.map_frame(held)))
+        }
     });
     let mut connection = pin!(http.serve_connection(TokioIo::new(io), service));
     let ended = tokio::select! {
@@ -112,11 +139,32 @@ async fn converse<I>(
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = place.asked() => {
+            connection.as_mut().graceful_shutdown();
+            leave(connection, place).await
+        }
     };
     // A client that went away or spoke something else: its affair.
     if let Err(error) = ended {
         tracing::debug!(error = %error, "a connection to the API ended early");
     }
+}
+
+/// Goes on with a connection that is to end as long as it has something to say.
+async fn leave<E>(
+    mut connection: impl Future<Output = Result<(), E>> + Unpin,
+    place: &Place,
+) -> Result<(), E> {
+    while place.is_used() {
+        tokio::select! {
+            ended = &mut connection => return ended,
+            () = tokio::time::sleep(LAST_WORDS) => {}
+        }
+        if place.is_idle() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Ready when the server stops.
@@ -125,13 +173,8 @@ async fn stopped(mut stopping: watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// The next connection, once there is a place for it. Cancel safe.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
-    // The semaphore is never closed.
-    let place = Arc::clone(places).acquire_owned().await.ok();
+/// The next connection, once there is a place for it.
+async fn accept(listener: &TcpListener, places: &Arc<Places>) -> (TcpStream, SocketAddr, Arc<Place>) {
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
@@ -139,7 +182,7 @@ async fn accept(
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "failed to set TCP_NODELAY on a connection to the API");
                 }
-                return (stream, peer, place);
+                return (stream, peer, places.next().await);
             }
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection to the API");

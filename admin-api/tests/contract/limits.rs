@@ -55,18 +55,44 @@ fn a_body_that_never_ends_is_408() {
 }
 
 #[test]
-fn connections_beyond_the_cap_wait_for_a_place() {
+fn connections_beyond_the_cap_wait_while_all_are_busy() {
     let api = Api::with(ApiOptions { max_connections: 1, ..ApiOptions::default() });
-    let request = on_the_wire("GET /version HTTP/1.1\nHost: localhost\n\n");
-    let (mut first, mut second) = (api.connect(), api.connect());
-    first.write_all(&request).unwrap();
-    assert_eq!(read_answer(&mut first).status, 200);
-    second.write_all(&request).unwrap();
+    let mut first = api.connect();
+    let head = "POST /populate HTTP/1.1\nHost: localhost\nExpect: 100-continue\nContent-Length: 2\n\n";
+    first.write_all(&on_the_wire(head)).unwrap();
+    // Its body is waited for.
+    assert_eq!(read_answer(&mut first).status, 100);
+    let mut second = api.connect();
+    second.write_all(&on_the_wire("GET /version HTTP/1.1\nHost: localhost\n\n")).unwrap();
     second.set_nonblocking(true).unwrap();
     assert!(second.read(&mut [0]).is_err(), "answered without a place");
     second.set_nonblocking(false).unwrap();
-    drop(first);
+    first.write_all(b"[]").unwrap();
+    assert_eq!(read_answer(&mut first).status, 201);
     assert_eq!(read_answer(&mut second).status, 200);
+}
+
+/// Whoever holds all places and asks for nothing keeps nobody from asking.
+#[test]
+fn connections_beyond_the_cap_take_the_place_of_idle_ones() {
+    let api = Api::with(ApiOptions { max_connections: 3, ..ApiOptions::default() });
+    let request = on_the_wire("GET /version HTTP/1.1\nHost: localhost\n\n");
+    let mut idle = [api.connect(), api.connect(), api.connect()];
+    idle[1].write_all(b"GET /version HTTP/1.1\r\nHost: local").unwrap();
+    idle[2].write_all(&request).unwrap();
+    assert_eq!(read_answer(&mut idle[2]).status, 200);
+    let mut later = [api.connect(), api.connect(), api.connect()];
+    for socket in &mut later {
+        socket.write_all(&request).unwrap();
+        assert_eq!(read_answer(socket).status, 200);
+    }
+    for mut socket in idle {
+        // Closed: the socket's own timeout would say so.
+        let ended = socket.read_to_end(&mut Vec::new());
+        assert!(!ended.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock));
+    }
+    later[2].write_all(&request).unwrap();
+    assert_eq!(read_answer(&mut later[2]).status, 200);
 }
 
 #[test]

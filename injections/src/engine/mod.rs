@@ -122,8 +122,10 @@ enum Kept {
     Open {
         writer: Writer,
         reader: Arc<Mutex<Journal>>,
-        /// A handle of its own, since it reads all of it.
+        /// A handle of its own where there is a file, since it reads all of it.
         verifier: Arc<Mutex<Journal>>,
+        /// Held by who verifies.
+        verifying: Mutex<()>,
     },
     /// Nothing is injected.
     Broken(String),
@@ -345,11 +347,13 @@ impl Engine {
     /// It is not, cannot be read, or somebody else verifies it now.
     pub fn verify(&self) -> Result<Verified, EngineError> {
         match &self.inner.journal {
-            Kept::Open { verifier, .. } => match verifier.try_lock() {
-                Ok(journal) => Ok(journal.verify()?),
-                Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner().verify()?),
-                Err(TryLockError::WouldBlock) => Err(EngineError::Verifying),
-            },
+            Kept::Open { verifier, verifying, .. } => {
+                let _verifying = match verifying.try_lock() {
+                    Err(TryLockError::WouldBlock) => return Err(EngineError::Verifying),
+                    one => one,
+                };
+                Ok(verifier.lock().unwrap_or_else(PoisonError::into_inner).verify()?)
+            }
             Kept::Broken(reason) => Err(EngineError::NoJournal(reason.clone())),
         }
     }

@@ -161,7 +161,13 @@ fn open(directory: Option<&Path>, rules: crate::rules::Rules) -> Result<Opened, 
         Some(_) => Arc::new(Mutex::new(Journal::open(directory).map_err(told)?)),
         None => Arc::clone(&reader),
     };
-    Ok(Opened { kept: Kept::Open { writer, reader, verifier }, book, began, newest_ms, ended })
+    Ok(Opened {
+        kept: Kept::Open { writer, reader, verifier, verifying: Mutex::default() },
+        book,
+        began,
+        newest_ms,
+        ended,
+    })
 }
 
 /// Looks at the counters of all proxies, until the engine is gone.

@@ -165,3 +165,19 @@ async fn what_was_on_in_a_minute_is_found() {
     assert_eq!(on(0, 20_000), [""; 0]);
     assert_eq!(on(22_000, 60_000), [""; 0]);
 }
+
+#[tokio::test]
+async fn one_verifies_at_a_time_and_waits_for_those_who_write() {
+    let bench = Bench::plain().await;
+    let Kept::Open { reader, verifying, .. } = &bench.engine.inner.journal else { panic!("it is open") };
+    let held = verifying.lock().unwrap();
+    assert!(matches!(bench.engine.verify(), Err(EngineError::Verifying)));
+    drop(held);
+    // In memory all have one journal.
+    let held = reader.lock().unwrap();
+    let (engine, (tell, told)) = (bench.engine.clone(), std::sync::mpsc::channel());
+    std::thread::spawn(move || tell.send(engine.verify().map(|verified| verified.events)));
+    assert!(told.recv_timeout(Duration::from_millis(50)).is_err(), "it does not wait");
+    drop(held);
+    assert_eq!(told.recv_timeout(Duration::from_secs(20)).unwrap().unwrap(), 1);
+}

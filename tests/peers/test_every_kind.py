@@ -107,7 +107,8 @@ def test_through(peer, proxy, kind, stream):
             assert peer.farewell(client) >= expected.at_least_ms
         assert peer.ask(proxy.port, PATIENCE_S).kind == "intact"
     else:
-        answer = peer.ask(proxy.port, expected.limit_s)
+        # On a busy machine a client takes a while to come.
+        answer = peer.ask(proxy.port, expected.limit_s, lambda: kind == "noop" or proxy.applied(toxic))
         assert expected.met_by(answer), answer
     assert proxy.applied(toxic) > 0 or kind == "noop"
     proxy.remove(toxic)

@@ -19,6 +19,9 @@ from support.upstream import elapsed_ms
 # What every command sends and gets back: enough for a rate or a limit to be felt.
 BULK = "".join(f"{number:07} " for number in range(8192))
 
+# How long a client may take to get where it is to hang.
+UNREACHED_S = 20
+
 
 @dataclass
 class Answer:
@@ -42,20 +45,33 @@ class Peer:
             return ["redis-cli", "-h", "127.0.0.1", "-p", str(port), "-x", "ECHO"]
         return ["psql", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "postgres", "-XqAt"]
 
-    def ask(self, port, limit_s):
-        """Runs the command on a connection of its own; gives up after `limit_s`."""
+    def ask(self, port, limit_s, reached=lambda: True):
+        """Runs the command on a connection of its own; gives up `limit_s` after it has `reached` what it is to."""
         sent = BULK if self.name == "redis" else f"select '{BULK}';"
         began = time.monotonic()
         environment = {**os.environ, "PGCONNECT_TIMEOUT": "20", "PGSSLMODE": "disable"}
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(sent.encode())
+            stdin.seek(0)
+            pipes = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            run = subprocess.Popen(self.echo(port), env=environment, **pipes)
+        until = None
         try:
-            run = subprocess.run(
-                self.echo(port), input=sent.encode(), capture_output=True, timeout=limit_s, env=environment
-            )
-        except subprocess.TimeoutExpired:
-            return Answer("hung", limit_s * 1000, "")
+            while True:
+                if until is None and reached():
+                    until = time.monotonic() + limit_s
+                try:
+                    stdout, stderr = run.communicate(timeout=0.05)
+                    break
+                except subprocess.TimeoutExpired:
+                    if time.monotonic() > (until or began + UNREACHED_S):
+                        return Answer("hung", (time.monotonic() - began) * 1000, "")
+        finally:
+            run.kill()
+            run.wait()
         ms = (time.monotonic() - began) * 1000
-        intact = run.returncode == 0 and run.stdout.decode(errors="replace").strip("\n") == BULK
-        text = (run.stderr + run.stdout).decode(errors="replace")[:300]
+        intact = run.returncode == 0 and stdout.decode(errors="replace").strip("\n") == BULK
+        text = (stderr + stdout).decode(errors="replace")[:300]
         return Answer("intact" if intact else "broken", ms, text)
 
     def farewell(self, client):

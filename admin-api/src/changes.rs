@@ -7,7 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::{Method, StatusCode};
-use sabot_injections::event::Event;
+use sabot_injections::event::{Event, is_kept};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -93,10 +93,10 @@ impl Noted {
         self.app.engine.note(&self.who.actor, event);
     }
 
-    /// What was sent, if it is small and JSON.
+    /// What was sent, if it is small, JSON, and not too deep to be kept.
     fn body(&self) -> Option<Value> {
         let body = self.seen.0.get().filter(|body| body.len() <= LARGEST_DETAIL)?;
-        serde_json::from_slice(body).ok()
+        serde_json::from_slice(body).ok().filter(is_kept)
     }
 }
 

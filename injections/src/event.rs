@@ -7,6 +7,24 @@ use crate::injection::{Breach, Ending};
 use crate::request::{Request, Selector};
 use crate::schedule::Schedule;
 
+/// How many levels of lists and objects a value that came from outside may have: the journal puts some around
+/// it, and what has more than 127 in all cannot be read again.
+pub const DEEPEST: usize = 100;
+
+/// Whether the journal can keep a value that came from outside, by [how deep](DEEPEST) it is.
+#[must_use]
+pub fn is_kept(value: &Value) -> bool {
+    fn within(value: &Value, levels: usize) -> bool {
+        let inner = |value: &Value| levels > 0 && within(value, levels - 1);
+        match value {
+            Value::Array(items) => items.iter().all(inner),
+            Value::Object(map) => map.values().all(inner),
+            _ => true,
+        }
+    }
+    within(value, DEEPEST)
+}
+
 /// Who did it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {

@@ -20,12 +20,19 @@ fn changes_by_toxiproxys_routes_are_noted_with_who_made_them() {
     let who = [("X-Sabot-Actor", "ann@example.com"), ("User-Agent", "toxiproxy-cli/v2.12.0 (linux/amd64)")];
     let toxic = r#"{"type":"latency","attributes":{"latency":5}}"#;
     let large = format!(r#"{{"type":"latency","pad":"{}"}}"#, "a".repeat(3000));
+    // As deep as is read at all: with what the journal puts around it, it would not be read again.
+    let deep = format!(
+        r#"{{"name":"d","upstream":"d:1","enabled":false,"x":{}{}}}"#,
+        "[".repeat(126),
+        "]".repeat(126)
+    );
     for (line, body) in [
         ("POST /proxies/redis/toxics", toxic),
         ("POST /proxies/redis/toxics", toxic),
         ("GET /proxies/redis/toxics", ""),
         ("POST /proxies/redis/toxics/nope", &large),
         ("POST /proxies/redis/toxics/latency_downstream", &large),
+        ("POST /proxies", &deep),
         ("DELETE /proxies/redis/toxics/latency_downstream", ""),
         ("POST /populate", r#"[{"name":"b","upstream":"b:1","enabled":false,"api_token":"hidden"}]"#),
         ("POST /nothing/there", "{}"),
@@ -35,13 +42,14 @@ fn changes_by_toxiproxys_routes_are_noted_with_who_made_them() {
     ] {
         api.call_with(line, &who, body);
     }
-    let noted = events(&api, "?action=changed&who=ann@example.com", 6);
+    let noted = events(&api, "?action=changed&who=ann@example.com", 7);
     let noted: Vec<_> = noted.iter().map(|it| (&it["what"], &it["status"], &it["detail"])).collect();
     let spec: Value = serde_json::from_str(toxic).unwrap();
     let hidden = json!([{"name": "b", "upstream": "b:1", "enabled": false, "api_token": "(left out)"}]);
     let expected = json!([
         ["POST /proxies/redis/toxics", 200, spec],
         ["POST /proxies/redis/toxics/latency_downstream", 200, {"bytes": large.len()}],
+        ["POST /proxies", 201, {"bytes": deep.len()}],
         ["DELETE /proxies/redis/toxics/latency_downstream", 204, null],
         ["POST /populate", 201, hidden],
         ["POST /reset", 204, null],

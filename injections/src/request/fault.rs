@@ -7,6 +7,8 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::event::{DEEPEST, is_kept};
+
 /// A fault as it was asked for: `{"type": "latency", "p50_ms": 200, "p99_ms": 500}`. Beside `type` it
 /// may have `stream`, `toxicity` and `when`; all else are attributes of its kind, by themselves or under
 /// `attributes`. `p50_ms` and `p99_ms` stand for the attributes of a delay that has these percentiles.
@@ -23,9 +25,12 @@ impl Fault {
     /// A fault of `kind` with these parameters.
     ///
     /// # Errors
-    /// No such kind.
+    /// No such kind, or a parameter that cannot be journalled.
     pub fn new(kind: &str, mut params: Map<String, Value>) -> Result<Self, Invalid> {
         let kind = find_kind(kind)?;
+        if let Some((name, _)) = params.iter().find(|(_, value)| !is_kept(value)) {
+            return Err(Invalid::new(name, format!("has more than {DEEPEST} levels of lists and objects")));
+        }
         params.insert("type".to_owned(), Value::from(kind.name));
         Ok(Self { kind, asked: params })
     }

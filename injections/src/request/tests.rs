@@ -136,3 +136,14 @@ fn any_kind_is_a_fault() {
         assert_eq!(spec.kind.name, fault["type"]);
     }
 }
+
+#[test]
+fn a_fault_that_the_journal_could_not_read_again_is_refused() {
+    let deep = |levels| (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+    let asked = |levels| changed("/fault", json!({"type": "http_body", "merge": deep(levels)}));
+    let refused = Request::read(asked(101)).unwrap_err().to_string();
+    assert!(refused.contains("fault.merge: has more than 100 levels"), "{refused}");
+    let text = serde_json::to_string(&Request::read(asked(100)).unwrap()).unwrap();
+    let event = json!({"action": "injection.requested", "request": null}).to_string().replace("null", &text);
+    serde_json::from_str::<Value>(&event).unwrap();
+}

@@ -47,6 +47,23 @@ def test_requests_that_are_slow_take_the_fault_back(server, service):
     assert over["state"] == "aborted" and over["breach"]["value"] > 100
 
 
+@pytest.mark.parametrize("stream", ["upstream", "downstream"])
+def test_bytes_that_are_slow_take_the_fault_back(server, service, stream):
+    """Faults of the bytes lie beneath HTTP: the targets' own view sees what their clients do."""
+    proxy = server.proxy(service, "payments", protocol="http")
+    slow = {"type": "latency", "latency": 150, "stream": stream}
+    injection = server.post("/injections", body(fault=slow, steady_state={"slo": "p99_ms", "max": 100, "abort_after": 1}))
+    over = ended(server, injection["id"], lambda: status(proxy))
+    assert over["state"] == "aborted" and over["breach"]["value"] > 100
+
+
+def test_bytes_that_get_lost_take_the_fault_back(server, service):
+    proxy = server.proxy(service, "payments", protocol="http")
+    injection = server.post("/injections", body(fault={"type": "timeout", "timeout": 100}))
+    over = ended(server, injection["id"], lambda: status(proxy))
+    assert over["state"] == "aborted" and over["breach"]["value"] < 0.9
+
+
 def test_silence_takes_the_fault_back(server, service):
     server.proxy(service, "payments", protocol="http")
     quiet = {"slo": "success", "min": 0.9, "abort_after": 100, "abort_without_data_after": 2}

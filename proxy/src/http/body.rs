@@ -236,8 +236,8 @@ impl Down {
 
 impl Drop for Down {
     fn drop(&mut self) {
-        if let Some(seen) = &self.seen {
-            seen.end();
+        if let Some(seen) = self.seen.take() {
+            seen.finish();
         }
     }
 }
@@ -251,6 +251,9 @@ impl http_body::Body for Down {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(fault) = self.broken.take() {
+            if let Some(seen) = &self.seen {
+                seen.lost();
+            }
             return Poll::Ready(Some(Err(break_off(fault, &self.shared, self.version))));
         }
         let frame = match &mut self.source {

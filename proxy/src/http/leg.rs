@@ -18,6 +18,7 @@ use sabot_toxics::{Direction, Phase, Time};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 
+use super::undelivered::Undelivered;
 use crate::net::stream::is_closed;
 use crate::net::timers::monotonic_now;
 use crate::net::{Clock, Monotonic, Stream};
@@ -42,6 +43,8 @@ pub(crate) struct Below {
     pub(crate) tunnel: AtomicBool,
     /// Nobody uses the leg any more.
     pub(crate) left: Arc<AtomicBool>,
+    /// Answers that the relay has.
+    pub(super) undelivered: Undelivered,
     /// When the client's TLS handshake was done, if it speaks TLS.
     secured: OnceLock<Time>,
     /// Bytes that the client sent under TLS, in the clear.
@@ -140,6 +143,7 @@ impl Leg {
         let (mine, other) = UnixStream::pair()?;
         if let Way::Direct(client) = std::mem::replace(&mut self.way, Way::Gone) {
             let (shared, left) = (Arc::clone(&self.shared), Arc::clone(&self.below.left));
+            self.below.undelivered.begin(self.shared.sent(Direction::Downstream));
             let relaying = relay_for(client, Stream::Unix(other), shared, Monotonic::default(), Some(left));
             *self.below.relay.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::pin(relaying));
         }
@@ -174,7 +178,15 @@ impl Leg {
                 }
                 written
             }
-            Way::Relayed(relay) => Pin::new(relay).poll_write_vectored(cx, parts),
+            Way::Relayed(relay) => {
+                let written = Pin::new(relay).poll_write_vectored(cx, parts);
+                match &written {
+                    Poll::Ready(Ok(bytes)) => self.below.undelivered.write(Some(*bytes)),
+                    Poll::Pending => self.below.undelivered.write(None),
+                    Poll::Ready(Err(_)) => {}
+                }
+                written
+            }
             Way::Gone => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
         }
     }

@@ -24,6 +24,7 @@
 //! - [`upload`]: the body of a request, and what is left of it when nobody wants it
 //! - [`shell`]: time and evidence for the faults
 //! - [`stats`]: what is counted of requests
+//! - [`undelivered`]: answers that stream toxics hold
 //! - [`room`]: the cap on requests under a fault
 //! - [`timer`]: hyper's timers, on those of the worker
 //! - [`unread`]: a connection of which something was read already
@@ -51,6 +52,7 @@ mod tied;
 mod timer;
 mod touched;
 mod tunnel;
+mod undelivered;
 mod unread;
 mod upload;
 mod walk;

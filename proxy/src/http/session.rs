@@ -61,7 +61,7 @@ pub(super) struct Session {
     pub(super) tls: Option<Arc<Tls>>,
     /// Why the client's TLS came to nothing.
     trouble: Mutex<Option<Failure>>,
-    below: Arc<Below>,
+    pub(super) below: Arc<Below>,
     /// What the faults remember of the connection.
     pub(super) connection: Arc<Connection>,
     pub(super) streams: Arc<Streams>,
@@ -71,6 +71,19 @@ pub(super) struct Session {
     begun: AtomicBool,
     /// The tunnel that the connection became, if it changed its protocol.
     tunnel: Mutex<Option<BoxFuture<()>>>,
+}
+
+/// A client connection, until it is dropped.
+struct Open {
+    below: Arc<Below>,
+    shared: Arc<ConnShared>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.below.undelivered.sent(self.shared.sent(Direction::Downstream));
+        self.below.undelivered.close();
+    }
 }
 
 /// Serves a client until the connection has ended. Cancel safe in that dropping it
@@ -96,6 +109,8 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         begun: AtomicBool::new(false),
         tunnel: Mutex::default(),
     });
+    // Dropped after all that can still write: what is left then is lost.
+    let _open = Open { below: Arc::clone(&below), shared: Arc::clone(shared) };
     let leg = Leg::new(client, Arc::clone(shared), below);
     let mut messages = Some(Box::pin(messages(Arc::clone(&session), leg)));
     let mut relaying: Option<BoxFuture<Reason>> = None;
@@ -123,7 +138,12 @@ pub(crate) async fn serve(client: Stream, context: &Context, upstream: Address) 
         }
         relaying = relaying.take().or_else(|| session.below.take_relay());
         match &mut relaying {
-            Some(relay) => relay.as_mut().poll(cx),
+            Some(relay) => {
+                session.below.undelivered.flushed(messages.is_none());
+                let relayed = relay.as_mut().poll(cx);
+                session.below.undelivered.sent(shared.sent(Direction::Downstream));
+                relayed
+            }
             None if messages.is_none() => Poll::Ready(Reason::Finished),
             None => Poll::Pending,
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sabot_toxics::{Entry, Time};
 
+use super::leg::Below;
 use super::pool::Pool;
 use super::session::Session;
 use crate::connection::client;
@@ -23,7 +24,7 @@ const BOUNDS_US: [u64; 17] = [
 /// Methods that are told apart; a client can make up as many others as it likes.
 pub(crate) const METHODS: [&str; 8] = ["GET", "POST", "PUT", "DELETE", "HEAD", "PATCH", "OPTIONS", "other"];
 
-/// Classes of statuses; the last one is of requests that got no answer.
+/// Classes of statuses; the last one is of requests that got no answer, or not all of it.
 pub(crate) const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
 
 /// The counts of one worker.
@@ -71,6 +72,8 @@ impl Stats {
 /// or the request was given up.
 pub(super) struct Seen {
     pool: Arc<Pool>,
+    /// What lies between it and the client.
+    below: Arc<Below>,
     began: Time,
     method: usize,
     /// 0 before there is an answer.
@@ -118,7 +121,9 @@ impl Seen {
         });
         Self {
             pool,
-            began: monotonic_now(),
+            below: Arc::clone(&session.below),
+            // Stream toxics may have held it: the client counts from when it was sent.
+            began: monotonic_now().saturating_sub(session.shared.delayed()),
             method: METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len() - 1),
             status: AtomicU16::new(0),
             over: AtomicBool::new(false),
@@ -149,6 +154,24 @@ impl Seen {
         if let Some(told) = &self.told {
             told.faults.lock().unwrap_or_else(PoisonError::into_inner).push(toxic.spec.kind.name);
         }
+    }
+
+    /// The whole answer was handed to what writes it.
+    pub(super) fn finish(self: &Arc<Self>) {
+        self.below.undelivered.hold(self);
+    }
+
+    /// The same, for one that nobody shares and that was written.
+    pub(super) fn finish_alone(self) {
+        if !self.below.undelivered.is_direct() {
+            Arc::new(self).finish();
+        }
+    }
+
+    /// The client gets no answer, or not all of it.
+    pub(super) fn lost(&self) {
+        self.status.store(0, Ordering::Relaxed);
+        self.end();
     }
 
     /// The last byte has gone; further calls change nothing.

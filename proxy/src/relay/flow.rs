@@ -1,11 +1,13 @@
 //! One direction of a connection, and which of the two ways it takes.
 
 use std::task::Context;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sabot_toxics::{Direction, End, Frame, Pipeline, Plan, Time};
 
 use super::Reason;
+use super::arrivals::Arrivals;
 use super::budget::RETRY;
 use super::fast::Fast;
 use super::shared::ConnShared;
@@ -46,6 +48,8 @@ pub(super) struct Flow {
     pub(super) source_reset: bool,
     /// The process's budget keeps it from reading.
     pub(super) starved: bool,
+    /// When what toxics hold came, if anybody wants to know.
+    pub(super) arrivals: Option<Arrivals>,
 }
 
 /// How the bytes go.
@@ -75,6 +79,7 @@ impl Flow {
             source_broken: false,
             source_reset: false,
             starved: false,
+            arrivals: None,
         }
     }
 
@@ -122,17 +127,21 @@ impl Flow {
                 self.way = Way::Staged(Box::new(pipeline));
             }
         }
-        self.leave_if_transparent();
+        self.leave_if_transparent(shared);
     }
 
     /// Back to the fast way, once no toxic is left and all it held is written.
-    pub(super) fn leave_if_transparent(&mut self) {
+    pub(super) fn leave_if_transparent(&mut self, shared: &ConnShared) {
         if let Way::Staged(pipeline) = &self.way
             && pipeline.is_transparent()
             && self.read_ended == self.write_ended
         {
             self.way = Way::Fast(Fast::default());
             self.starved = false;
+            if let Some(arrivals) = &mut self.arrivals {
+                arrivals.clear();
+                shared.set_delayed(Duration::ZERO);
+            }
         }
     }
 

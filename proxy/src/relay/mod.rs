@@ -8,12 +8,14 @@
 //! - [`flow`]: one direction, and its choice between the two ways below
 //! - [`fast`]: no toxic: small messages through a buffer of the thread, bulk by splice
 //! - [`staged`]: through a pipeline of toxics, timed
+//! - [`arrivals`]: when the bytes came that toxics hold
 //! - [`closing`]: the orderly close that a toxic asks for
 //! - [`pipe`], [`chunk`]: pools of the thread
 //! - [`budget`]: how many bytes the process may hold
 //!
 //! It does not accept, dial, count connections or know proxies.
 
+mod arrivals;
 pub(crate) mod budget;
 mod chunk;
 mod closing;
@@ -34,6 +36,7 @@ use std::task::{Context, Poll, Waker};
 use sabot_toxics::{Direction, End, Time};
 
 use crate::net::{Clock, Stream};
+use arrivals::Arrivals;
 use closing::Closing;
 use flow::{Flow, Turn};
 pub(crate) use shared::{ConnShared, Policy, State};
@@ -91,9 +94,12 @@ pub(crate) async fn relay_for<C: Clock>(
     clock: C,
     left: Option<Arc<AtomicBool>>,
 ) -> Reason {
+    let mut flows = [Flow::new(Direction::Upstream), Flow::new(Direction::Downstream)];
+    // This process's own wants to know when it was asked.
+    flows[0].arrivals = left.is_some().then(Arrivals::default);
     let mut relay = Relay {
         peers: [client, upstream],
-        flows: [Flow::new(Direction::Upstream), Flow::new(Direction::Downstream)],
+        flows,
         closing: None,
         fin_due: [false; 2],
         left,

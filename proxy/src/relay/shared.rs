@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use sabot_toxics::{ConnKey, Direction, Entry, Plan, Time};
 
@@ -138,6 +139,8 @@ pub(crate) struct ConnShared {
     received: [AtomicU64; 2],
     sent: [AtomicU64; 2],
     held: AtomicUsize,
+    /// How long toxics held the bytes that last came out to the upstream side, in nanoseconds.
+    delayed: AtomicU64,
     state: AtomicU8,
     /// The name that the client asked for under TLS.
     sni: OnceLock<Box<str>>,
@@ -171,6 +174,7 @@ impl ConnShared {
             received: Default::default(),
             sent: Default::default(),
             held: AtomicUsize::new(0),
+            delayed: AtomicU64::new(0),
             state: AtomicU8::new(State::Accepting as u8),
             sni: OnceLock::new(),
             killed: AtomicU8::new(0),
@@ -193,6 +197,15 @@ impl ConnShared {
     /// Bytes that toxics hold, both directions.
     pub(crate) fn held(&self) -> usize {
         self.held.load(Ordering::Relaxed)
+    }
+
+    /// How long toxics held the bytes of the client that came out last, where the relay of HTTP says so.
+    pub(crate) fn delayed(&self) -> Duration {
+        Duration::from_nanos(self.delayed.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_delayed(&self, delay: Duration) {
+        self.delayed.store(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// Where it is in its life.

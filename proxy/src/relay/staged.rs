@@ -3,9 +3,10 @@
 use std::io::IoSlice;
 use std::task::{Context, Poll};
 
-use sabot_toxics::{End, Frame, Pipeline, Time};
+use sabot_toxics::{Direction, End, Frame, Pipeline, Time};
 use tokio::io::ReadBuf;
 
+use super::arrivals::Arrivals;
 use super::chunk::{CHUNK, Chunk};
 use super::flow::{Flow, Turn, Way};
 use super::shared::ConnShared;
@@ -40,7 +41,8 @@ pub(super) fn poll(
     let mut left = TURN;
     let turn = loop {
         let Way::Staged(pipeline) = &mut flow.way else { break Turn::Wait };
-        match write(pipeline, cx, to, shared, flow.write_ended, flow.direction) {
+        let sink = Sink { to, shared, gone: flow.write_ended, direction: flow.direction, now };
+        match write(pipeline, cx, sink, flow.arrivals.as_mut()) {
             Written::Done => {}
             Written::Failed => break Turn::SinkReset,
             Written::End(End::Fin) if flow.write_ended => continue,
@@ -59,7 +61,7 @@ pub(super) fn poll(
         pipeline.newly_applied(|entry| shared.applied(entry));
     }
     if turn == Turn::Wait {
-        flow.leave_if_transparent();
+        flow.leave_if_transparent(shared);
     }
     turn
 }
@@ -89,6 +91,9 @@ fn read(
         Poll::Ready(Ok(())) if !buf.filled().is_empty() => {
             let bytes = buf.filled().len();
             shared.add_received(flow.direction, bytes);
+            if let Some(arrivals) = &mut flow.arrivals {
+                arrivals.came(bytes, now);
+            }
             pipeline.push(now, Frame::Data(chunk.into_bytes(bytes)));
             Some(bytes)
         }
@@ -102,15 +107,29 @@ fn read(
     }
 }
 
-/// Writes what is ready, up to an end. A sink that is gone swallows.
+/// Where a direction writes to.
+struct Sink<'a> {
+    to: &'a mut Stream,
+    shared: &'a ConnShared,
+    /// It swallows.
+    gone: bool,
+    direction: Direction,
+    now: Time,
+}
+
+/// Writes what is ready, up to an end.
 fn write(
     pipeline: &mut Pipeline,
     cx: &mut Context<'_>,
-    to: &mut Stream,
-    shared: &ConnShared,
-    gone: bool,
-    direction: sabot_toxics::Direction,
+    sink: Sink<'_>,
+    mut arrivals: Option<&mut Arrivals>,
 ) -> Written {
+    if let Some(arrivals) = arrivals.as_deref_mut()
+        && pipeline.held_bytes() == 0
+    {
+        arrivals.clear();
+    }
+    let Sink { to, shared, gone, direction, now } = sink;
     let separate = pipeline.separate_writes();
     let ready = pipeline.ready();
     loop {
@@ -146,6 +165,9 @@ fn write(
             Poll::Ready(Err(_)) => return Written::Failed,
             Poll::Ready(Ok(bytes)) => {
                 shared.add_sent(direction, bytes);
+                if let Some(arrivals) = arrivals.as_deref_mut() {
+                    shared.set_delayed(arrivals.left(bytes, now));
+                }
                 ready.advance_bytes(bytes);
             }
         }

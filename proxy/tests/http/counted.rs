@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, Version};
 use sabot_proxy::model::HttpTotals;
+use sabot_toxics::{Direction, ToxicSpec};
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
@@ -151,4 +152,73 @@ async fn requests_in_pieces_and_in_heaps_are_answered_in_order() {
     // A request is counted once its last byte has gone, which the client may see before.
     until(|| http(&controller).requests.get(&("PUT", "2xx")) == Some(&16)).await;
     assert!(http(&controller).duration.sum_s < Duration::from_secs(60).as_secs_f64());
+}
+
+/// What toxics beneath hold, the client waits for; what they swallow, it never gets.
+#[tokio::test]
+async fn requests_are_counted_as_the_client_sees_them_through_stream_toxics() {
+    let upstream = Upstream::echo().await;
+    for version in BOTH {
+        for stream in [Direction::Upstream, Direction::Downstream] {
+            let (controller, proxy) = http_proxy(upstream.addr).await;
+            let latency = ToxicSpec { stream, ..simple("latency", json!({"latency": 200})) };
+            controller.add_toxic("p", latency).unwrap();
+            let mut client = Client::new(&proxy, version).await;
+            // Whichever way it is read: the first takes a head, the second a body.
+            client.get("/").await;
+            let large = vec![b'x'; 300_000];
+            let request = client.request(Method::POST, "/").body(full(large)).unwrap();
+            whole(client.send(request).await.unwrap()).await;
+            until(|| http(&controller).in_flight == 0).await;
+            let counted = http(&controller);
+            assert_eq!(counted.requests.values().sum::<u64>(), 2);
+            assert!(counted.duration.sum_s >= 0.4, "{version:?} {stream:?}: {}", counted.duration.sum_s);
+            assert!(counted.upstream.sum_s < 0.2, "{version:?} {stream:?}: {}", counted.upstream.sum_s);
+        }
+        for (kind, attributes) in [
+            ("timeout", json!({"timeout": 300})),
+            ("limit_data", json!({"bytes": 10})),
+            ("latency", json!({"latency": "1h"})),
+        ] {
+            let (controller, proxy) = http_proxy(upstream.addr).await;
+            let mut client = Client::new(&proxy, version).await;
+            client.get("/").await;
+            controller.add_toxic("p", simple(kind, attributes)).unwrap();
+            let request = client.request(Method::GET, "/lost").body(empty()).unwrap();
+            let asking = tokio::spawn(async move { client.send(request).await.is_err() });
+            if kind == "latency" {
+                // It has been answered, and the client gives up.
+                until(|| http(&controller).upstream.count() == 2).await;
+                assert_eq!(http(&controller).in_flight, 1);
+                let id = controller.connections(Some("p")).unwrap()[0].id;
+                controller.close_connection("p", id).unwrap();
+            }
+            assert!(asking.await.unwrap(), "{version:?} {kind}");
+            until(|| http(&controller).in_flight == 0).await;
+            let counted: Vec<_> = http(&controller).requests.into_iter().collect();
+            assert_eq!(counted, [(("GET", "2xx"), 1), (("GET", "none"), 1)], "{version:?} {kind}");
+        }
+    }
+}
+
+/// An answer that breaks off is none.
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_counted_as_none() {
+    let upstream = Upstream::new(|_| async {
+        let (feed, body) = fed();
+        tokio::spawn(async move {
+            feed.send(data("part")).await.unwrap();
+            feed.send(Err(h2::Reason::INTERNAL_ERROR.into())).await.unwrap();
+        });
+        http::Response::new(body)
+    })
+    .await;
+    for version in BOTH {
+        let (controller, proxy) = http_proxy(upstream.addr).await;
+        let mut client = Client::new(&proxy, version).await;
+        let request = client.request(Method::GET, "/").body(empty()).unwrap();
+        let broken = client.send(request).await.unwrap();
+        assert!(http_body_util::BodyExt::collect(broken.into_body()).await.is_err());
+        until(|| http(&controller).requests.get(&("GET", "none")) == Some(&1)).await;
+    }
 }

@@ -96,7 +96,7 @@ where
     seen.answered(answer.status);
     input.drain(..answer.head);
     let keep = answer.keep && unsent.is_empty();
-    let rest = body(client, &mut stream, answer, input, down).await?;
+    let rest = body(client, &mut stream, seen, answer, input, down).await?;
     if keep && rest == 0 {
         session.pool.keep_plain(stream, Arc::clone(upstream));
     }
@@ -157,6 +157,7 @@ where
 async fn body<Io>(
     client: &mut Client<'_, Io>,
     stream: &mut Stream,
+    seen: &Seen,
     answer: Answer,
     input: Vec<u8>,
     down: Vec<u8>,
@@ -183,6 +184,7 @@ where
                 return Pin::new(&mut *client.io).poll_flush(cx).map_err(|_| Over);
             }
             if broke {
+                seen.lost();
                 return Poll::Ready(Err(Over));
             }
             let mut scanned = Ok(Scanned { bytes: 0, end: false });

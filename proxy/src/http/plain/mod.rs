@@ -124,6 +124,7 @@ where
         if exchange::run(session, &seen, &mut client, &request, bytes).await.is_err() {
             return After::Ended;
         }
+        seen.finish_alone();
         if client.last {
             return client.end().await;
         }

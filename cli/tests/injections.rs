@@ -208,8 +208,19 @@ fn the_audit_says_who_did_what() {
     assert!(before.contains("no injection is known: the journal begins at 20"), "{before}");
     server.says(&["halt"]);
     server.says(&["toxic", "add", "-t", "latency", "-a", "latency=1ms", "pay-1"]);
-    let later = server.says(&["audit", "--at", "2099-01-01T00:00:00Z"]);
-    assert!(later.contains("at 2099-01-01T00:00:00.000Z no injection was on\n"), "{later}");
+    // It is noted after it was answered.
+    let added = std::iter::repeat_with(|| server.json(&["audit", "--action=changed"])["events"].clone())
+        .find_map(|noted| {
+            Some(
+                noted.as_array()?.iter().find(|it| it["what"] == "POST /v1/proxies/pay-1/toxics")?["at"]
+                    .clone(),
+            )
+        })
+        .unwrap();
+    let later = server.says(&["audit", "--at", added.as_str().unwrap()]);
+    assert!(later.contains("no injection was on\n"), "{later}");
+    let ahead = server.refuses(&["audit", "--at", "2099-01-01T00:00:00Z"]);
+    assert!(ahead.contains("lies in the future"), "{ahead}");
     assert!(later.contains("by hand:") && later.contains("/v1/proxies/pay-1/toxics"), "{later}");
     assert!(server.refuses(&["audit", "--at", "soon"]).contains("write it as 02:47"));
     assert!(server.says(&["audit", "verify"]).starts_with("intact: "));

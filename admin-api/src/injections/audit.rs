@@ -38,8 +38,8 @@ const MOST_SHOWN: u32 = 10_000;
     responses((status = 200, body = Audit), (status = 400, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Audit>, ApiError> {
     let mut query = Query::of(&uri)?;
-    let mut time = |name| query.text(name).map(|text| time(name, &text)).transpose();
-    let (since_ms, until_ms) = (time("since")?, time("until")?);
+    let since_ms = query.text("since").map(|text| time("since", &text)).transpose()?;
+    let until_ms = query.text("until").map(|text| until(&text, since_ms)).transpose()?;
     let after = query.text("after").map(|text| {
         let number = text.parse().ok().filter(|number: &u64| i64::try_from(*number).is_ok());
         number.ok_or_else(|| Invalid::new("after", "must be the `seq` of an event"))
@@ -84,6 +84,9 @@ pub(super) async fn at(State(app): State<App>, uri: Uri) -> Result<Json<At>, Api
     query.end()?;
     let text = text.ok_or_else(|| Invalid::new("time", "is missing: `?time=02:47`"))?;
     let at_ms = time("time", &text)?;
+    if at_ms > now_ms() {
+        return Err(Invalid::new("time", "lies in the future").into());
+    }
     // Who says 02:47 means the minute.
     let minute = is_minute(&text);
     let to_ms = at_ms.saturating_add(if minute { 60_000 } else { 1 });
@@ -122,12 +125,28 @@ pub(super) async fn ask<T: Send + 'static>(
 }
 
 fn time(field: &str, text: &str) -> Result<u64, Invalid> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now_ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
     match of_day(text.trim()) {
-        Some(of_day) => Ok(last(of_day, now_ms)),
+        Some(of_day) => Ok(last(of_day, now_ms())),
         None => read_moment(field, text),
     }
+}
+
+fn now_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Where a span that begins at `since` ends: a time of day is the first one after that.
+fn until(text: &str, since: Option<u64>) -> Result<u64, Invalid> {
+    let Some(since) = since else { return time("until", text) };
+    let until = match of_day(text.trim()) {
+        Some(of_day) => last(of_day, since.saturating_add(DAY_MS)),
+        None => read_moment("until", text)?,
+    };
+    if until <= since {
+        return Err(Invalid::new("until", format!("must come after `since`, which is {}", moment(since))));
+    }
+    Ok(until)
 }
 
 /// Whether it is `HH:MM`, which is a minute rather than a moment.
@@ -179,5 +198,21 @@ mod tests {
         assert!(is_minute("02:47") && !is_minute("02:47:00") && !is_minute("2026-11-21T03:00:00Z"));
         assert_eq!(time("since", "2026-11-21T03:00:00Z").unwrap(), now);
         assert_eq!(time("since", "soon").unwrap_err().field, "since");
+    }
+
+    #[test]
+    fn a_span_ends_after_it_begins() {
+        let since = read_moment("", "2026-11-21T23:50:00Z").unwrap();
+        for (text, expected) in [
+            ("23:56", "2026-11-21T23:56:00.000Z"),
+            ("00:10", "2026-11-22T00:10:00.000Z"),
+            ("23:50", "2026-11-22T23:50:00.000Z"),
+            ("2026-11-23T00:00:00Z", "2026-11-23T00:00:00.000Z"),
+        ] {
+            assert_eq!(moment(until(text, Some(since)).unwrap()), expected, "{text}");
+        }
+        for before in ["2026-11-21T23:50:00Z", "2026-11-20T00:00:00Z", "soon"] {
+            assert_eq!(until(before, Some(since)).unwrap_err().field, "until");
+        }
     }
 }

@@ -105,8 +105,20 @@ pub(super) async fn revert(
 
 /// Takes all injections back, at once, those that wait as well; with a scoped token, all that lie in its scope.
 #[utoipa::path(post, path = "/injections/halt", tag = "injections", operation_id = "halt",
-    responses((status = 200, body = Halted), (status = 500, body = ApiError), (status = 503, body = ApiError)))]
-pub(super) async fn halt(State(app): State<App>, who: Who) -> Result<Json<Halted>, ApiError> {
+    responses((status = 200, body = Halted), (status = 400, body = ApiError), (status = 500, body = ApiError),
+        (status = 503, body = ApiError)))]
+pub(super) async fn halt(
+    State(app): State<App>,
+    who: Who,
+    uri: Uri,
+    Body(body): Body,
+) -> Result<Json<Halted>, ApiError> {
+    Query::of(&uri)?.end()?;
+    // Who names one does not mean all.
+    if !matches!(body.trim_ascii(), b"" | b"{}" | b"null") {
+        let message = "must be empty: this takes all injections back, `DELETE /injections/{id}` takes one";
+        return Err(Invalid::new("", message).into());
+    }
     let engine::Halted { reverted, out_of_scope } =
         app.engine.halt(&who.actor, &who.scope).await.map_err(refused)?;
     Ok(Json(Halted { reverted, out_of_scope }))

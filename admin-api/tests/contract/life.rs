@@ -202,3 +202,27 @@ fn each_refusal_has_its_status_and_names_its_field() {
     assert_eq!(conflict["owner"], "payments-oncall@example.com");
     assert!(conflict["ends_at"].as_str().unwrap().ends_with('Z'), "{conflict}");
 }
+
+/// Who names one believes that it is the only one.
+#[test]
+fn a_halt_that_names_something_is_refused() {
+    let api = with_shop();
+    let id = running(&api, |_| {});
+    let (line, body) = ("POST /injections/halt", format!(r#"{{"id":"{id}"}}"#));
+    for (line, body) in [(line, body.as_str()), (line, "id=1"), ("POST /injections/halt?id=1", "")] {
+        assert_eq!(api.call(line, body).status, 400, "{line} {body}");
+    }
+    let halted = |body| api.call(line, body).json()["reverted"].as_array().map(Vec::len);
+    assert_eq!((halted("{}"), halted("")), (Some(1), Some(0)));
+}
+
+#[test]
+fn what_is_left_open_may_be_said_to_be_none_and_no_selector_means_all_by_accident() {
+    let api = with_shop();
+    let null = asked(|it| it["lease_seconds"] = Value::Null);
+    assert_eq!(api.call("POST /injections", &null).status, 201);
+    for selector in ["", " ,"] {
+        let answer = api.call("POST /injections", &asked(|it| it["target"]["selector"] = json!(selector)));
+        assert_eq!((answer.status, answer.json()["field"].as_str()), (400, Some("target.selector")));
+    }
+}

@@ -244,7 +244,7 @@ impl World {
     fn draft(&mut self, who: &str) -> Draft {
         self.asked += 1;
         let service = ["all", "a", "left"][self.draws.below(3) as usize];
-        let selector = ["", "side=left", "env!=production"][self.draws.below(3) as usize];
+        let selector = [None, Some("side=left"), Some("env!=production")][self.draws.below(3) as usize];
         let mut request = json!({
             "target": {"service": service, "selector": selector, "max_targets": 1 + self.draws.below(3)},
             "fault": {"type": "latency", "latency": 10},

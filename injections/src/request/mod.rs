@@ -151,6 +151,7 @@ impl Request {
             queue: flag(map.get("queue"), "queue")?,
             lease_seconds: map
                 .remove("lease_seconds")
+                .filter(|it| !it.is_null())
                 .map(|it| number(Some(it), "lease_seconds"))
                 .transpose()?,
         })
@@ -219,7 +220,7 @@ impl Target {
         known(&map, "target", &["service", "selector", "max_targets"])?;
         let selector = match map.remove("selector") {
             None | Some(Value::Null) => Selector::default(),
-            Some(Value::String(text)) => text.parse().map_err(|error: Invalid| error.within("target"))?,
+            Some(Value::String(text)) => Selector::given(&text).map_err(|error| error.within("target"))?,
             Some(_) => return Err(Invalid::new("target.selector", "must be text, such as `shard=south-1`")),
         };
         let service = text(map.remove("service"), "target.service")?;

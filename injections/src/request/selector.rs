@@ -43,6 +43,21 @@ impl Selector {
         })
     }
 
+    /// Reads a selector that somebody has given: it names a label. One that came out of an empty variable
+    /// must not mean everything.
+    ///
+    /// # Errors
+    /// What is no term; none at all.
+    pub fn given(text: &str) -> Result<Self, Invalid> {
+        let selector: Self = text.parse()?;
+        if selector.is_empty() {
+            let message =
+                format!("`{text}` names no label, and would mean all: leave it out if that is meant");
+            return Err(Invalid::new("selector", message));
+        }
+        Ok(selector)
+    }
+
     /// Whether it names no label: it means every proxy.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -184,5 +199,10 @@ mod tests {
             let error = selector.parse::<Selector>().unwrap_err();
             assert!(error.message.contains(told), "{selector}: {error}");
         }
+        for none in ["", " ", ",", " , ,"] {
+            let error = Selector::given(none).unwrap_err();
+            assert!(error.message.contains("leave it out"), "{error}");
+        }
+        assert_eq!(Selector::given("a=b").unwrap().to_string(), "a=b");
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sabot_injections::access::secret::Secret;
 use sabot_injections::access::{self, Token as Kept};
+use sabot_injections::request::Selector;
 use sabot_injections::rules::moment;
 use sabot_toxics::Invalid;
 use serde::{Deserialize, Serialize};
@@ -73,10 +74,10 @@ pub(crate) struct NewToken {
     /// What it is for: `viewer`, `operator`, `approver` or `admin`.
     #[schema(example = "operator")]
     role: String,
-    /// Which proxies it may change, as a selector of labels (`team=payments`); absent or empty is all.
+    /// Which proxies it may change, as a selector of labels (`team=payments`); absent is all.
     #[serde(default)]
     #[schema(required = false)]
-    scope: String,
+    scope: Option<String>,
     /// For how many seconds it is worth anything; absent is until it is revoked.
     #[schema(minimum = 1)]
     expires_in_seconds: Option<u64>,
@@ -88,10 +89,12 @@ impl NewToken {
         Ok(access::NewToken {
             owner: self.owner,
             role: self.role.parse()?,
-            scope: self
-                .scope
-                .parse()
-                .map_err(|error: Invalid| Invalid { field: "scope".to_owned(), ..error })?,
+            scope: match &self.scope {
+                None => Selector::default(),
+                Some(text) => {
+                    Selector::given(text).map_err(|error| Invalid { field: "scope".to_owned(), ..error })?
+                }
+            },
             expires_in: span,
         })
     }

@@ -73,7 +73,7 @@ fn role(text: &str) -> Result<Role, String> {
 }
 
 fn scope(text: &str) -> Result<Selector, String> {
-    text.parse().map_err(|error: sabot_toxics::Invalid| error.message)
+    Selector::given(text).map_err(|error| error.message)
 }
 
 /// As other times; days and weeks as well, of at least a second.

@@ -162,7 +162,9 @@ impl Book {
             }
             Event::Ended { id, state, reason, breach } => self.end(id, |it| {
                 it.state = (*state).into();
-                it.ended_at_ms = Some(at.wall_ms);
+                // A server that was down writes it down later than it was, and by a clock that may be set back.
+                let last = it.ends_at_ms.unwrap_or(u64::MAX);
+                it.ended_at_ms = Some(at.wall_ms.min(last).max(it.started_at_ms.unwrap_or(0)));
                 it.ended_by = Some(actor.clone());
                 it.reason = Some(reason.clone());
                 it.breach.clone_from(breach);

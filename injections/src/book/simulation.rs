@@ -127,6 +127,8 @@ impl World {
         }
         for it in self.book.injections().filter(|it| it.state.is_over()) {
             assert!(it.reason.is_some() && it.ended_at_ms.is_some(), "{it:?}");
+            let (began, last) = (it.started_at_ms.unwrap_or(0), it.ends_at_ms.unwrap_or(u64::MAX));
+            assert!(it.ended_at_ms >= Some(began) && it.ended_at_ms <= Some(last.max(began)), "{it:?}");
         }
         if self.book.running().next().is_some() {
             assert!(self.book.next_due(self.now).is_some_and(|ms| ms > 0), "nobody would look again");

@@ -63,7 +63,8 @@ fn turn(on: &mut BTreeMap<String, (u64, u64)>, stored: Stored, from_ms: u64) {
         Event::Ended { id, .. } if stored.at_ms <= from_ms => drop(on.remove(&id)),
         Event::Ended { id, .. } => {
             if let Some((_, until)) = on.get_mut(&id) {
-                *until = stored.at_ms;
+                // A server that was down writes it down later than it was.
+                *until = stored.at_ms.min(*until);
             }
         }
         _ => {}

@@ -134,3 +134,29 @@ async fn the_limit_by_what_was_before_holds_after_a_restart() {
     let again = Bench::at(1000, Some(folder.path()), OnRestart::Resume, settings).await;
     assert_eq!((again.engine.known(&id).unwrap().state, most(&again)), (State::Running, vec![10.0]));
 }
+
+#[tokio::test]
+async fn what_ended_while_the_server_was_down_was_off_when_its_time_was_up() {
+    let base_ms = 1_800_000_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let id = first.inject(|_| {}).await.unwrap().id;
+    drop(first);
+    let bench = Bench::at(600_000, Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let injection = bench.engine.injection(&id).unwrap();
+    assert_eq!((injection.state, injection.ended_at_ms), (State::Completed, Some(base_ms + 240_000)));
+    bench.engine.stop().await;
+    let on = |from_ms, to_ms| bench.engine.on_between(base_ms + from_ms, base_ms + to_ms).unwrap().len();
+    assert_eq!((on(239_999, 240_000), on(240_000, 900_000)), (1, 0));
+}
+
+#[tokio::test]
+async fn by_a_clock_that_was_set_back_nothing_ends_before_it_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Bench::at(3_600_000, Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let began = first.inject(|_| {}).await.unwrap();
+    drop(first);
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let injection = bench.engine.injection(&began.id).unwrap();
+    assert_eq!((injection.state, injection.ended_at_ms), (State::Completed, began.started_at_ms));
+}

@@ -14,11 +14,10 @@ impl Book {
     pub fn due(&self, now: Moment, boot: &str) -> Vec<Event> {
         let passed = self.due.iter().take_while(|(at, _)| *at <= now.steady_ms);
         let mut events: Vec<_> = passed.filter_map(|(_, id)| over(self.live.get(id)?, now)).collect();
-        if let Some((reason, until)) = self.rules.closed(now.wall_ms) {
-            let told = format!("nothing may run now ({reason}), until {}", moment(until));
+        if let Some(window) = self.rules.closed(now.wall_ms) {
             let ends = |id: &str| events.iter().any(|event| event.subject() == Some(id));
             let running = self.running().filter(|it| !ends(&it.id));
-            let closed: Vec<_> = running.map(|it| ended(&it.id, Ending::Aborted, told.clone())).collect();
+            let closed: Vec<_> = running.map(|it| shut(&it.id, window)).collect();
             events.extend(closed);
         }
         if !events.is_empty() {
@@ -54,6 +53,11 @@ impl Book {
         let next = waiting.iter().find(clear)?;
         Some(started(&next.injection.id, &next.injection.request, now, boot))
     }
+}
+
+/// How it ends in a window, of which there is the reason and the end.
+pub(super) fn shut(id: &str, (reason, until_ms): (&str, u64)) -> Event {
+    ended(id, Ending::Aborted, format!("nothing may run now ({reason}), until {}", moment(until_ms)))
 }
 
 /// How it ends now, if it does.

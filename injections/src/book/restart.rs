@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::decide::ended;
+use super::due::shut;
 use super::{Book, Record, later};
 use crate::clock::Moment;
 use crate::event::Event;
@@ -91,18 +92,21 @@ impl Book {
     ) -> Vec<Event> {
         let mut events = Vec::new();
         let running: Vec<_> = self.running().map(|it| it.id.clone()).collect();
+        let window = self.rules.closed(now.wall_ms);
         for id in running {
             let left = began.get(&id).map_or(0, |it| it.left(now, boot, newest_ms));
-            events.push(match (left, policy) {
-                (0, _) => {
+            events.push(match (left, policy, window) {
+                (0, ..) => {
                     ended(&id, Ending::Completed, "its time was up while the server was down".to_owned())
                 }
-                (_, OnRestart::Clear) => ended(
+                (_, OnRestart::Clear, _) => ended(
                     &id,
                     Ending::Reverted,
                     "the server was restarted with --on-restart clear".to_owned(),
                 ),
-                (duration_ms, OnRestart::Resume) => {
+                // It would come on for a moment, and be told of as if it belonged there.
+                (_, OnRestart::Resume, Some(window)) => shut(&id, window),
+                (duration_ms, OnRestart::Resume, None) => {
                     let (steady_ms, boot) = (now.steady_ms, boot.to_owned());
                     Event::Resumed { id, duration_ms, steady_ms, boot }
                 }

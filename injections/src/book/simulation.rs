@@ -145,6 +145,9 @@ impl World {
         }
         let down = self.draws.below(20_000);
         self.pass(down, false);
+        if self.draws.chance(0.2) {
+            self.now.wall_ms += self.draws.below(7_200_000);
+        }
         let mut book = Book::new(self.book.rules.clone());
         let mut began = HashMap::new();
         for record in &self.journal {
@@ -154,6 +157,9 @@ impl World {
         let policy = if self.draws.chance(0.3) { OnRestart::Clear } else { OnRestart::Resume };
         let newest = self.journal.iter().map(|it| it.at.wall_ms).max().unwrap_or(0);
         let events = book.restart(&began, newest, policy, self.now, &self.boot());
+        let closed = book.rules.closed(self.now.wall_ms).is_some();
+        let resumes = events.iter().any(|event| matches!(event, Event::Resumed { .. }));
+        assert!(!(closed && resumes), "something comes on in a window in which nothing may run");
         self.book = book;
         *self.seen.entry("died").or_default() += 1;
         self.perform(&Actor::server(), events, None);

@@ -1,6 +1,7 @@
 //! What outlasts the server, and what does not.
 
 use super::*;
+use crate::rules::{Closed, Span};
 
 #[tokio::test]
 async fn a_restart_goes_on_or_ends_it() {
@@ -159,4 +160,22 @@ async fn by_a_clock_that_was_set_back_nothing_ends_before_it_began() {
     let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
     let injection = bench.engine.injection(&began.id).unwrap();
     assert_eq!((injection.state, injection.ended_at_ms), (State::Completed, began.started_at_ms));
+}
+
+#[tokio::test]
+async fn what_comes_back_in_a_window_does_not_come_on_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let base_ms = 1_800_000_000_000;
+    let span = Span::Once { from_ms: base_ms + 60_000, to_ms: base_ms + 1_000_000 };
+    let windows = vec![Closed { reason: "freeze".to_owned(), span }];
+    let settings = Settings { rules: Rules { windows, ..Rules::default() }, ..Settings::default() };
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, settings.clone()).await;
+    let id = first.inject(|_| {}).await.unwrap().id;
+    drop(first);
+    let bench = Bench::at(100_000, Some(folder.path()), OnRestart::Resume, settings).await;
+    let injection = bench.engine.injection(&id).unwrap();
+    assert_eq!((injection.state, bench.on()), (State::Aborted, vec![]));
+    assert_eq!(injection.reason.unwrap(), "nothing may run now (freeze), until 2027-01-15T08:16:40.000Z");
+    bench.engine.stop().await;
+    assert_eq!(bench.actions()[3..], ["server.started", "injection.ended", "server.stopped"]);
 }

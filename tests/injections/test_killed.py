@@ -93,9 +93,10 @@ def check(server, cleared, asked, seen):
         assert not thread.is_alive()
     told = {(event["action"], event.get("id")) for event in seen}
     if cleared:
-        # What waited may begin then; what was on has ended.
+        # What was on has ended, and so has what waited.
         last = max(at for at, event in enumerate(seen) if event["action"] == "server.started")
-        assert not [event for event in seen[last:] if event["action"] == "injection.resumed"]
+        begun = ("injection.resumed", "injection.started")
+        assert not [event for event in seen[last:] if event["action"] in begun]
     for thread in asked:
         for id in thread.begun:
             assert ("injection.requested", id) in told, f"{id} was answered and is not in the audit"

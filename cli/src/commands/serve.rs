@@ -36,7 +36,7 @@ pub(crate) struct Serve {
     /// Keep proxies and toxics there and restore them on start
     #[arg(long, value_name = "DIR", env = "SABOT_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
-    /// What becomes of injections that were running when the server died: resume or clear
+    /// What becomes of injections that were running, or waited for their turn, when the server died: resume or clear
     #[arg(long, value_name = "POLICY", default_value_t, env = "SABOT_ON_RESTART")]
     pub on_restart: OnRestart,
     /// Ask every request for a token, as `sabot token` makes them

@@ -17,7 +17,7 @@ pub enum OnRestart {
     /// It goes on for what is left of its time.
     #[default]
     Resume,
-    /// It is over.
+    /// It is over, and so is what waited for its turn.
     Clear,
 }
 
@@ -121,7 +121,13 @@ impl Book {
         // Those that wait do so by a clock that may be another one now.
         let patience = self.rules.patience;
         let waiting = self.live.values().map(|live| &live.injection).filter(|it| it.state != State::Running);
-        for id in waiting.map(|it| it.id.clone()).collect::<Vec<_>>() {
+        for (id, state) in waiting.map(|it| (it.id.clone(), it.state)).collect::<Vec<_>>() {
+            // It would take the place of what was cleared; what a person has yet to approve may wait for that.
+            if (state, policy) == (State::Approved, OnRestart::Clear) {
+                let reason = "the server was restarted with --on-restart clear before its turn came";
+                events.push(ended(&id, Ending::Reverted, reason.to_owned()));
+                continue;
+            }
             self.change(&id, |live| {
                 let asked = live.injection.requested_at_ms;
                 let waited = now.wall_ms.saturating_sub(asked);

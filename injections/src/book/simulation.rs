@@ -163,6 +163,8 @@ impl World {
         self.book = book;
         *self.seen.entry("died").or_default() += 1;
         self.perform(&Actor::server(), events, None);
+        let nothing = self.book.injections().all(|it| it.state == State::Pending || it.state.is_over());
+        assert!(policy == OnRestart::Resume || nothing, "what was to be cleared goes on");
     }
 
     /// Time passes in truth; `alive` says whether the process is there to see it.

@@ -179,3 +179,25 @@ async fn what_comes_back_in_a_window_does_not_come_on_again() {
     bench.engine.stop().await;
     assert_eq!(bench.actions()[3..], ["server.started", "injection.ended", "server.stopped"]);
 }
+
+#[tokio::test]
+async fn after_a_restart_that_clears_nothing_that_waited_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    let approval = crate::rules::Approval { above_targets: Some(2), ..Default::default() };
+    let settings = Settings { rules: Rules { approval, ..Rules::default() }, ..Settings::default() };
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, settings.clone()).await;
+    let runs = first.inject(|_| {}).await.unwrap();
+    let waits = first.inject(|it| it["queue"] = json!(true)).await.unwrap();
+    let all = json!({"service": "payments", "max_targets": 3});
+    let pends = first.inject(|it| it["target"] = all).await.unwrap();
+    assert_eq!([runs.state, waits.state, pends.state], [State::Running, State::Approved, State::Pending]);
+    drop(first);
+    let bench = Bench::at(1000, Some(folder.path()), OnRestart::Clear, settings).await;
+    bench.engine.let_time_pass();
+    let known = |id| bench.engine.known(id).unwrap();
+    assert_eq!([known(&runs.id).state, known(&waits.id).state], [State::Reverted; 2]);
+    let reason = known(&waits.id).reason.unwrap();
+    assert!(reason.contains("--on-restart clear") && reason.contains("turn"), "{reason}");
+    // It comes on only if somebody says so now.
+    assert_eq!((known(&pends.id).state, bench.on()), (State::Pending, vec![]));
+}

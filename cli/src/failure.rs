@@ -124,7 +124,10 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
         (409, _) if message.contains("it overlaps with") => {
             "`sabot injections` shows what is on, `sabot revert ID` ends one; --queue waits for its turn"
         }
-        (409, _) if message.contains("nothing may run") => "--queue has it wait until then",
+        (409, _) if message.contains("nothing may run") && message.contains("`queue`") => {
+            "--queue has it wait until then"
+        }
+        (409, _) if message.contains("nothing may run") => return None,
         (409, _) if message.contains("there is a schedule") => "`sabot schedule remove NAME` removes it",
         (409, _) if message.starts_with("inj-") => "`sabot injections ID` tells what became of it",
         (409, _) if message.contains("toxic") => {
@@ -235,6 +238,14 @@ mod tests {
         assert_eq!(slip().about_kind("").help(), slip().help());
         let injected = refusal(400, "unknown attribute", Some("fault.rat")).about_kind("bandwidth");
         assert_eq!(injected.help(), Some("`sabot kinds bandwidth` shows its parameters"));
+    }
+
+    #[test]
+    fn who_is_refused_in_a_window_is_told_to_queue_only_if_that_would_help() {
+        let refused = refusal(409, "nothing may run now (x), until y; ask with `queue`: true", None);
+        assert_eq!(refused.help(), Some("--queue has it wait until then"));
+        let refused = refusal(409, "nothing may run now (x), until y; nothing waits for so long", None);
+        assert_eq!(refused.help(), None);
     }
 
     #[test]

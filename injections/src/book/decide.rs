@@ -75,12 +75,14 @@ pub enum Refusal {
         proxy: String,
     },
     /// Nothing may run now.
-    #[error("nothing may run now ({reason}), until {}; ask with `queue`: true to have it wait", moment(*until_ms))]
+    #[error("nothing may run now ({reason}), until {}; {}", moment(*until_ms), waits(*is_far))]
     Closed {
         /// Why.
         reason: String,
         /// Until when, in milliseconds since 1970.
         until_ms: u64,
+        /// Whether nothing waits for so long.
+        is_far: bool,
     },
     /// There is no such injection or schedule.
     #[error("there is no {what} `{name}`")]
@@ -124,6 +126,14 @@ pub enum Refusal {
 
 fn ends(at_ms: Option<u64>) -> String {
     at_ms.map_or_else(|| "is waiting for its turn".to_owned(), |at| format!("ends by {}", moment(at)))
+}
+
+fn waits(is_far: bool) -> &'static str {
+    if is_far {
+        "nothing waits for so long here (`patience` in the config): ask again then"
+    } else {
+        "ask with `queue`: true to have it wait"
+    }
 }
 
 impl Book {
@@ -324,7 +334,8 @@ impl Book {
     /// `order` counts, everybody if it is new.
     pub(super) fn obstacle(&self, targets: &[String], order: Option<u64>, now: Moment) -> Option<Refusal> {
         if let Some((reason, until_ms)) = self.rules.closed(now.wall_ms) {
-            return Some(Refusal::Closed { reason: reason.to_owned(), until_ms });
+            let is_far = now.after(self.rules.patience).wall_ms <= until_ms;
+            return Some(Refusal::Closed { reason: reason.to_owned(), until_ms, is_far });
         }
         let on = |target: &String| {
             let holder = self.live.get(self.running_on.get(target)?)?;

@@ -1,6 +1,7 @@
 //! What may be asked for, and what waits.
 
 use super::*;
+use crate::rules::{Closed, Span};
 
 #[tokio::test]
 async fn the_cap_bounds_how_many_are_hit() {
@@ -116,4 +117,20 @@ async fn what_waited_keeps_to_the_limits_of_the_moment_in_which_it_begins() {
     bench.engine.revert(&first, &ann()).await.unwrap();
     let over = bench.ends_after(0, &waits).await;
     assert!(over.reason.as_deref().unwrap().contains("must be at most 10"), "{over:?}");
+}
+
+#[tokio::test]
+async fn who_is_refused_in_a_window_is_told_to_queue_only_if_that_would_help() {
+    let base_ms = 1_800_000_000_000;
+    let patience = Rules::default().patience.as_millis() as u64;
+    for (length_ms, helps) in [(patience - 1, true), (patience, false)] {
+        let span = Span::Once { from_ms: base_ms, to_ms: base_ms + length_ms };
+        let windows = vec![Closed { reason: "freeze".to_owned(), span }];
+        let rules = Rules { windows, ..Rules::default() };
+        let bench = Bench::new(None, OnRestart::Resume, Settings { rules, ..Settings::default() }).await;
+        let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
+        assert!(refused.starts_with("nothing may run now (freeze), until 2027-01-15T0"), "{refused}");
+        assert_eq!(refused.contains("ask with `queue`: true"), helps, "{refused}");
+        assert_eq!(refused.contains("`patience`"), !helps, "{refused}");
+    }
 }

@@ -26,13 +26,6 @@ impl Book {
         self.next_in_line(now, boot).into_iter().collect()
     }
 
-    /// The schedules whose time has come.
-    #[must_use]
-    pub fn due_schedules(&self, now: Moment) -> Vec<String> {
-        let due = self.schedules.iter().filter(|(_, it)| it.next_ms.is_some_and(|next| next <= now.wall_ms));
-        due.map(|(name, _)| name.clone()).collect()
-    }
-
     /// In how many milliseconds something may be due; none if nothing is. Times by the clock on the wall
     /// are as far away as they look now: who waits for them looks again now and then.
     #[must_use]

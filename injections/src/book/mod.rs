@@ -9,11 +9,13 @@
 //! | `decide` | what people ask for |
 //! | `due` | what time brings |
 //! | `guard` | when a breach has lasted too long |
+//! | `planned` | when schedules come |
 //! | `restart` | what becomes of those that were running |
 
 mod decide;
 mod due;
 mod guard;
+mod planned;
 mod restart;
 #[cfg(test)]
 mod simulation;
@@ -30,6 +32,7 @@ use crate::schedule::Schedule;
 pub use decide::{Candidate, Draft, Refusal};
 pub use guard::Guard;
 use guard::{Watch, later};
+use planned::Planned;
 pub use restart::{Began, OnRestart};
 
 /// An event, when it happened, and who did it.
@@ -82,19 +85,6 @@ impl Live {
         self.lease_until.into_iter().chain(watched).fold(self.until, u64::min)
     }
 }
-
-/// A schedule and its next time, by the clock on the wall.
-#[derive(Debug)]
-struct Planned {
-    schedule: Schedule,
-    next_ms: Option<u64>,
-    /// Why it was left out the last time that this was told, and when, by the clock that nobody sets.
-    left_out: Option<(String, u64)>,
-}
-
-/// That a schedule is left out for the same reason is told so often, in milliseconds: otherwise one that comes
-/// every second would fill the journal.
-const TOLD_EVERY_MS: u64 = 60_000;
 
 impl Book {
     /// Nothing yet, under these rules.
@@ -179,9 +169,7 @@ impl Book {
             }
             Event::ScheduleAdded { schedule } => {
                 let name = schedule.name.clone();
-                let planned = Planned { schedule: (**schedule).clone(), next_ms: None, left_out: None };
-                self.schedules.insert(name.clone(), planned);
-                self.replan(&name, *at);
+                self.schedules.insert(name, Planned::new((**schedule).clone(), *at));
             }
             Event::ScheduleRemoved { name } => drop(self.schedules.remove(name)),
             Event::ScheduleSkipped { name, .. } => self.replan(name, *at),
@@ -260,53 +248,6 @@ impl Book {
             self.over.pop_front();
         }
         self.over.push_back(injection);
-    }
-
-    /// A schedule.
-    #[must_use]
-    pub fn schedule(&self, name: &str) -> Option<&Schedule> {
-        self.schedules.get(name).map(|planned| &planned.schedule)
-    }
-
-    /// The time of a schedule was left out: what is to be told of that.
-    pub fn skip(&mut self, name: &str, reason: String, now: Moment) -> Vec<Event> {
-        let Some(planned) = self.schedules.get_mut(name) else { return Vec::new() };
-        let told = planned
-            .left_out
-            .as_ref()
-            .is_some_and(|(last, at)| *last == reason && now.steady_ms.saturating_sub(*at) < TOLD_EVERY_MS);
-        if told {
-            return Vec::new();
-        }
-        planned.left_out = Some((reason.clone(), now.steady_ms));
-        vec![Event::ScheduleSkipped { name: name.to_owned(), reason }]
-    }
-
-    /// Looks at the clock on the wall: if it was set back, what was planned by it lies too far ahead.
-    pub fn see_wall(&mut self, now: Moment) {
-        if now.wall_ms < self.wall_ms {
-            for planned in self.schedules.values_mut() {
-                planned.unless_too_far(now);
-            }
-        }
-        self.wall_ms = now.wall_ms;
-    }
-
-    /// Finds the next time of a schedule.
-    pub(crate) fn replan(&mut self, name: &str, now: Moment) {
-        if let Some(planned) = self.schedules.get_mut(name) {
-            planned.next_ms = planned.schedule.when.next_after(now.wall_ms);
-        }
-    }
-}
-
-impl Planned {
-    /// No time is further away than the next one from now on.
-    fn unless_too_far(&mut self, now: Moment) {
-        let next = self.schedule.when.next_after(now.wall_ms);
-        if self.next_ms > next && next.is_some() {
-            self.next_ms = next;
-        }
     }
 }
 

@@ -87,7 +87,7 @@ pub enum Span {
     },
     /// Again and again.
     Again {
-        /// Its beginnings.
+        /// Its beginnings: times [of the clock](Recurrence::is_of_the_clock), or it is never, or always.
         when: Recurrence,
         /// Its length.
         length: Duration,

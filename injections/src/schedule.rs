@@ -47,6 +47,13 @@ enum Rule {
 const SHORTEST: Duration = Duration::from_secs(1);
 
 impl Recurrence {
+    /// Whether its times are those of a clock. Those of `@every` are not: they count from any moment, so of
+    /// themselves they are at none.
+    #[must_use]
+    pub fn is_of_the_clock(&self) -> bool {
+        matches!(self.rule, Rule::Cron(_))
+    }
+
     /// The first time after `after_ms`, in milliseconds since 1970; none if it never comes.
     #[must_use]
     pub fn next_after(&self, after_ms: u64) -> Option<u64> {
@@ -138,6 +145,7 @@ mod tests {
         ] {
             let parsed: Recurrence = when.parse().unwrap();
             assert_eq!(parsed.next_after(at(after)), Some(at(next)), "{when}");
+            assert_eq!(parsed.is_of_the_clock(), !when.starts_with("@every"), "{when}");
         }
     }
 

@@ -139,6 +139,13 @@ impl WrittenWindow {
                 Span::Once { from_ms, to_ms }
             }
             (None, None, Some(when), Some(length)) if !length.is_zero() => {
+                if !when.is_of_the_clock() {
+                    let message = format!(
+                        "`{when}` says at no time of the clock when a window begins: write five fields of cron, \
+                         such as `0 9 * * MON-FRI Europe/Berlin`"
+                    );
+                    return Err(Invalid::new("when", message));
+                }
                 Span::Again { when: when.clone(), length: length.get() }
             }
             _ => return Err(Invalid::new("", "must have either `from` and `to`, or `when` and `for`")),
@@ -228,6 +235,7 @@ mod tests {
             (json!({"limits": {"watch": "a b"}}), "limits.watch"),
             (json!({"windows": [{"reason": "x"}]}), "windows[0]"),
             (json!({"windows": [{"reason": "x", "when": "@daily", "for": "1h"}]}), "windows[0].when"),
+            (json!({"windows": [{"reason": "x", "when": "@every 10s", "for": "5s"}]}), "windows[0].when"),
             (json!({"windows": [{"reason": "x", "from": "today", "to": "tomorrow"}]}), "windows[0].from"),
             (json!({"slos": {"w": {"prometheus": {"url": "x", "query": "up"}}}}), "slos.w.prometheus.url"),
             (json!({"slos": {"w": {"proxies": {"value": "p42"}}}}), "slos.w.proxies.value"),

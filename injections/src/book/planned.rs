@@ -9,11 +9,17 @@ use crate::schedule::Schedule;
 /// every second would fill the journal.
 const TOLD_EVERY_MS: u64 = 60_000;
 
+/// A clock that is set back by more was wrong before, in milliseconds: what came by it is forgotten, or nothing
+/// would come for as long.
+const WRONG_MS: u64 = 3_600_000;
+
 /// A schedule and its next time, by the clock on the wall.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) schedule: Schedule,
     pub(super) next_ms: Option<u64>,
+    /// When it came last, by the same clock.
+    came_ms: Option<u64>,
     /// Why it was left out the last time that this was told, and when, by the clock that nobody sets.
     left_out: Option<(String, u64)>,
 }
@@ -49,10 +55,11 @@ impl Book {
         self.wall_ms = now.wall_ms;
     }
 
-    /// Finds the next time of a schedule.
+    /// The time of a schedule has come: finds the next one.
     pub(crate) fn replan(&mut self, name: &str, now: Moment) {
         if let Some(planned) = self.schedules.get_mut(name) {
-            planned.next_ms = planned.schedule.when.next_after(now.wall_ms);
+            planned.next_ms = planned.next(now);
+            planned.came_ms = planned.came_ms.max(Some(now.wall_ms));
         }
     }
 
@@ -67,14 +74,22 @@ impl Book {
 impl Planned {
     pub(super) fn new(schedule: Schedule, now: Moment) -> Self {
         let next_ms = schedule.when.next_after(now.wall_ms);
-        Self { schedule, next_ms, left_out: None }
+        Self { schedule, next_ms, came_ms: None, left_out: None }
     }
 
     /// No time is further away than the next one from now on.
     pub(super) fn unless_too_far(&mut self, now: Moment) {
-        let next = self.schedule.when.next_after(now.wall_ms);
+        let next = self.next(now);
         if self.next_ms > next && next.is_some() {
             self.next_ms = next;
         }
+    }
+
+    /// The next time from now on. One of the clock that has come does not come again because that was set back.
+    fn next(&mut self, now: Moment) -> Option<u64> {
+        self.came_ms = self.came_ms.filter(|came| came.saturating_sub(now.wall_ms) <= WRONG_MS);
+        let when = &self.schedule.when;
+        let came_ms = self.came_ms.filter(|_| when.is_of_the_clock()).unwrap_or(0);
+        when.next_after(came_ms.max(now.wall_ms))
     }
 }

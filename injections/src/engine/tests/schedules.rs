@@ -71,3 +71,39 @@ async fn a_clock_that_was_set_back_does_not_put_schedules_off() {
     bench.engine.let_time_pass();
     assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 600_000));
 }
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_a_little_does_not_have_a_time_come_twice() {
+    let base_ms = 1_800_000_000_000;
+    let bench = Bench::plain().await;
+    let when: Recurrence = "* * * * *".parse().unwrap();
+    bench.engine.add_schedule("minutely".to_owned(), when, asked(|_| {})).await.unwrap();
+    let mut changes = bench.engine.changes();
+    let next = |at_ms| {
+        bench.clock.0.store(at_ms, Ordering::SeqCst);
+        bench.engine.let_time_pass();
+        bench.engine.schedules()[0].1.map(|next_ms| next_ms - base_ms)
+    };
+    assert_eq!(next(7_200_002), Some(7_260_000));
+    assert_eq!(next(7_197_600), Some(7_260_000), "before what it asks for is written down");
+    while !matches!(changes.recv().await.unwrap().event, Event::Started { .. }) {}
+    assert_eq!(next(7_197_700), Some(7_260_000), "and after it");
+    assert_eq!(next(7_200_003), Some(7_260_000));
+    // Set back by so much that it was wrong before: nobody would understand if nothing came for hours.
+    assert_eq!(next(0), Some(60_000));
+}
+
+#[tokio::test]
+async fn nor_does_one_that_is_set_back_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let when: Recurrence = "* * * * *".parse().unwrap();
+    first.engine.add_schedule("minutely".to_owned(), when, asked(|_| {})).await.unwrap();
+    let mut changes = first.engine.changes();
+    first.clock.0.store(60_002, Ordering::SeqCst);
+    first.engine.let_time_pass();
+    while !matches!(changes.recv().await.unwrap().event, Event::Started { .. }) {}
+    drop(first);
+    let bench = Bench::at(57_600, Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    assert_eq!(bench.engine.schedules()[0].1, Some(1_800_000_000_000 + 120_000));
+}

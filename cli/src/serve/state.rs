@@ -216,7 +216,9 @@ impl SavedToxic {
         let mut spec = ToxicSpec { toxicity: self.toxicity, ..self.toxic };
         if let Some(end) = self.expires_at_ms {
             let left = end.checked_sub(now).filter(|left| *left > 0)?;
-            spec.when.expires_after = Some(Millis::new(left));
+            let left = Millis::new(left);
+            // The clock may have been set back since: nothing has longer than it was given.
+            spec.when.expires_after = Some(spec.when.expires_after.map_or(left, |given| given.min(left)));
         }
         Some(spec)
     }
@@ -230,6 +232,7 @@ fn wall_clock_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use sabot_toxics::units::Millis;
     use serde_json::json;
 
     use super::{Saved, StateDir, wall_clock_ms};
@@ -253,6 +256,14 @@ mod tests {
         assert!((55.0..=60.0).contains(&left), "{left}");
         // As a client of Toxiproxy set it, above what a config may say.
         assert!((toxic.toxicity - 80.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_leaves_a_toxic_no_more_time_than_it_had() {
+        let mut saved = saved(wall_clock_ms() + 3_600_000);
+        saved.proxies[0].toxics[0].toxic.when.expires_after = Some(Millis::new(20_000));
+        let specs = saved.into_specs();
+        assert_eq!(specs[0].toxics[0].when.expires_after, Some(Millis::new(20_000)));
     }
 
     #[test]

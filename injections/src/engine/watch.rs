@@ -1,6 +1,6 @@
 //! What guards a fault while it is on, and whether all recovers after it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -127,8 +127,12 @@ impl Engine {
         if limits.error_rate.is_none() && limits.p99_factor.is_none() {
             return guards;
         }
+        let speaks_http = self.inner.controller.totals().into_iter().filter(|it| it.http.is_some());
+        let speaks_http: HashSet<_> = speaks_http.map(|it| it.name).collect();
         let outside = |name: &str, labels: &Labels| {
-            limits.watch.meets(labels) && injection.targets.iter().all(|target| target != name)
+            speaks_http.contains(name)
+                && limits.watch.meets(labels)
+                && injection.targets.iter().all(|target| target != name)
         };
         let watched = self.labelled(outside);
         let mut limit = |slo: &str, min, max, source| {

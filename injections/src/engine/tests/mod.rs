@@ -4,6 +4,7 @@ mod asking;
 mod life;
 mod restart;
 mod schedules;
+mod watching;
 
 use std::path::Path;
 use std::pin::Pin;

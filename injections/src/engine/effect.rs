@@ -104,6 +104,8 @@ impl Engine {
             spec.name = id.to_owned();
             // The proxy takes it off by itself, should nobody else be left to do so.
             spec.when.expires_after = Some(Span(left));
+            // Before it is: what comes from now on says nothing of what is usual.
+            self.inner.views.hit(&injection.targets);
             let inject = |target: &String| self.inner.controller.inject(target, id, spec.clone()).map(drop);
             injection.targets.iter().try_for_each(inject)
         });
@@ -209,6 +211,9 @@ impl Inner {
         for target in &injection.targets {
             // What was never put on, or came off with its proxy, need not come off.
             self.controller.revert(target, id);
+        }
+        if injection.started_at_ms.is_some() {
+            self.views.hit(&injection.targets);
         }
         self.watches.over(id);
         tracing::info!(

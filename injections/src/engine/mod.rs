@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
-use sabot_proxy::Controller;
+use sabot_proxy::{Controller, ProxyTotals};
 use sabot_toxics::Invalid;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
@@ -418,6 +418,13 @@ fn new_id() -> String {
 impl Inner {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at what all proxies have counted until now.
+    fn look(&self, totals: &[ProxyTotals]) {
+        // Later than the counters: what goes off meanwhile is told to the views by itself.
+        let running_on = self.book().running().flat_map(|it| it.targets.clone()).collect();
+        self.views.look(totals, running_on);
     }
 
     fn reader(&self) -> Result<MutexGuard<'_, Journal>, EngineError> {

@@ -177,6 +177,6 @@ async fn look(engine: std::sync::Weak<Inner>) {
     loop {
         ticks.tick().await;
         let Some(inner) = engine.upgrade() else { return };
-        inner.views.look(&inner.controller.totals());
+        inner.look(&inner.controller.totals());
     }
 }

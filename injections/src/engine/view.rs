@@ -3,16 +3,22 @@
 //! Of an HTTP proxy it is requests: one is good unless it got no answer or a 5xx. Of one that passes bytes
 //! it is connections: one is good if it reached its upstream. Counters are looked at every second.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use sabot_proxy::ProxyTotals;
 use serde::{Deserialize, Serialize};
 
 use crate::request::Selector;
 
-/// So many seconds are remembered: what was before a fault.
+/// So many seconds are remembered.
 const SECONDS: usize = 61;
+
+/// What was before a fault, for comparison: so many seconds.
+const BEFORE: usize = 30;
+
+/// What was longer ago, in seconds, is compared with nothing: load and system are others by then.
+const STALE: u64 = 3600;
 
 /// Which number is made of what was seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,29 +172,54 @@ fn counted(totals: &ProxyTotals) -> Seen {
 
 /// The last seconds of all proxies.
 #[derive(Debug, Default)]
-pub struct Views(Mutex<VecDeque<BTreeMap<String, Seen>>>);
+pub struct Views(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// The newest is the last.
+    seconds: VecDeque<Second>,
+    /// On which an injection was since the newest.
+    hit: BTreeSet<String>,
+    /// On which one was in the newest.
+    hit_before: BTreeSet<String>,
+    /// What came in each of the last seconds in which no proxy was hit, and which second it was. It outlasts
+    /// `seconds`: injections may follow each other for longer.
+    quiet: VecDeque<(u64, BTreeMap<String, Seen>)>,
+    /// The number of the newest.
+    second: u64,
+}
+
+/// What had been counted at the end of a second.
+#[derive(Debug, Default)]
+struct Second {
+    counted: BTreeMap<String, Seen>,
+    /// On which an injection was in it, or in the one before: what it held is counted when it lets go.
+    hit: BTreeSet<String>,
+}
 
 impl Views {
-    /// Remembers what has been counted until now; asked for once a second.
-    pub fn look(&self, totals: &[ProxyTotals]) {
-        let now = totals.iter().map(|it| (it.name.clone(), counted(it))).collect();
-        let mut seconds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if seconds.len() >= SECONDS {
-            seconds.pop_front();
-        }
-        seconds.push_back(now);
+    /// Remembers what has been counted until now, and on which proxies injections are; asked for once a
+    /// second.
+    pub fn look(&self, totals: &[ProxyTotals], running_on: BTreeSet<String>) {
+        let counted = totals.iter().map(|it| (it.name.clone(), counted(it))).collect();
+        self.remember(counted, running_on);
+    }
+
+    /// An injection comes on or goes off there.
+    pub fn hit(&self, proxies: &[String]) {
+        self.remembered().hit.extend(proxies.iter().cloned());
     }
 
     /// What was seen of `proxies` in `seconds` until `ago` seconds ago, as far as it is remembered.
     #[must_use]
     pub fn seen<'a>(&self, proxies: impl Iterator<Item = &'a str>, seconds: usize, ago: usize) -> Seen {
-        let remembered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let remembered = &self.remembered().seconds;
         let mut together = Seen::default();
         let Some(last) = remembered.len().checked_sub(1 + ago) else { return together };
         let first = last.saturating_sub(seconds);
         for proxy in proxies {
-            if let Some(now) = remembered[last].get(proxy) {
-                let before = remembered[first].get(proxy);
+            if let Some(now) = remembered[last].counted.get(proxy) {
+                let before = remembered[first].counted.get(proxy);
                 // One that was not there then began at nothing.
                 together.add(&now.since(before.filter(|_| first < last)));
                 if first == last {
@@ -197,6 +228,64 @@ impl Views {
             }
         }
         together
+    }
+
+    /// The same of the last `seconds`, of each proxy those alone in which no injection was on it: what is
+    /// broken on purpose is broken.
+    #[must_use]
+    pub fn spared(&self, proxies: &[String], seconds: usize) -> Seen {
+        let remembered = &self.remembered().seconds;
+        let mut together = Seen::default();
+        let skipped = remembered.len().saturating_sub(seconds + 1);
+        for (before, now) in remembered.iter().zip(remembered.iter().skip(1)).skip(skipped) {
+            for proxy in proxies.iter().filter(|it| !now.hit.contains(*it)) {
+                if let Some(counted) = now.counted.get(proxy) {
+                    together.add(&counted.since(before.counted.get(proxy)));
+                }
+            }
+        }
+        together
+    }
+
+    /// What was seen of `proxies` before a fault that comes on now. Of seconds in which nothing was broken
+    /// anywhere, since a fault slows others than its targets; without any, of those in which their proxy
+    /// was not.
+    #[must_use]
+    pub fn before(&self, proxies: &[String]) -> Seen {
+        let mut together = Seen::default();
+        for (_, second) in &self.remembered().quiet {
+            proxies.iter().filter_map(|proxy| second.get(proxy)).for_each(|seen| together.add(seen));
+        }
+        if together.all > 0 { together } else { self.spared(proxies, BEFORE) }
+    }
+
+    fn remember(&self, counted: BTreeMap<String, Seen>, running_on: BTreeSet<String>) {
+        let mut remembered = self.remembered();
+        let remembered = &mut *remembered;
+        let mut hit = std::mem::take(&mut remembered.hit);
+        hit.extend(running_on);
+        let hit_before = std::mem::replace(&mut remembered.hit_before, hit.clone());
+        hit.extend(hit_before);
+        remembered.second += 1;
+        if let Some(before) = remembered.seconds.back()
+            && hit.is_empty()
+        {
+            let came = counted.iter().map(|(name, now)| (name.clone(), now.since(before.counted.get(name))));
+            let came = came.filter(|(_, seen)| seen.all > 0).collect();
+            remembered.quiet.push_back((remembered.second, came));
+        }
+        let stale = remembered.second.saturating_sub(STALE);
+        while remembered.quiet.len() > BEFORE || remembered.quiet.front().is_some_and(|it| it.0 < stale) {
+            remembered.quiet.pop_front();
+        }
+        if remembered.seconds.len() >= SECONDS {
+            remembered.seconds.pop_front();
+        }
+        remembered.seconds.push_back(Second { counted, hit });
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -209,10 +298,14 @@ mod tests {
     }
 
     fn views(seconds: &[&[(&str, Seen)]]) -> Views {
-        let second = |all: &&[(&str, Seen)]| {
-            all.iter().map(|(name, seen)| ((*name).to_owned(), seen.clone())).collect()
-        };
-        Views(Mutex::new(seconds.iter().map(second).collect()))
+        let views = Views::default();
+        seconds.iter().for_each(|all| remember(&views, all, &[]));
+        views
+    }
+
+    fn remember(views: &Views, all: &[(&str, Seen)], running_on: &[&str]) {
+        let counted = all.iter().map(|(name, seen)| ((*name).to_owned(), seen.clone())).collect();
+        views.remember(counted, running_on.iter().map(|it| (*it).to_owned()).collect());
     }
 
     #[test]
@@ -235,6 +328,55 @@ mod tests {
         assert_eq!(of(&["nobody"], 1, 0), (0, 0));
         assert_eq!(views.seen(["b"].into_iter(), 1, 1).success(), None);
         assert_eq!(views.seen(["a"].into_iter(), 1, 0).success(), Some(0.75));
+    }
+
+    #[test]
+    fn seconds_in_which_something_was_broken_are_left_out() {
+        let views = Views::default();
+        let names = ["a".to_owned(), "b".to_owned()];
+        let told = |seen: Seen| (seen.all, seen.bad);
+        // Ten a second, all of `a` bad from the fifth second to the eighth; what it held is bad in the ninth.
+        let second = |number: u64, running_on: &[&str]| {
+            let bad = number.clamp(4, 9) * 10 - 40;
+            remember(
+                &views,
+                &[("a", seen(number * 10, bad, &[])), ("b", seen(number * 10, 0, &[]))],
+                running_on,
+            );
+        };
+        for number in 0..5 {
+            second(number, &[]);
+        }
+        assert_eq!((told(views.before(&names)), told(views.spared(&names, 3))), ((80, 0), (60, 0)));
+        for (number, running_on) in [(5, ["a"].as_slice()), (6, &["a"]), (7, &["a"])] {
+            second(number, running_on);
+        }
+        // It goes off before the eighth is looked at.
+        views.hit(&names[..1]);
+        second(8, &[]);
+        assert_eq!((told(views.before(&names)), told(views.spared(&names, 3))), ((80, 0), (30, 0)));
+        assert_eq!(told(views.spared(&names[..1], 4)), (0, 0));
+        second(9, &[]);
+        second(10, &[]);
+        assert_eq!((told(views.before(&names)), told(views.spared(&names, 3))), ((100, 0), (40, 0)));
+    }
+
+    #[test]
+    fn what_was_before_is_neither_forgotten_for_long_faults_nor_kept_for_ever() {
+        let views = Views::default();
+        let name = ["a".to_owned()];
+        let ten = |number: u64, running_on: &[&str]| {
+            remember(&views, &[("a", seen(number * 10, 0, &[]))], running_on);
+        };
+        (0..100).for_each(|number| ten(number, &[]));
+        assert_eq!(views.before(&name).all, 300);
+        (100..1000).for_each(|number| ten(number, &["a"]));
+        assert_eq!((views.before(&name).all, views.spared(&name, 60).all), (300, 0));
+        (1000..5000).for_each(|number| ten(number, &["a"]));
+        assert_eq!(views.before(&name).success(), None);
+        // Where something is always on, there are the proxies that it is not on.
+        (5000..5010).for_each(|number| ten(number, &["b"]));
+        assert_eq!(views.before(&name).all, 90);
     }
 
     #[test]

@@ -20,9 +20,6 @@ const EVERY: Duration = Duration::from_secs(1);
 /// So many seconds of requests make a value: fewer would be noise, more would be late.
 const WINDOW: usize = 5;
 
-/// What was before a fault, for comparison.
-const BEFORE: usize = 30;
-
 /// How long a recovery is waited for.
 const PATIENCE: usize = 60;
 
@@ -44,6 +41,11 @@ pub(super) enum Source {
     Seen {
         proxies: Vec<String>,
         methods: Vec<String>,
+        value: Figure,
+    },
+    /// What these see while no injection is on them.
+    Spared {
+        proxies: Vec<String>,
         value: Figure,
     },
 }
@@ -80,7 +82,7 @@ impl Engine {
     pub(super) fn watch(&self, injection: Injection) {
         let (guards, sources): (Vec<_>, Vec<_>) = self.guards(&injection).into_iter().unzip();
         self.inner.book().guard(&injection.id, guards, self.inner.clock.now());
-        let before = self.inner.views.seen(names(&injection.targets), BEFORE, 0);
+        let before = self.inner.views.before(&injection.targets);
         let over = self.inner.watches.begin(&injection.id);
         let engine = Arc::downgrade(&self.inner);
         tokio::spawn(async move {
@@ -144,17 +146,19 @@ impl Engine {
             guards.push((Guard { objective, source: own_view(&watched) }, source));
         };
         if let Some(most) = limits.error_rate {
-            limit("good requests", Some(1.0 - most), None, Source::seen(&watched, Figure::Success));
+            let source = Source::Spared { proxies: watched.clone(), value: Figure::Success };
+            limit("good requests", Some(1.0 - most), None, source);
         }
         let Some(factor) = limits.p99_factor else { return guards };
         let before = injection.p99_before_ms.or_else(|| {
-            let p99 = self.inner.views.seen(names(&watched), BEFORE, 0).percentile(0.99)?;
+            let p99 = self.inner.views.before(&watched).percentile(0.99)?;
             self.note_before(&injection.id, p99 * 1e3);
             Some(p99 * 1e3)
         });
         match before {
             Some(before) => {
-                limit("p99 in ms", None, Some(before * factor), Source::seen(&watched, Figure::P99));
+                let source = Source::Spared { proxies: watched.clone(), value: Figure::P99 };
+                limit("p99 in ms", None, Some(before * factor), source);
             }
             None => {
                 tracing::warn!(injection = injection.id, "no requests came before it: its p99 has no limit");
@@ -180,24 +184,10 @@ impl Engine {
     }
 
     async fn read(&self, id: &str, sources: &[Source]) {
-        let read = sources.iter().map(|source| async {
-            match source {
-                Source::Asked(indicator) => {
-                    let sample = tokio::time::timeout(EVERY, indicator.sample(EVERY)).await;
-                    sample
-                        .map_err(|_| "no answer in time".to_owned())
-                        .flatten()
-                        .inspect_err(|reason| tracing::debug!(injection = id, reason, "no data"))
-                        .ok()
-                }
-                Source::Seen { proxies, methods, value } => {
-                    value.of(&self.inner.views.seen(names(proxies), WINDOW, 0), methods)
-                }
-            }
-        });
         let mut values = Vec::new();
-        for one in read {
-            values.push(one.await);
+        for source in sources {
+            let value = self.value(source).await;
+            values.push(value.inspect_err(|reason| tracing::debug!(injection = id, reason, "no data")).ok());
         }
         let mut book = self.inner.book();
         let now = self.inner.clock.now();
@@ -206,6 +196,22 @@ impl Engine {
         }
         drop(book);
         self.inner.sooner.notify_one();
+    }
+
+    /// What a guard has to judge now; why there is nothing.
+    pub(super) async fn value(&self, source: &Source) -> Result<f64, String> {
+        let views = &self.inner.views;
+        let value = match source {
+            Source::Asked(indicator) => {
+                let sample = tokio::time::timeout(EVERY, indicator.sample(EVERY)).await;
+                return sample.map_err(|_| "no answer in time".to_owned()).flatten();
+            }
+            Source::Seen { proxies, methods, value } => {
+                value.of(&views.seen(names(proxies), WINDOW, 0), methods)
+            }
+            Source::Spared { proxies, value } => value.of(&views.spared(proxies, WINDOW), &[]),
+        };
+        value.ok_or_else(|| "nothing came".to_owned())
     }
 
     /// Waits until the requests through the targets are as they were `before`, and notes how long it took.

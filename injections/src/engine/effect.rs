@@ -194,7 +194,7 @@ impl Inner {
     }
 
     /// Tells whoever listens, and counts.
-    fn tell(&self, book: &Book, event: &Event) {
+    pub(super) fn tell(&self, book: &Book, event: &Event) {
         let injection = event.subject().and_then(|id| book.injection(id));
         if let Some(injection) = injection {
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);

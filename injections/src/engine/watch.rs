@@ -216,8 +216,8 @@ impl Engine {
 
     /// Waits until the requests through the targets are as they were `before`, and notes how long it took.
     async fn recover(&self, injection: &Injection, before: &Seen) {
-        let Some(success) = before.success() else { return };
-        let Ok(_place) = self.inner.recoveries.try_acquire() else { return };
+        let Some(success) = before.success() else { return self.is_unwatched(injection) };
+        let Ok(_place) = self.inner.recoveries.try_acquire() else { return self.is_unwatched(injection) };
         let p99 = before.percentile(0.99);
         let as_before = |seen: &Seen| {
             let good = seen.success().is_some_and(|now| now >= success - LESS);
@@ -242,6 +242,12 @@ impl Engine {
             self.inner.happened(&mut book, &Actor::server(), vec![event])
         };
         self.keep(records);
+    }
+
+    /// Tells whoever waits that a recovery stays unknown. Nothing has happened that would have to be kept.
+    fn is_unwatched(&self, injection: &Injection) {
+        let event = Event::Recovered { id: injection.id.clone(), seconds: None };
+        self.inner.tell(&self.inner.book(), &event);
     }
 }
 

@@ -138,3 +138,28 @@ async fn the_servers_limits_look_at_requests_alone() {
         [("success", "what south-a, south-b saw"), ("the server's limit of good requests", "what web saw")];
     assert_eq!(told, expected, "`north` relays bytes");
 }
+
+#[tokio::test]
+async fn who_waits_for_a_recovery_that_nobody_watches_is_told_at_once() {
+    for (requests, taken) in [(0, 0), (20, watch::RECOVERIES)] {
+        let bench = Watched::new(Limits::default()).await;
+        bench.come(requests, &[("a", FINE)]);
+        let _taken = bench.engine.inner.recoveries.try_acquire_many(taken as u32).unwrap();
+        let id = bench.inject("a").await.id;
+        let mut changes = bench.engine.changes();
+        bench.engine.revert(&id, &ann()).await.unwrap();
+        // Over at once where nothing else is to come.
+        tokio::time::pause();
+        let told = async {
+            loop {
+                if let Event::Recovered { seconds, .. } = changes.recv().await.unwrap().event {
+                    break seconds;
+                }
+            }
+        };
+        assert_eq!(tokio::time::timeout(Duration::from_secs(30), told).await, Ok(None), "{requests}");
+        tokio::time::resume();
+        let kept = bench.engine.audit(&Filter::default()).unwrap();
+        assert!(!kept.iter().any(|it| matches!(it.event, Event::Recovered { .. })), "nothing came of it");
+    }
+}

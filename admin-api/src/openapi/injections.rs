@@ -45,7 +45,7 @@ pub(super) fn schemas() -> impl Iterator<Item = (String, Value)> {
     let number = |description: &str| json!({ "type": ["number", "null"], "description": description });
     let seconds = |description: &str| json!({ "type": "number", "minimum": 0, "maximum": 2_592_000, "description": description });
     let no_data = json!({
-        "type": ["number", "null"], "minimum": 0, "maximum": 2_592_000,
+        "type": ["number", "null"], "minimum": 2, "maximum": 2_592_000,
         "description": "For how many seconds there may be no data; `abort_after` unless given, and at least 10.",
     });
     let steady_state = json!({

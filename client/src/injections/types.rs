@@ -51,7 +51,7 @@ pub struct SteadyState {
     pub max: Option<f64>,
     /// For how many seconds it may be broken.
     pub abort_after: f64,
-    /// For how many seconds there may be no data.
+    /// For how many seconds there may be no data, at least 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_without_data_after: Option<f64>,
 }

@@ -70,8 +70,8 @@ pub struct SteadyState {
     pub max: Option<f64>,
     /// For how many seconds it may be broken before the fault is taken back.
     pub abort_after: f64,
-    /// For how many seconds there may be no data; unless given as long as `abort_after`, and at least 10:
-    /// the first values take a while.
+    /// For how many seconds there may be no data, at least 2; unless given as long as `abort_after`, and at
+    /// least 10: the first values take a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort_without_data_after: Option<f64>,
 }
@@ -265,13 +265,14 @@ impl SteadyState {
             return invalid("slo", "must not be empty");
         }
         Invalid::unless_printable("steady_state.slo", &self.slo)?;
-        for (field, value) in [
-            ("abort_after", Some(self.abort_after)),
-            ("abort_without_data_after", self.abort_without_data_after),
-        ] {
-            if value.is_some_and(|value| !(0.0..=LONGEST_SECONDS).contains(&value)) {
-                return invalid(field, "must be seconds, 0 or more, and at most 30 days");
-            }
+        if !(0.0..=LONGEST_SECONDS).contains(&self.abort_after) {
+            return invalid("abort_after", "must be seconds, 0 or more, and at most 30 days");
+        }
+        let silence = SHORTEST_SILENCE..=LONGEST_SECONDS;
+        if self.abort_without_data_after.is_some_and(|value| !silence.contains(&value)) {
+            let message = "must be seconds, 2 or more, and at most 30 days: values are read every second, so \
+                           the first one may take that long";
+            return invalid("abort_without_data_after", message);
         }
         Ok(())
     }
@@ -279,6 +280,9 @@ impl SteadyState {
 
 /// What is longer is no experiment any more; and a time that far ahead fits every clock.
 const LONGEST_SECONDS: f64 = 30.0 * 86_400.0;
+
+/// The first value is read a second after the beginning, and may take another one.
+const SHORTEST_SILENCE: f64 = 2.0;
 
 /// Indicators are read every second, and the first window of requests takes five.
 const LEAST_WITHOUT_DATA: f64 = 10.0;

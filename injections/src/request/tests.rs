@@ -99,6 +99,24 @@ fn what_cannot_be_is_refused_by_field() {
         ("/steady_state/min", Value::Null, "steady_state.min", "missing"),
         ("/steady_state/max", json!(0.5), "steady_state.min", "above"),
         ("/steady_state/abort_after", json!(-1), "steady_state.abort_after", "0 or more"),
+        (
+            "/steady_state/abort_without_data_after",
+            json!(0),
+            "steady_state.abort_without_data_after",
+            "every second",
+        ),
+        (
+            "/steady_state/abort_without_data_after",
+            json!(1.9),
+            "steady_state.abort_without_data_after",
+            "2 or more",
+        ),
+        (
+            "/steady_state/abort_without_data_after",
+            json!(1e9),
+            "steady_state.abort_without_data_after",
+            "30 days",
+        ),
         ("/steady_state/slo", json!(" "), "steady_state.slo", "empty"),
         ("/steady_state/abort_befor", json!(1), "steady_state.abort_befor", "unknown"),
         ("/hypothesis", json!("  "), "hypothesis", "empty"),
@@ -112,6 +130,12 @@ fn what_cannot_be_is_refused_by_field() {
         assert!(error.message.contains(told), "{pointer} {value}: {error}");
     }
     assert_eq!(Request::read(json!([])).unwrap_err().field, "body");
+}
+
+#[test]
+fn the_shortest_silence_is_taken() {
+    let request = Request::read(changed("/steady_state/abort_without_data_after", json!(2))).unwrap();
+    assert_eq!(request.steady_state.unwrap().grace_without_data(), Duration::from_secs(2));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! decision and the journal an injection is running already as far as others are concerned, so that two
 //! cannot be decided at one time; if it cannot be kept it has failed.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use sabot_proxy::ControlError;
 use sabot_toxics::Invalid;
@@ -200,9 +200,17 @@ impl Inner {
             let mut tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
             tally.count(event, injection);
         }
-        if self.changes.receiver_count() > 0 {
+        let (listeners, receivers) = (self.listeners(), self.changes.receiver_count());
+        if listeners.is_empty() && receivers == 0 {
+            return;
+        }
+        let change = Arc::new(Change { event: event.clone(), injection: injection.cloned() });
+        for untold in listeners.iter().flat_map(|it| it.hear(&change)) {
+            self.note(&Actor::server(), untold);
+        }
+        if receivers > 0 {
             // The last of them may have gone meanwhile.
-            let _ = self.changes.send(Change { event: event.clone(), injection: injection.cloned() });
+            let _ = self.changes.send(Change::clone(&change));
         }
     }
 

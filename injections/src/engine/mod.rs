@@ -27,7 +27,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
 
 use sabot_proxy::{Controller, ProxyTotals};
 use sabot_toxics::Invalid;
@@ -89,7 +89,14 @@ pub struct Change {
     pub injection: Option<Injection>,
 }
 
-/// So many changes may a listener be behind.
+/// Whom nothing may escape.
+pub trait Listener: Send + Sync {
+    /// Is told of a change, and says what is to be noted if it could not be passed on. In the order in which they
+    /// happen, while nothing else can: it neither waits nor asks the engine anything.
+    fn hear(&self, change: &Arc<Change>) -> Vec<Event>;
+}
+
+/// So many changes may a receiver be behind.
 const CHANGES: usize = 1024;
 
 /// Owner of all injections. Clones are handles of the same one.
@@ -106,6 +113,7 @@ struct Inner {
     book: Mutex<Book>,
     journal: Kept,
     changes: broadcast::Sender<Change>,
+    listeners: Mutex<Vec<Weak<dyn Listener>>>,
     tally: Mutex<Tally>,
     /// Something may be due earlier than it was.
     sooner: Notify,
@@ -314,12 +322,14 @@ impl Engine {
         self.inner.changes.subscribe()
     }
 
+    /// Has somebody told of all that happens from now on, for as long as they are there.
+    pub fn listen(&self, listener: Weak<dyn Listener>) {
+        self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
+    }
+
     /// Notes something that has happened elsewhere.
     pub fn note(&self, actor: &Actor, event: Event) {
-        let record = Record { at: self.inner.clock.now(), actor: actor.clone(), event };
-        if let Kept::Open { writer, .. } = &self.inner.journal {
-            writer.after(vec![record]);
-        }
+        self.inner.note(actor, event);
     }
 
     /// Notes that the server stops, and waits until all that has happened is kept, if it can be.
@@ -418,6 +428,20 @@ fn new_id() -> String {
 impl Inner {
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those who are still there.
+    fn listeners(&self) -> Vec<Arc<dyn Listener>> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|it| it.strong_count() > 0);
+        listeners.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn note(&self, actor: &Actor, event: Event) {
+        let record = Record { at: self.clock.now(), actor: actor.clone(), event };
+        if let Kept::Open { writer, .. } = &self.journal {
+            writer.after(vec![record]);
+        }
     }
 
     /// Looks at what all proxies have counted until now.

@@ -75,6 +75,7 @@ impl Engine {
                 book: Mutex::new(book),
                 journal: kept,
                 changes: broadcast::Sender::new(CHANGES),
+                listeners: Mutex::default(),
                 tally: Mutex::new(Tally::default()),
                 sooner: Notify::new(),
                 views: Views::default(),

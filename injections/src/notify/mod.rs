@@ -6,17 +6,18 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use sabot_toxics::Invalid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 
-use crate::engine::{Change, Engine};
+use crate::engine::{Change, Engine, Listener};
 use crate::event::{Actor, Event};
 use crate::injection::{Ending, Injection};
 
@@ -132,8 +133,9 @@ pub trait Post: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 }
 
-/// So many messages may wait for one webhook; more are given up, and that is noted.
-const QUEUE: usize = 1000;
+/// So many changes may wait for one webhook, whatever else is configured: a start and an end of each injection
+/// that there may be at one time, within these bounds. More are given up, and that is noted.
+const QUEUE: RangeInclusive<usize> = 1000..=100_000;
 
 /// How long one try may take, and how long to wait before each of the next ones.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -150,71 +152,77 @@ pub fn notify(
     post: Arc<dyn Post>,
     enough: oneshot::Receiver<()>,
 ) -> impl Future<Output = ()> + Send {
-    notify_pausing(engine.changes(), engine, webhooks, post, PAUSES, enough)
+    notify_pausing(engine, webhooks, post, PAUSES, enough)
 }
 
-async fn notify_pausing(
-    mut changes: broadcast::Receiver<Change>,
+fn notify_pausing(
     engine: Engine,
     webhooks: Vec<Webhook>,
     post: Arc<dyn Post>,
     pauses: [Duration; 2],
-    mut enough: oneshot::Receiver<()>,
-) {
-    if webhooks.is_empty() {
-        return;
-    }
-    let mut tasks = tokio::task::JoinSet::new();
-    let mut queues = Vec::new();
-    for webhook in webhooks {
-        let (queue, messages) = mpsc::channel(QUEUE);
-        queues.push((webhook.clone(), queue));
-        tasks.spawn(deliver(engine.clone(), webhook, messages, Arc::clone(&post), pauses));
-    }
-    loop {
-        let change = tokio::select! {
-            biased;
-            change = changes.recv() => match change {
-                Ok(change) => change,
-                Err(RecvError::Lagged(missed)) => {
-                    tracing::warn!(missed, "webhooks are not told of some changes");
-                    continue;
-                }
-                Err(RecvError::Closed) => break,
-            },
-            _ = &mut enough => break,
-        };
-        let Change { event, injection: Some(injection) } = &change else { continue };
-        let Some(moment) = Moment::of(event) else { continue };
-        for (webhook, queue) in &queues {
-            if !webhook.on.is_empty() && !webhook.on.contains(&moment) {
-                continue;
-            }
-            let Some(message) = webhook.format.message(moment, event, injection) else { continue };
-            if queue.try_send((injection.id.clone(), message)).is_err() {
-                failed(&engine, webhook, &injection.id, "too many messages wait for it already");
-            }
+    enough: oneshot::Receiver<()>,
+) -> impl Future<Output = ()> + Send {
+    let most = engine.settings().rules.most.saturating_mul(2).clamp(*QUEUE.start(), *QUEUE.end());
+    let (queues, messages): (Vec<_>, Vec<_>) = webhooks.into_iter().map(|it| queue(it, most)).unzip();
+    let queues = Arc::new(Queues(queues));
+    let listener: Weak<Queues> = Arc::downgrade(&queues);
+    engine.listen(listener);
+    async move {
+        if queues.0.is_empty() {
+            return;
         }
+        let deliver =
+            |(webhook, messages)| deliver(engine.clone(), webhook, messages, Arc::clone(&post), pauses);
+        let mut tasks = messages.into_iter().map(deliver).collect::<JoinSet<_>>();
+        // It is also enough once nobody is left to say so.
+        let _ = enough.await;
+        drop(queues);
+        while tasks.join_next().await.is_some() {}
     }
-    drop(queues);
-    while tasks.join_next().await.is_some() {}
+}
+
+/// What waits for one webhook: both ends of it.
+fn queue(webhook: Webhook, most: usize) -> ((Webhook, Sender), (Webhook, Receiver)) {
+    let (sender, receiver) = mpsc::channel(most);
+    ((webhook.clone(), sender), (webhook, receiver))
+}
+
+/// A change and its moment: what is said of them is written when its turn comes.
+type Sender = mpsc::Sender<(Moment, Arc<Change>)>;
+type Receiver = mpsc::Receiver<(Moment, Arc<Change>)>;
+
+/// Those of all webhooks. When it is gone, each is told of what waits.
+struct Queues(Vec<(Webhook, Sender)>);
+
+impl Listener for Queues {
+    fn hear(&self, change: &Arc<Change>) -> Vec<Event> {
+        let Some((moment, injection)) = Moment::of(&change.event).zip(change.injection.as_ref()) else {
+            return Vec::new();
+        };
+        let wanted = self.0.iter().filter(|(it, _)| it.on.is_empty() || it.on.contains(&moment));
+        let full = wanted.filter(|(_, queue)| queue.try_send((moment, Arc::clone(change))).is_err());
+        full.map(|(webhook, _)| failed(webhook, &injection.id, "too many messages wait for it already"))
+            .collect()
+    }
 }
 
 async fn deliver(
     engine: Engine,
     webhook: Webhook,
-    mut messages: mpsc::Receiver<(String, Value)>,
+    mut changes: Receiver,
     post: Arc<dyn Post>,
     pauses: [Duration; 2],
 ) {
-    while let Some((id, message)) = messages.recv().await {
+    while let Some((moment, change)) = changes.recv().await {
+        let Some(injection) = &change.injection else { continue };
+        let Some(message) = webhook.format.message(moment, &change.event, injection) else { continue };
         let mut pauses = pauses.iter();
         loop {
             match (post.post(&webhook, &message, LIMIT).await, pauses.next()) {
                 (Ok(()), _) => break,
                 (Err(_), Some(pause)) => tokio::time::sleep(*pause).await,
                 (Err(reason), None) => {
-                    failed(&engine, &webhook, &id, &reason);
+                    engine.note(&Actor::server(), failed(&webhook, &injection.id, &reason));
                     break;
                 }
             }
@@ -222,8 +230,8 @@ async fn deliver(
     }
 }
 
-fn failed(engine: &Engine, webhook: &Webhook, about: &str, reason: &str) {
+fn failed(webhook: &Webhook, about: &str, reason: &str) -> Event {
     let (webhook, about, reason) = (webhook.name(), about.to_owned(), reason.to_owned());
     tracing::warn!(webhook, about, reason, "a webhook could not be told");
-    engine.note(&Actor::server(), Event::WebhookFailed { webhook, about, reason });
+    Event::WebhookFailed { webhook, about, reason }
 }

@@ -48,6 +48,9 @@ impl Bench {
     async fn new(webhooks: &[Value], failures: usize) -> Self {
         let controller = Controller::start(&Options { workers: Some(1), ..Options::default() }).unwrap();
         controller.create(ProxySpec::new("payments", "127.0.0.1:9")).await.unwrap();
+        let production = ProxySpec::new("ledger", "127.0.0.1:9");
+        let labels = [("env".to_owned(), "production".to_owned())].into();
+        controller.create(ProxySpec { labels, ..production }).await.unwrap();
         let engine = Engine::start(controller, Settings::default(), None, OnRestart::Resume).await;
         let taken = Taken {
             failures: AtomicUsize::new(failures),
@@ -59,22 +62,25 @@ impl Bench {
         let post: Arc<dyn Post> = Arc::<Taken>::clone(&taken);
         let (enough, told) = oneshot::channel();
         let pauses = [Duration::ZERO; 2];
-        let task = notify_pausing(engine.changes(), engine.clone(), hooks, post, pauses, told);
+        let task = notify_pausing(engine.clone(), hooks, post, pauses, told);
         Self { engine, taken, enough, task: tokio::spawn(task) }
     }
 
     async fn live_and_die(&self) -> Injection {
+        let id = self.inject("payments").await.id;
+        self.engine.revert(&id, &ann()).await.unwrap()
+    }
+
+    async fn inject(&self, service: &str) -> Injection {
         let request = Request::read(json!({
-            "target": {"service": "payments", "max_targets": 1},
+            "target": {"service": service, "max_targets": 1},
             "fault": {"type": "latency", "latency": 200},
             "duration_seconds": 240,
             "steady_state": {"slo": "<writes>", "min": 0.995, "abort_after": 60},
             "hypothesis": "p99 < 1 s & nobody notices", "owner": "ann@example.com",
         }));
-        let (request, actor) = (request.unwrap(), Actor::new("ann@example.com", ""));
-        let id =
-            self.engine.inject(Asked { request, actor: actor.clone(), scope: Selector::default() }).await;
-        self.engine.revert(&id.unwrap().id, &actor).await.unwrap()
+        let (request, scope) = (request.unwrap(), Selector::default());
+        self.engine.inject(Asked { request, actor: ann(), scope }).await.unwrap()
     }
 
     async fn messages(&self, count: usize) -> Vec<(String, Value)> {
@@ -87,6 +93,10 @@ impl Bench {
             told.await;
         }
     }
+}
+
+fn ann() -> Actor {
+    Actor::new("ann@example.com", "")
 }
 
 #[tokio::test]
@@ -137,6 +147,37 @@ async fn what_has_happened_is_told_after_it_is_enough() {
     drop(enough);
     task.await.unwrap();
     assert_eq!(taken.messages.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn however_much_ends_at_once_all_of_it_is_told() {
+    let bench = Bench::new(&[json!({"url": "http://a/b", "on": ["ended"]})], 0).await;
+    for _ in 0..2500 {
+        bench.inject("ledger").await;
+    }
+    let halted = bench.engine.halt(&ann(), &Selector::default()).await.unwrap();
+    assert_eq!(halted.reverted.len(), 2500);
+    let Bench { engine, taken, enough, task } = bench;
+    drop(enough);
+    task.await.unwrap();
+    assert_eq!(taken.messages.lock().unwrap().len(), 2500);
+    let failed = Filter { action: Some("webhook".into()), ..Filter::default() };
+    assert_eq!(engine.audit(&failed).unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_webhook_has_a_bound_and_the_rest_is_noted() {
+    let bench = Bench::new(&[], 0).await;
+    let injection = bench.inject("ledger").await;
+    let id = injection.id.clone();
+    let event = Event::Ended { id, state: Ending::Reverted, reason: "a test".to_owned(), breach: None };
+    let change = Arc::new(Change { event, injection: Some(injection.clone()) });
+    let hook: Webhook = serde_json::from_value(json!({"url": "https://user:secret@a/b"})).unwrap();
+    let (sending, _receiving) = queue(hook, 2);
+    let queues = Queues(vec![sending]);
+    assert_eq!((queues.hear(&change), queues.hear(&change)), (vec![], vec![]));
+    let [Event::WebhookFailed { webhook, about, reason }] = &queues.hear(&change)[..] else { panic!() };
+    assert_eq!((webhook.as_str(), about, reason.contains("too many")), ("https://a", &injection.id, true));
 }
 
 #[tokio::test]

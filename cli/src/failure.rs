@@ -179,7 +179,7 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "`sabot kinds KIND` shows the attributes of a kind"
         }
         (400, Some(field)) if field.starts_with("when") => "`sabot toxic add --help` shows the conditions",
-        (500, _) if message.contains("the fault is off") => return None,
+        (500, _) if message.contains("could not be journalled yet") => return None,
         (500, _) => "is the address in use? `-l localhost:0` takes a free port",
         _ => return None,
     };

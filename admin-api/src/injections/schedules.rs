@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::LOCATION;
-use sabot_injections::engine::Asked;
+use sabot_injections::engine::{Asked, EngineError};
 use sabot_injections::request::Request;
 use sabot_injections::schedule::Recurrence;
 use serde::Deserialize;
@@ -53,10 +53,12 @@ pub(super) async fn add(State(app): State<App>, who: Who, Body(body): Body) -> R
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(added)).into_response())
 }
 
-/// Removes a schedule; what it has started goes on.
+/// Removes a schedule; what it has started goes on. It is gone also with a 500, which says that the journal does not
+/// have it yet.
 #[utoipa::path(delete, path = "/v1/schedules/{name}", tag = "injections", operation_id = "remove_schedule",
     params(("name" = String, Path)),
-    responses((status = 204), (status = 404, body = ApiError), (status = 503, body = ApiError)))]
+    responses((status = 204), (status = 404, body = ApiError), (status = 500, body = ApiError),
+        (status = 503, body = ApiError)))]
 pub(super) async fn remove(
     State(app): State<App>,
     who: Who,
@@ -69,6 +71,12 @@ pub(super) async fn remove(
     {
         return Err(out_of_scope(&schedule.name, &who.scope));
     }
-    app.engine.remove_schedule(&name, &who.actor).await.map_err(refused)?;
+    let removed = app.engine.remove_schedule(&name, &who.actor).await;
+    removed.map_err(|error| match &error {
+        EngineError::NotYetJournalled(_) => {
+            ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the schedule is gone: {error}"))
+        }
+        _ => refused(error),
+    })?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -68,6 +68,32 @@ fn without_a_journal_nothing_is_injected() {
 }
 
 #[test]
+fn what_is_done_and_cannot_be_journalled_says_what_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let api = Api::with_engine(Settings::default(), Some(folder.path()), ApiOptions::default());
+    let schedule = format!(r#"{{"name":"a","when":"@every 1h","injection":{}}}"#, asked(|_| {}));
+    api.check(&[("POST /v1/proxies", PROXY, 201, "*"), ("POST /v1/schedules", &schedule, 201, "*")]);
+    let id = api.call("POST /injections", &asked(|_| {})).json()["id"].as_str().unwrap().to_owned();
+    std::fs::rename(folder.path().join(FILE), folder.path().join("away")).unwrap();
+    let later = "it is done, but could not be journalled yet: ";
+    api.check(&[
+        (
+            "DELETE /v1/schedules/a",
+            "",
+            500,
+            &format!(r#"{{"error":"the schedule is gone: {later}*put it back","status":500}}"#),
+        ),
+        (
+            &format!("DELETE /injections/{id}"),
+            "",
+            500,
+            &format!(r#"{{"error":"the fault is off: {later}*put it back","status":500}}"#),
+        ),
+        ("GET /v1/schedules", "", 200, r#"{"schedules":[]}"#),
+    ]);
+}
+
+#[test]
 fn the_default_duration_is_that_of_the_server() {
     let default_duration = Some(Duration::from_millis(50));
     let api =

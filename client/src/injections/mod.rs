@@ -120,7 +120,7 @@ impl Client {
     /// Removes a schedule; what it has started goes on.
     ///
     /// # Errors
-    /// 404 if there is none of that name; else as every call.
+    /// 404 if there is none of that name; 500 if it is gone and that could not be journalled yet; else as every call.
     pub async fn remove_schedule(&self, name: &str) -> Result<(), Error> {
         self.http.empty(Method::DELETE, &v1(&["schedules", name])).await
     }

@@ -15,7 +15,7 @@ use crate::book::{Began, Book, OnRestart, Record};
 use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
 use crate::injection::Ending;
-use crate::journal::{Journal, JournalError, Writer};
+use crate::journal::{Ended, Journal, JournalError, Writer};
 
 /// How often proxies are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -56,14 +56,18 @@ impl Engine {
         let opened = open(directory, settings.rules.clone()).unwrap_or_else(|reason| {
             tracing::error!(reason, "nothing is injected");
             let book = Book::new(settings.rules.clone());
-            let (began, ended) = (HashMap::new(), Vec::new());
+            let (began, ended) = (HashMap::new(), Ended::default());
             Opened { kept: Kept::Broken(reason), book, began, newest_ms: 0, ended }
         });
         let Opened { kept, mut book, began, newest_ms, ended } = opened;
         let over = "it had ended before the server died, which could not be journalled then";
-        let over = ended.iter().flat_map(|id| book.fail(id, Ending::Reverted, over)).collect::<Vec<_>>();
+        let Ended { injections, schedules } = ended;
+        let over = injections.iter().flat_map(|id| book.fail(id, Ending::Reverted, over));
+        let mut over = over.collect::<Vec<_>>();
+        over.extend(schedules.iter().flat_map(|name| book.remove_schedule(name).unwrap_or_default()));
         let mut events = book.restart(&began, newest_ms, on_restart, clock.now(), &boot);
-        events.retain(|event| event.subject().is_none_or(|id| !ended.iter().any(|it| it == id)));
+        let is_over = |it: &str| injections.iter().chain(&schedules).any(|over| over == it);
+        events.retain(|event| !event.subject().is_some_and(is_over));
         let (tell, lost) = mpsc::unbounded_channel();
         controller.on_lost(move |one| drop(tell.send(one)));
         let engine = Self {
@@ -130,7 +134,7 @@ struct Opened {
     began: HashMap<String, Began>,
     newest_ms: u64,
     /// What the journal does not know to be over.
-    ended: Vec<String>,
+    ended: Ended,
 }
 
 /// Opens the journal, and plays it.

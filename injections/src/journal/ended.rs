@@ -1,36 +1,80 @@
-//! What has ended and could not be journalled: in a file beside the journal, so that a restart does not
+//! What is over and could not be journalled: in a file beside the journal, so that a restart does not
 //! bring it back.
 
 use std::fs::File;
-use std::io::{Result, Write as _};
+use std::io::{ErrorKind, Result, Write as _};
 use std::path::{Path, PathBuf};
+
+use crate::book::Record;
+use crate::event::Event;
 
 /// The file's name in the state directory.
 const FILE: &str = "journal.ended";
 
-/// The ids in the file; none if there is no file, or it cannot be read.
-pub(super) fn read(journal: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(beside(journal)).unwrap_or_default();
-    text.lines().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect()
+/// Stands before the name of a schedule; an injection's id has no space in it.
+const SCHEDULE: &str = "schedule ";
+
+/// What was over when the server died, and is not in the journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Injections that had ended: their ids.
+    pub injections: Vec<String>,
+    /// Schedules that had been removed: their names.
+    pub schedules: Vec<String>,
 }
 
-/// These ids and no others, whole or not at all.
-pub(super) fn write<'a>(journal: &Path, ids: impl Iterator<Item = &'a str>) -> Result<()> {
+impl Ended {
+    /// What the file tells; nothing if there is no file, or it cannot be read.
+    pub(super) fn read(journal: &Path) -> Self {
+        let text = std::fs::read_to_string(beside(journal)).unwrap_or_default();
+        let mut ended = Self::default();
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            match line.strip_prefix(SCHEDULE) {
+                Some(name) => ended.schedules.push(name.to_owned()),
+                None => ended.injections.push(line.to_owned()),
+            }
+        }
+        ended
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.injections.is_empty() && self.schedules.is_empty()
+    }
+}
+
+/// Whether a restart would bring something back if this were not written.
+pub(super) fn is_end(record: &Record) -> bool {
+    line(record).is_some()
+}
+
+/// What is over by these and nothing else, whole or not at all.
+pub(super) fn write<'a>(journal: &Path, records: impl Iterator<Item = &'a Record>) -> Result<()> {
     let file = beside(journal);
     let new = file.with_extension("ended.new");
     let mut written = File::create(&new)?;
-    for id in ids {
-        writeln!(written, "{id}")?;
+    for (kind, name) in records.filter_map(line) {
+        writeln!(written, "{kind}{name}")?;
     }
     written.sync_all()?;
     std::fs::rename(new, file)
 }
 
-/// All of them are in the journal.
-pub(super) fn remove(journal: &Path) {
-    if let Err(error) = std::fs::remove_file(beside(journal)) {
-        // What is in it is over, whoever reads it again.
-        tracing::debug!(%error, "what has ended is noted still");
+/// All of it is in the journal. Whether the file is gone.
+pub(super) fn remove(journal: &Path) -> bool {
+    match std::fs::remove_file(beside(journal)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            tracing::debug!(%error, "what has ended is noted still");
+            false
+        }
+        _ => true,
+    }
+}
+
+fn line(record: &Record) -> Option<(&'static str, &str)> {
+    match &record.event {
+        Event::Ended { id, .. } => Some(("", id)),
+        Event::ScheduleRemoved { name } => Some((SCHEDULE, name)),
+        _ => None,
     }
 }
 

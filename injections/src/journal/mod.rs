@@ -10,7 +10,7 @@
 //! | [`Journal`] | open, append |
 //! | `chain` | what is hashed |
 //! | `anchor` | how far it was |
-//! | `ended` | what has ended and could not be journalled |
+//! | [`Ended`] | what is over and could not be journalled |
 //! | `read` | replay, verify, query |
 //! | `schema` | the tables |
 //! | `tokens` | what is kept of tokens |
@@ -40,6 +40,7 @@ use crate::book::Record;
 use crate::event::Event;
 use anchor::Anchor;
 use chain::Hash;
+pub use ended::Ended;
 use read::COLUMNS;
 pub use read::{Filter, Stored, Verified};
 pub use writer::{Unwritten, Writer};
@@ -153,10 +154,10 @@ impl Journal {
         Ok((writer, reader))
     }
 
-    /// What had ended when the server died, and could not be journalled then: ids.
+    /// What was over when the server died, and could not be journalled then.
     #[must_use]
-    pub fn ended(&self) -> Vec<String> {
-        self.file.as_deref().map(ended::read).unwrap_or_default()
+    pub fn ended(&self) -> Ended {
+        self.file.as_deref().map(Ended::read).unwrap_or_default()
     }
 
     /// Appends events, all or none.

@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{Journal, ended};
+use super::Journal;
+use super::ended::{self, Ended, is_end};
 use crate::book::Record;
-use crate::event::Event;
 
 /// So many may wait: the clients of the API that can be served at one time, and the server's own.
 const QUEUE: usize = 10_000;
@@ -69,7 +69,7 @@ impl Writer {
         let ends = Arc::new(Mutex::new(Vec::new()));
         let lost = Arc::new(AtomicU64::new(0));
         let file = journal.lock().unwrap_or_else(PoisonError::into_inner).file.clone();
-        let noted = file.as_deref().is_some_and(|file| !ended::read(file).is_empty());
+        let noted = file.as_deref().is_some_and(|file| !Ended::read(file).is_empty());
         let mut thread = Thread {
             journal,
             file,
@@ -142,11 +142,6 @@ impl Writer {
     }
 }
 
-/// What a restart would bring back if it were not written.
-fn is_end(record: &Record) -> bool {
-    matches!(record.event, Event::Ended { .. } | Event::ScheduleRemoved { .. })
-}
-
 /// Tells of events that are given up, more and more rarely.
 fn lose(lost: &AtomicU64, count: usize) {
     let before = lost.fetch_add(count as u64, Ordering::Relaxed);
@@ -214,7 +209,7 @@ impl Thread {
             let outcome = match (&outcome, &unnoted) {
                 (Err(error), Some(why)) if happened => Err(Unwritten(format!(
                     "{error}; nor can it be noted ({why}): start again with --on-restart clear, or what was on comes \
-                     back"
+                     back, as do schedules that were removed: remove them once more"
                 ))),
                 _ => outcome.clone(),
             };
@@ -229,11 +224,7 @@ impl Thread {
         if !self.backlog.iter().any(is_end) {
             return None;
         }
-        let ids = self.backlog.iter().filter_map(|record| match &record.event {
-            Event::Ended { id, .. } => Some(id.as_str()),
-            _ => None,
-        });
-        let noted = ended::write(file, ids);
+        let noted = ended::write(file, self.backlog.iter());
         self.noted |= noted.is_ok();
         noted.err()
     }
@@ -253,8 +244,9 @@ impl Thread {
             Ok(()) => {
                 self.written.fetch_add(count as u64, Ordering::Relaxed);
                 self.backlog.clear();
-                if let Some(file) = self.file.as_deref().filter(|_| std::mem::take(&mut self.noted)) {
-                    ended::remove(file);
+                if let Some(file) = self.file.as_deref().filter(|_| self.noted) {
+                    // Until it is gone: there may be another schedule of the same name by the next start.
+                    self.noted = !ended::remove(file);
                 }
                 if trouble.take().is_some() {
                     tracing::info!(events = kept, "the journal can be written again");

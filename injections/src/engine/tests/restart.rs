@@ -65,6 +65,49 @@ async fn what_was_guarded_by_an_indicator_does_not_go_on_without_it() {
     }
 }
 
+/// The folder as it is now, where the server is killed: what it would write later never is.
+fn killed(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+#[tokio::test]
+async fn a_schedule_that_was_removed_while_the_journal_could_not_be_written_does_not_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let bench = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    for name in ["nightly", "kept"] {
+        let when: Recurrence = "@every 10m".parse().unwrap();
+        bench.engine.add_schedule(name.to_owned(), when, asked(|_| {})).await.unwrap();
+    }
+    let running = bench.inject(|_| {}).await.unwrap().id;
+    let other = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let told = bench.engine.remove_schedule("nightly", &ann()).await.unwrap_err().to_string();
+    assert!(told.contains("not be journalled yet"), "{told}");
+    let copy = killed(folder.path());
+    other.execute_batch("ROLLBACK").unwrap();
+    // Its time has passed meanwhile.
+    let again = Bench::at(900_000, Some(copy.path()), OnRestart::Resume, Settings::default()).await;
+    let names = |bench: &Bench| bench.engine.schedules().into_iter().map(|it| it.0.name).collect::<Vec<_>>();
+    assert_eq!(names(&again), ["kept"]);
+    assert_eq!(again.engine.known(&running).unwrap().state, State::Completed, "its time was up");
+    again.engine.stop().await;
+    let last = Filter { subject: Some("nightly".to_owned()), ..Filter::default() };
+    let last: Vec<_> = again.engine.audit(&last).unwrap().into_iter().map(|it| it.event).collect();
+    assert!(matches!(&last[..], [Event::ScheduleAdded { .. }, Event::ScheduleRemoved { .. }]), "{last:?}");
+    assert!(!copy.path().join("journal.ended").exists(), "it is in the journal now");
+    // There may be another one of this name then.
+    let when: Recurrence = "@every 10m".parse().unwrap();
+    again.engine.add_schedule("nightly".to_owned(), when, asked(|_| {})).await.unwrap();
+    drop(again);
+    let last = Bench::at(900_000, Some(copy.path()), OnRestart::Resume, Settings::default()).await;
+    assert_eq!(names(&last), ["kept", "nightly"]);
+}
+
 #[tokio::test]
 async fn what_ended_while_the_journal_could_not_be_written_does_not_come_back() {
     let folder = tempfile::tempdir().unwrap();
@@ -75,12 +118,7 @@ async fn what_ended_while_the_journal_could_not_be_written_does_not_come_back() 
     let told = bench.engine.halt(&ann(), &Selector::default()).await.unwrap_err().to_string();
     assert!(told.contains("not be journalled yet"), "{told}");
     assert_eq!(bench.on(), [""; 0]);
-    // Killed: what would be written later never is.
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(folder.path()).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
+    let copy = killed(folder.path());
     let again = Bench::at(1000, Some(copy.path()), OnRestart::Resume, Settings::default()).await;
     let injection = again.engine.injection(&id).unwrap();
     assert_eq!((injection.state, again.on()), (State::Reverted, vec![]));

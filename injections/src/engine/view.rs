@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::request::Selector;
 
-/// So many seconds are remembered.
-const SECONDS: usize = 61;
-
 /// What was before a fault, for comparison: so many seconds.
 const BEFORE: usize = 30;
+
+/// So many ends of seconds are remembered: nobody asks for more.
+const SECONDS: usize = BEFORE + 1;
 
 /// What was longer ago, in seconds, is compared with nothing: load and system are others by then.
 const STALE: u64 = 3600;

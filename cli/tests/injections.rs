@@ -240,3 +240,17 @@ fn a_changed_audit_is_told() {
     let told = server.refuses(&["audit", "verify"]);
     assert!(told.contains("changed or damaged at event 2"), "{told}");
 }
+
+#[test]
+fn what_is_not_known_is_not_said_to_be_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join(sabot_injections::journal::FILE);
+    std::fs::write(journal, "this is no database, and long enough not to look like one").unwrap();
+    let server = Server::start(&["--state-dir", folder.path().to_str().unwrap()]);
+    let said = server.says(&["injections"]);
+    assert!(said.contains("what was on before the server's start is not known"), "{said}");
+    assert!(!said.contains("no injections"), "{said}");
+    let told = server.refuses(&["halt"]);
+    assert!(told.contains("is noted, so it does not come back"), "{told}");
+    assert!(server.refuses(&["revert", "inj-1"]).contains("is not known"));
+}

@@ -48,7 +48,8 @@ pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<Inject
     let more = all.len().saturating_sub(limit as usize);
     all.truncate(limit as usize);
     let injections = all.into_iter().map(Injection::from).collect();
-    Ok(Json(Injections { injections, more, trouble: app.engine.trouble() }))
+    let (trouble, unread) = (app.engine.trouble(), app.engine.is_unread());
+    Ok(Json(Injections { injections, more, trouble, unread }))
 }
 
 /// Breaks something: what, how, for how long, what has to stay true meanwhile, what is expected, and whom to ask.
@@ -89,7 +90,7 @@ pub(super) async fn show(
 }
 
 /// Takes an injection back. The fault is off when this is answered, also with a 500, which says that the journal
-/// does not have it yet.
+/// does not have it yet. While the journal cannot be read what was on before is not known: that is a 503.
 #[utoipa::path(delete, path = "/injections/{id}", tag = "injections", operation_id = "revert_injection",
     params(("id" = String, Path)),
     responses((status = 200, body = Injection), (status = 404, body = ApiError), (status = 409, body = ApiError),
@@ -104,6 +105,7 @@ pub(super) async fn revert(
 }
 
 /// Takes all injections back, at once, those that wait as well; with a scoped token, all that lie in its scope.
+/// While the journal cannot be read what was on before is not known: that is a 503, and says whether it comes back.
 #[utoipa::path(post, path = "/injections/halt", tag = "injections", operation_id = "halt",
     responses((status = 200, body = Halted), (status = 400, body = ApiError), (status = 500, body = ApiError),
         (status = 503, body = ApiError)))]

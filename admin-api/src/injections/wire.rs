@@ -183,6 +183,8 @@ pub(crate) struct Injections {
     pub(super) more: usize,
     /// What keeps the journal from being written: nothing is injected until it can be.
     pub(super) trouble: Option<String>,
+    /// The journal could not be read at the start: what was on before is not known.
+    pub(super) unread: bool,
 }
 
 /// The injections that were taken back.

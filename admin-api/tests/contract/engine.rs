@@ -52,6 +52,7 @@ fn without_a_journal_nothing_is_injected() {
         .unwrap();
     let api = Api::with_engine(Settings::default(), Some(folder.path()), ApiOptions::default());
     let unjournalled = r#"{"error":"it could not be journalled, so it was not done: *","status":503}"#;
+    let unknown = r#"{"error":"*what was on before this start is not known*","status":503}"#;
     let schedule = format!(r#"{{"name":"a","when":"@every 1h","injection":{}}}"#, asked(|_| {}));
     api.check(&[
         ("POST /v1/proxies", PROXY, 201, "*"),
@@ -61,7 +62,12 @@ fn without_a_journal_nothing_is_injected() {
         ("GET /v1/audit", "", 503, "*"),
         ("GET /v1/audit/verify", "", 503, "*"),
         ("GET /v1/audit/at?time=02:47", "", 503, "*"),
-        ("GET /injections", "", 200, r#"{"injections":[],"more":0,"trouble":"*"}"#),
+        ("GET /injections", "", 200, r#"{"injections":[],"more":0,"trouble":"*","unread":true}"#),
+        ("GET /injections/inj-1", "", 503, unknown),
+        ("DELETE /injections/inj-1", "", 503, unknown),
+        ("POST /injections/inj-1/renew", "", 503, unknown),
+        ("POST /chaos/revert/inj-1", "", 503, unknown),
+        ("POST /injections/halt", "", 503, unknown),
         ("GET /v1/proxies/payments/toxics", "", 200, r#"{"toxics":[]}"#),
     ]);
     assert!(api.call("GET /metrics", "").body.contains("\nsabot_journal_writable 0\n"));

@@ -52,6 +52,12 @@ impl Run for Injections {
                 if let Some(trouble) = &all.trouble {
                     writeln!(out, "{} nothing can be injected: {trouble}", "warning:".yellow().bold())?;
                 }
+                if all.unread {
+                    return writeln!(
+                        out,
+                        "nothing is on now; what was on before the server's start is not known"
+                    );
+                }
                 if all.injections.is_empty() {
                     return writeln!(out, "no injections; `sabot inject --help` shows how to ask for one");
                 }

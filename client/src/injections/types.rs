@@ -167,6 +167,9 @@ pub struct Listed {
     /// What keeps the journal from being written: nothing is injected until it can be.
     #[serde(default)]
     pub trouble: Option<String>,
+    /// The journal could not be read at the server's start: what was on before is not known.
+    #[serde(default)]
+    pub unread: bool,
 }
 
 /// What a halt came to.

@@ -27,10 +27,10 @@ impl Engine {
             let mut book = self.inner.book();
             let now = self.inner.clock.now();
             let events = decide(&mut book, now)?;
-            if let Kept::Broken(reason) = &self.inner.journal
+            if let Kept::Broken(unread) = &self.inner.journal
                 && !events.is_empty()
             {
-                return Err(EngineError::Unjournalled(reason.clone()));
+                return Err(EngineError::Unjournalled(unread.reason.clone()));
             }
             let record = |event| Record { at: now, actor: actor.clone(), event };
             let records: Vec<_> = events.into_iter().map(record).collect();

@@ -8,6 +8,7 @@
 //! | `effect` | events into effect: kept first, then on; off first, then kept |
 //! | `history` | which faults were on at a moment |
 //! | `tally` | how many came on and went off |
+//! | `unread` | what is answered while the journal cannot be read |
 //! | `run` | what time brings, and what proxies tell |
 //! | `watch` | what guards a fault, and whether all recovers after it |
 //! | [`view`] | what the proxies themselves see of requests |
@@ -22,6 +23,7 @@ mod start;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod unread;
 pub mod view;
 mod watch;
 
@@ -45,6 +47,7 @@ use crate::schedule::{Recurrence, Schedule};
 pub use settings::{Indicator, Limits, Settings, Slo};
 pub use start::Unstarted;
 pub use tally::{FaultEvent, Tally};
+use unread::Unread;
 use view::Views;
 use watch::Watches;
 
@@ -136,7 +139,7 @@ enum Kept {
         verifying: Mutex<()>,
     },
     /// Nothing is injected.
-    Broken(String),
+    Broken(Unread),
 }
 
 /// What a halt came to.
@@ -198,6 +201,7 @@ impl Engine {
     /// # Errors
     /// There is none that waits for it, it is no second person, or it cannot be journalled or put on.
     pub async fn approve(&self, id: &str, actor: &Actor) -> Result<Injection, EngineError> {
+        self.inner.readable()?;
         self.commit(actor, |book, now| Ok(book.approve(id, actor, now, &self.inner.boot)?)).await?;
         self.known(id)
     }
@@ -207,6 +211,7 @@ impl Engine {
     /// # Errors
     /// There is none, it is over, or it could not be journalled yet.
     pub async fn revert(&self, id: &str, actor: &Actor) -> Result<Injection, EngineError> {
+        self.inner.readable()?;
         self.commit(actor, |book, _| Ok(book.revert(id, actor)?)).await?;
         self.known(id)
     }
@@ -214,8 +219,10 @@ impl Engine {
     /// Takes all of them back that are in a scope.
     ///
     /// # Errors
-    /// It could not be journalled yet; it is done.
+    /// It could not be journalled yet; it is done. Or the journal cannot be read: then nothing is on, and what
+    /// was is not known.
     pub async fn halt(&self, actor: &Actor, scope: &Selector) -> Result<Halted, EngineError> {
+        self.inner.halt_unread(actor, scope)?;
         let labels: BTreeMap<_, _> = self.candidates().into_iter().map(|it| (it.name, it.labels)).collect();
         let may = |it: &Injection| {
             it.targets.iter().all(|target| scope.meets(labels.get(target).unwrap_or(&BTreeMap::new())))
@@ -237,6 +244,7 @@ impl Engine {
     /// # Errors
     /// There is none that runs, or it has no lease.
     pub fn renew(&self, id: &str) -> Result<Injection, EngineError> {
+        self.inner.readable()?;
         self.inner.book().renew(id, self.inner.clock.now())?;
         self.known(id)
     }
@@ -268,6 +276,7 @@ impl Engine {
     /// # Errors
     /// There is none.
     pub async fn remove_schedule(&self, name: &str, actor: &Actor) -> Result<(), EngineError> {
+        self.inner.readable()?;
         self.commit(actor, |book, _| Ok(book.remove_schedule(name)?)).await
     }
 
@@ -280,8 +289,9 @@ impl Engine {
     /// An injection that is not long over.
     ///
     /// # Errors
-    /// There is none that is remembered.
+    /// There is none that is remembered, or the journal cannot be read.
     pub fn known(&self, id: &str) -> Result<Injection, EngineError> {
+        self.inner.readable()?;
         let found = self.inner.book().injection(id).cloned();
         found.ok_or_else(|| Refusal::NotFound { what: "injection", name: id.to_owned() }.into())
     }
@@ -291,6 +301,7 @@ impl Engine {
     /// # Errors
     /// There is none, or only the journal has it, which cannot be read.
     pub fn injection(&self, id: &str) -> Result<Injection, EngineError> {
+        self.inner.readable()?;
         if let Ok(injection) = self.known(id) {
             return Ok(injection);
         }
@@ -364,7 +375,7 @@ impl Engine {
                 };
                 Ok(verifier.lock().unwrap_or_else(PoisonError::into_inner).verify()?)
             }
-            Kept::Broken(reason) => Err(EngineError::NoJournal(reason.clone())),
+            Kept::Broken(unread) => Err(EngineError::NoJournal(unread.reason.clone())),
         }
     }
 
@@ -388,7 +399,7 @@ impl Engine {
     pub fn trouble(&self) -> Option<String> {
         match &self.inner.journal {
             Kept::Open { writer, .. } => writer.trouble(),
-            Kept::Broken(reason) => Some(reason.clone()),
+            Kept::Broken(unread) => Some(unread.reason.clone()),
         }
     }
 
@@ -454,7 +465,7 @@ impl Inner {
     fn reader(&self) -> Result<MutexGuard<'_, Journal>, EngineError> {
         match &self.journal {
             Kept::Open { reader, .. } => Ok(reader.lock().unwrap_or_else(PoisonError::into_inner)),
-            Kept::Broken(reason) => Err(EngineError::NoJournal(reason.clone())),
+            Kept::Broken(unread) => Err(EngineError::NoJournal(unread.reason.clone())),
         }
     }
 }

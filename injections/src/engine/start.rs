@@ -10,7 +10,7 @@ use tokio::sync::{Notify, Semaphore, broadcast, mpsc};
 use tokio::time::MissedTickBehavior;
 
 use super::effect::has_happened;
-use super::{CHANGES, Engine, Inner, Kept, Settings, Tally, Views, Watches, run, watch};
+use super::{CHANGES, Engine, Inner, Kept, Settings, Tally, Unread, Views, Watches, run, watch};
 use crate::book::{Began, Book, OnRestart, Record};
 use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
@@ -57,12 +57,19 @@ impl Engine {
             tracing::error!(reason, "nothing is injected");
             let book = Book::new(settings.rules.clone());
             let (began, ended) = (HashMap::new(), Ended::default());
-            Opened { kept: Kept::Broken(reason), book, began, newest_ms: 0, ended }
+            let directory = directory.map(Path::to_owned);
+            let kept = Kept::Broken(Unread { reason, directory });
+            Opened { kept, book, began, newest_ms: 0, ended }
         });
         let Opened { kept, mut book, began, newest_ms, ended } = opened;
-        let over = "it had ended before the server died, which could not be journalled then";
-        let Ended { injections, schedules } = ended;
-        let over = injections.iter().flat_map(|id| book.fail(id, Ending::Reverted, over));
+        let Ended { mut injections, schedules, halted } = ended;
+        let mut why = "it had ended before the server died, which could not be journalled then".to_owned();
+        if let Some(who) = halted {
+            let live = book.injections().take_while(|it| !it.state.is_over());
+            injections = live.map(|it| it.id.clone()).collect();
+            why = format!("halted by {who} while the journal could not be read");
+        }
+        let over = injections.iter().flat_map(|id| book.fail(id, Ending::Reverted, why.as_str()));
         let mut over = over.collect::<Vec<_>>();
         over.extend(schedules.iter().flat_map(|name| book.remove_schedule(name).unwrap_or_default()));
         let mut events = book.restart(&began, newest_ms, on_restart, clock.now(), &boot);

@@ -14,6 +14,9 @@ const FILE: &str = "journal.ended";
 /// Stands before the name of a schedule; an injection's id has no space in it.
 const SCHEDULE: &str = "schedule ";
 
+/// Begins a line that means all, and names who ended them; no id begins so.
+const ALL: &str = "* ";
+
 /// What was over when the server died, and is not in the journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
@@ -21,6 +24,8 @@ pub struct Ended {
     pub injections: Vec<String>,
     /// Schedules that had been removed: their names.
     pub schedules: Vec<String>,
+    /// Who halted all while the journal could not be read.
+    pub halted: Option<String>,
 }
 
 impl Ended {
@@ -29,16 +34,19 @@ impl Ended {
         let text = std::fs::read_to_string(beside(journal)).unwrap_or_default();
         let mut ended = Self::default();
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            match line.strip_prefix(SCHEDULE) {
-                Some(name) => ended.schedules.push(name.to_owned()),
-                None => ended.injections.push(line.to_owned()),
+            if let Some(name) = line.strip_prefix(SCHEDULE) {
+                ended.schedules.push(name.to_owned());
+            } else if let Some(who) = line.strip_prefix(ALL) {
+                ended.halted = Some(who.to_owned());
+            } else {
+                ended.injections.push(line.to_owned());
             }
         }
         ended
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.injections.is_empty() && self.schedules.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -49,11 +57,22 @@ pub(super) fn is_end(record: &Record) -> bool {
 
 /// What is over by these and nothing else, whole or not at all.
 pub(super) fn write<'a>(journal: &Path, records: impl Iterator<Item = &'a Record>) -> Result<()> {
+    put(journal, records.filter_map(line).map(|(kind, name)| format!("{kind}{name}")))
+}
+
+/// All is over, beside what was noted before.
+pub(super) fn halt(journal: &Path, who: &str) -> Result<()> {
+    let noted = std::fs::read_to_string(beside(journal)).unwrap_or_default();
+    let all = format!("{ALL}{}", who.replace(char::is_control, " "));
+    put(journal, noted.lines().map(str::to_owned).chain([all]))
+}
+
+fn put(journal: &Path, lines: impl Iterator<Item = String>) -> Result<()> {
     let file = beside(journal);
     let new = file.with_extension("ended.new");
     let mut written = File::create(&new)?;
-    for (kind, name) in records.filter_map(line) {
-        writeln!(written, "{kind}{name}")?;
+    for line in lines {
+        writeln!(written, "{line}")?;
     }
     written.sync_all()?;
     std::fs::rename(new, file)

@@ -207,6 +207,14 @@ impl Journal {
     }
 }
 
+/// Notes beside a journal that cannot be read that all that it has on is over, and by whom.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn note_halt(directory: &Path, who: &str) -> std::io::Result<()> {
+    ended::halt(&directory.join(FILE), who)
+}
+
 /// A change for which no other process can append.
 fn begin(db: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
     db.transaction_with_behavior(TransactionBehavior::Immediate)

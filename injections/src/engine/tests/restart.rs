@@ -34,13 +34,55 @@ async fn without_a_journal_nothing_is_injected() {
     assert!(bench.engine.trouble().unwrap().contains(FILE));
     let refused = bench.inject(|_| {}).await.unwrap_err().to_string();
     assert!(refused.contains("could not be journalled") && refused.contains(FILE), "{refused}");
-    assert_eq!(bench.engine.halt(&ann(), &Selector::default()).await.unwrap(), Halted::default());
     let unread = bench.engine.verify().unwrap_err().to_string();
     assert!(
         unread.contains("move journal.sqlite3* and journal.head away") && !unread.contains("injected"),
         "{unread}"
     );
     assert_eq!(bench.on(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_halt_while_the_journal_cannot_be_read_is_told_and_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Bench::new(Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+    let id = first.inject(|_| {}).await.unwrap().id;
+    first.engine.stop().await;
+    drop(first);
+    let (file, away) = (folder.path().join(FILE), folder.path().join("away"));
+    let scoped: Selector = serde_json::from_value(json!("shard=south")).unwrap();
+    // A halt of what a scope means cannot be noted: nobody knows what that is.
+    for (scope, told, state) in [
+        (scoped, "unless the server is started with --on-restart clear", State::Running),
+        (Selector::default(), "is noted, so it does not come back", State::Reverted),
+    ] {
+        std::fs::rename(&file, &away).unwrap();
+        let broken = Bench::at(1000, Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+        assert!(broken.engine.is_unread());
+        for refused in [
+            broken.engine.halt(&ann(), &scope).await.unwrap_err(),
+            broken.engine.revert(&id, &ann()).await.unwrap_err(),
+            broken.engine.known(&id).unwrap_err(),
+        ] {
+            let refused = refused.to_string();
+            assert!(refused.contains("what was on before this start is not known"), "{refused}");
+        }
+        let refused = broken.engine.halt(&ann(), &scope).await.unwrap_err();
+        assert!(
+            matches!(refused, EngineError::NoJournal(_)) && refused.to_string().contains(told),
+            "{refused}"
+        );
+        drop(broken);
+        std::fs::rename(&away, &file).unwrap();
+        let again = Bench::at(2000, Some(folder.path()), OnRestart::Resume, Settings::default()).await;
+        let injection = again.engine.injection(&id).unwrap();
+        assert_eq!((injection.state, again.on().is_empty()), (state, state != State::Running));
+        let reason = injection.reason.unwrap_or_default();
+        let halted = "halted by ann@example.com while the journal could not be read";
+        assert!(state == State::Running || reason == halted, "{reason}");
+        again.engine.stop().await;
+    }
+    assert!(!folder.path().join("journal.ended").exists(), "it is in the journal now");
 }
 
 #[tokio::test]

@@ -132,6 +132,29 @@ fn hangup_reloads_or_changes_nothing() {
 }
 
 #[test]
+fn a_reload_tells_which_settings_of_injections_it_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    let with = |injections: &str| {
+        write(directory.path(), "c.yaml", &format!("proxies: []\ninjections: {injections}\n"))
+    };
+    let secret = "https://hooks.example.com/secret";
+    let config = with("{approval: {above_targets: 1}, longest: 1h}");
+    let state = directory.path().join("state");
+    let server = Server::start(&["--config", &config, "--state-dir", state.to_str().unwrap()]);
+    with(&format!("{{longest: 1h, webhooks: [{{url: '{secret}'}}]}}"));
+    server.signal("-HUP");
+    assert_eq!(server.log("config reloaded")["injections"], "approval.above_targets 1 → unset, webhooks");
+    server.stop();
+    let journal = sabot_injections::journal::Journal::open(Some(&state)).unwrap();
+    let mut told = Vec::new();
+    journal.replay(|stored| told.push(serde_json::to_string(&stored.event).unwrap())).unwrap();
+    let outcome =
+        "created [], changed [], removed []; injections: approval.above_targets 1 → unset, webhooks";
+    let reloaded = told.iter().find(|event| event.contains("config.reloaded")).unwrap();
+    assert!(reloaded.contains(outcome) && !reloaded.contains("secret"), "{reloaded}");
+}
+
+#[test]
 fn the_state_outlives_the_server() {
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().join("state");

@@ -16,7 +16,9 @@ use sabot_runner::sli::SourceSpec;
 use sabot_toxics::units::Millis;
 use sabot_toxics::{Invalid, read};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+
+use super::changed::changed;
 
 /// What a config says of injections.
 #[derive(Clone, Default)]
@@ -27,11 +29,19 @@ pub(crate) struct Injections {
     pub webhooks: Vec<Webhook>,
     /// The schedule of experiments that `/chaos/experiments` shows.
     pub experiments: Option<PathBuf>,
+    /// As it is written.
+    section: Map<String, Value>,
 }
 
 impl Injections {
+    /// What differs in a newer one, each with its field; without secrets.
+    pub(crate) fn changed(&self, newer: &Self) -> Vec<String> {
+        changed(&self.section, &newer.section)
+    }
+
     /// Reads the section; paths of errors begin below it.
     pub(super) fn read(value: Value) -> Result<Self, Invalid> {
+        let section = value.as_object().cloned().unwrap_or_default();
         let written: Written = read(value)?;
         let rules = written.rules()?;
         let error_rate = written.limits.error_rate;
@@ -58,7 +68,7 @@ impl Injections {
             return Err(Invalid::new("default_duration", "must be more than 0, and at most `longest`"));
         }
         let settings = Settings { rules, slos, limits, default_duration };
-        Ok(Self { settings, webhooks: written.webhooks, experiments: written.experiments })
+        Ok(Self { settings, webhooks: written.webhooks, experiments: written.experiments, section })
     }
 }
 

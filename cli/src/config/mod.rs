@@ -6,6 +6,7 @@
 //!
 //! Not here: applying it (that is the controller's), and watching the file.
 
+mod changed;
 mod injections;
 
 use std::path::Path;

@@ -78,8 +78,14 @@ impl Proxies {
                 Ok(mut summary) => {
                     summary.removed.extend(remove_gone(controller, self.config.as_ref(), &config).await);
                     let ApplySummary { created, changed, removed } = summary;
-                    tracing::info!(file = %path.display(), ?created, ?changed, ?removed, "config reloaded");
-                    let told = format!("created {created:?}, changed {changed:?}, removed {removed:?}");
+                    // Who may do what, and what guards: what an audit is for.
+                    let injections = self.injections().changed(&config.injections).join(", ");
+                    let file = path.display();
+                    tracing::info!(%file, ?created, ?changed, ?removed, injections, "config reloaded");
+                    let mut told = format!("created {created:?}, changed {changed:?}, removed {removed:?}");
+                    if !injections.is_empty() {
+                        told = format!("{told}; injections: {injections}");
+                    }
                     self.config = Some(config);
                     Ok(told)
                 }

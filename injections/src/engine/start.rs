@@ -15,7 +15,7 @@ use crate::book::{Began, Book, OnRestart, Record};
 use crate::clock::{Clock, Machine};
 use crate::event::{Actor, Event};
 use crate::injection::Ending;
-use crate::journal::{Ended, Journal, JournalError, Writer};
+use crate::journal::{Cause, Ended, Journal, JournalError, Writer};
 
 /// How often proxies are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -144,16 +144,26 @@ struct Opened {
     ended: Ended,
 }
 
+/// What is wrong with a journal, and what to do. Whoever only wants for space must not be told to move it away.
+fn told(error: &JournalError) -> String {
+    let remedy = match error {
+        JournalError::Newer { .. } => return error.to_string(),
+        JournalError::Unusable { cause: Cause::Full, .. } => "free some space, then start again",
+        JournalError::Unusable { cause: Cause::Forbidden, .. } => {
+            "give this user the right to read and write there, then start again"
+        }
+        JournalError::Unusable { cause: Cause::System, .. } => "mend that, then start again",
+        JournalError::Unusable { cause: Cause::Damaged, .. } | JournalError::Broken { .. } => {
+            "mend that, or move journal.sqlite3* and journal.head away and start again to begin a new one, tokens \
+             included"
+        }
+    };
+    format!("{error}; {remedy}")
+}
+
 /// Opens the journal, and plays it.
 fn open(directory: Option<&Path>, rules: crate::rules::Rules) -> Result<Opened, String> {
-    let told = |error: JournalError| match error {
-        JournalError::Newer { .. } => error.to_string(),
-        JournalError::Unusable { .. } | JournalError::Broken { .. } => format!(
-            "{error}; mend that, or move journal.sqlite3* and journal.head away and start again to begin a new one, \
-             tokens included"
-        ),
-    };
-    let journal = Journal::open(directory).map_err(told)?;
+    let journal = Journal::open(directory).map_err(|error| told(&error))?;
     let mut book = Book::new(rules);
     let (mut began, mut newest_ms) = (HashMap::new(), 0);
     let each = |stored: crate::journal::Stored| {
@@ -165,12 +175,12 @@ fn open(directory: Option<&Path>, rules: crate::rules::Rules) -> Result<Opened, 
             _ => began.extend(Began::of(&record)),
         }
     };
-    journal.replay(each).map_err(told)?;
+    journal.replay(each).map_err(|error| told(&error))?;
     let ended = journal.ended();
-    let (writer, reader) = journal.split().map_err(told)?;
+    let (writer, reader) = journal.split().map_err(|error| told(&error))?;
     let (writer, _) = Writer::start(writer).map_err(|error| error.to_string())?;
     let verifier = match directory {
-        Some(_) => Arc::new(Mutex::new(Journal::open(directory).map_err(told)?)),
+        Some(_) => Arc::new(Mutex::new(Journal::open(directory).map_err(|error| told(&error))?)),
         None => Arc::clone(&reader),
     };
     Ok(Opened {
@@ -190,5 +200,24 @@ async fn look(engine: std::sync::Weak<Inner>) {
         ticks.tick().await;
         let Some(inner) = engine.upgrade() else { return };
         inner.look(&inner.controller.totals());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_damaged_journal_is_to_be_moved_away() {
+        for (cause, remedy) in [
+            (Cause::Full, "; free some space, then start again"),
+            (Cause::Forbidden, "; give this user the right to read and write there, then start again"),
+            (Cause::System, "; mend that, then start again"),
+            (Cause::Damaged, "begin a new one, tokens included"),
+        ] {
+            let told = told(&JournalError::Unusable { file: "j".to_owned(), reason: "r".to_owned(), cause });
+            assert!(told.starts_with("the journal j cannot be used: r;") && told.ends_with(remedy), "{told}");
+            assert_eq!(told.contains("away"), cause == Cause::Damaged, "{told}");
+        }
     }
 }

@@ -10,6 +10,7 @@
 //! | [`Journal`] | open, append |
 //! | `chain` | what is hashed |
 //! | `anchor` | how far it was |
+//! | [`Cause`] | why it cannot be used |
 //! | [`Ended`] | what is over and could not be journalled |
 //! | `read` | replay, verify, query |
 //! | `schema` | the tables |
@@ -20,6 +21,7 @@
 //! process, not that of the machine: then the faults are gone as well.
 
 mod anchor;
+mod cause;
 mod chain;
 mod ended;
 mod read;
@@ -39,6 +41,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, Transaction
 use crate::book::Record;
 use crate::event::Event;
 use anchor::Anchor;
+pub use cause::Cause;
 use chain::Hash;
 pub use ended::Ended;
 use read::COLUMNS;
@@ -85,6 +88,8 @@ pub enum JournalError {
         file: String,
         /// What the system said.
         reason: String,
+        /// What kind of trouble that is.
+        cause: Cause,
     },
     /// It was written by a newer Sabot.
     #[error("the journal {file} has format {found}, this version knows {known}: use a newer Sabot")]
@@ -120,7 +125,7 @@ impl Journal {
     /// The directory cannot be used, or the file is no journal, or one of a newer Sabot.
     pub fn open(directory: Option<&Path>) -> Result<Self> {
         let file = directory.map(|directory| directory.join(FILE));
-        let unusable = |error: &dyn std::fmt::Display| unusable(file.as_deref(), error);
+        let unusable = |error: &(dyn std::error::Error + 'static)| unusable(file.as_deref(), error);
         if let Some(directory) = directory {
             std::fs::create_dir_all(directory).map_err(|error| unusable(&error))?;
         }
@@ -169,8 +174,9 @@ impl Journal {
         let file = self.file.clone();
         // Events in a file that nobody finds again are kept for nobody.
         if file.as_deref().and_then(inode) != self.inode {
-            let reason = "the file was removed or replaced under the server: put it back";
-            return Err(unusable(file.as_deref(), &reason));
+            let reason = "the file was removed or replaced under the server: put it back".to_owned();
+            let (file, cause) = (shown(file.as_deref()), Cause::System);
+            return Err(JournalError::Unusable { file, reason, cause });
         }
         let appended = append(&mut self.db, &records, self.file.is_none(), self.last);
         let appended = appended.map_err(|error| unusable(file.as_deref(), &error))?;
@@ -307,6 +313,6 @@ fn shown(file: Option<&Path>) -> String {
     file.map_or_else(|| "in memory".to_owned(), |file| file.display().to_string())
 }
 
-fn unusable(file: Option<&Path>, error: &dyn std::fmt::Display) -> JournalError {
-    JournalError::Unusable { file: shown(file), reason: error.to_string() }
+fn unusable(file: Option<&Path>, error: &(dyn std::error::Error + 'static)) -> JournalError {
+    JournalError::Unusable { file: shown(file), reason: error.to_string(), cause: Cause::of(error) }
 }

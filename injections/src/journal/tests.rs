@@ -287,3 +287,31 @@ fn ends_are_never_given_up_however_many_changes_there_are() {
         journal.lock().unwrap().query(&Filter { subject: Some("b".into()), ..Filter::default() }).unwrap();
     assert_eq!(found.len(), 1);
 }
+
+#[test]
+fn what_a_journal_wants_for_is_told_apart() {
+    use rusqlite::ffi;
+    let sqlite = |code| Cause::of(&rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+    for (code, expected) in [
+        (ffi::SQLITE_FULL, Cause::Full),
+        (ffi::SQLITE_READONLY_DIRECTORY, Cause::Forbidden),
+        (ffi::SQLITE_CANTOPEN, Cause::Forbidden),
+        (ffi::SQLITE_IOERR_SHMSIZE, Cause::System),
+        (ffi::SQLITE_BUSY, Cause::System),
+        (ffi::SQLITE_NOTADB, Cause::Damaged),
+        (ffi::SQLITE_CORRUPT, Cause::Damaged),
+        // Such as for a table that is missing.
+        (ffi::SQLITE_ERROR, Cause::Damaged),
+    ] {
+        assert_eq!(sqlite(code), expected, "{code}");
+    }
+    for (kind, expected) in [
+        (std::io::ErrorKind::StorageFull, Cause::Full),
+        (std::io::ErrorKind::PermissionDenied, Cause::Forbidden),
+        (std::io::ErrorKind::ReadOnlyFilesystem, Cause::Forbidden),
+        (std::io::ErrorKind::InvalidData, Cause::Damaged),
+        (std::io::ErrorKind::NotADirectory, Cause::System),
+    ] {
+        assert_eq!(Cause::of(&std::io::Error::from(kind)), expected, "{kind}");
+    }
+}

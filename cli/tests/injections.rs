@@ -223,8 +223,13 @@ fn the_audit_says_who_did_what() {
     assert!(ahead.contains("lies in the future"), "{ahead}");
     assert!(later.contains("by hand:") && later.contains("/v1/proxies/pay-1/toxics"), "{later}");
     assert!(server.refuses(&["audit", "--at", "soon"]).contains("write it as 02:47"));
-    assert!(server.says(&["audit", "verify"]).starts_with("intact: "));
-    assert_eq!(server.json(&["audit", "verify"])["intact"], json!(true));
+    let verified = server.says(&["audit", "verify"]);
+    assert!(
+        verified.starts_with("intact: ") && verified.contains("\nkept in memory, and gone"),
+        "{verified}"
+    );
+    let verified = server.json(&["audit", "verify"]);
+    assert_eq!((&verified["intact"], &verified["in_memory"]), (&json!(true), &json!(true)));
 }
 
 #[test]
@@ -232,7 +237,8 @@ fn a_changed_audit_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = with_shop(&["--state-dir", folder.path().to_str().unwrap()]);
     inject(&server, &["--duration=60s"]);
-    assert!(server.says(&["audit", "verify"]).starts_with("intact: "));
+    let verified = server.says(&["audit", "verify"]);
+    assert!(verified.starts_with("intact: ") && !verified.contains("in memory"), "{verified}");
     let db = folder.path().join(sabot_injections::journal::FILE);
     let changed = rusqlite::Connection::open(db).unwrap();
     changed.busy_timeout(std::time::Duration::from_secs(10)).unwrap();

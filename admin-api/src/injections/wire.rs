@@ -324,6 +324,10 @@ pub(crate) struct Verdict {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     head: Option<String>,
+    /// The server has no state directory: all of it is in memory, and gone with the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    in_memory: Option<bool>,
     /// The first event that is not as it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -341,6 +345,7 @@ impl Verdict {
             events: Some(verified.events),
             last: Some(verified.last),
             head: Some(verified.head.clone()),
+            in_memory: Some(verified.in_memory),
             broken_at: None,
             reason: None,
         }
@@ -348,7 +353,7 @@ impl Verdict {
 
     pub(super) fn broken(seq: u64, reason: String) -> Self {
         let (broken_at, reason) = (Some(seq), Some(reason));
-        Self { intact: false, events: None, last: None, head: None, broken_at, reason }
+        Self { intact: false, events: None, last: None, head: None, in_memory: None, broken_at, reason }
     }
 }
 

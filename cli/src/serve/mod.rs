@@ -106,6 +106,11 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         tracing::info!("the API speaks TLS: https://{address}");
     }
     tracing::info!(%address, seed = controller.seed(), proxies = controller.list().len(), "listening");
+    if options.state_dir.is_none() {
+        tracing::warn!(
+            "no --state-dir: injections and the audit are kept in memory, and gone with the server"
+        );
+    }
 
     loop {
         match signals.next().await {

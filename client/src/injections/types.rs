@@ -254,6 +254,9 @@ pub struct Verified {
     /// The hash of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
+    /// Whether all of it is in memory alone, and gone with the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_memory: Option<bool>,
     /// The first event that is not as it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<u64>,

@@ -76,6 +76,8 @@ pub struct Verified {
     pub last: u64,
     /// The hash of the last one, in hexadecimal.
     pub head: String,
+    /// Whether all of it is in memory alone, and gone with the process.
+    pub in_memory: bool,
 }
 
 impl Journal {
@@ -88,7 +90,8 @@ impl Journal {
         let anchor = self.file.as_deref().map(Anchor::read).transpose();
         let anchor = anchor.map_err(|error| unusable(self.file.as_deref(), &error))?.flatten();
         let mut hash = schema::base(&self.db).map_err(|error| self.unusable(&error))?;
-        let mut found = Verified { events: 0, last: 0, head: hash.to_hex() };
+        let in_memory = self.file.is_none();
+        let mut found = Verified { events: 0, last: 0, head: hash.to_hex(), in_memory };
         let mut read = || -> rusqlite::Result<std::result::Result<(), JournalError>> {
             let mut statement = self.db.prepare(&format!("SELECT {COLUMNS} FROM events ORDER BY seq"))?;
             let mut rows = statement.query([])?;
@@ -118,7 +121,7 @@ impl Journal {
                 if !filed || subject.as_deref() != stored.event.subject() {
                     return broken("it is filed under another name");
                 }
-                found = Verified { events: found.events + 1, last: seq, head: hash.to_hex() };
+                found = Verified { events: found.events + 1, last: seq, head: hash.to_hex(), in_memory };
                 each(stored);
             }
             Ok(Ok(()))

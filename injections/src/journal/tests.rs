@@ -44,6 +44,7 @@ fn what_was_appended_comes_back_in_order() {
     let mut came = Vec::new();
     let verified = journal.replay(|stored| came.push(stored)).unwrap();
     assert_eq!((verified.events, verified.last, &verified.head), (3, 3, &head));
+    assert!(!verified.in_memory);
     assert_eq!(came.iter().map(|stored| stored.seq).collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(came.last().unwrap().hash, head);
     let came: Vec<_> = came.into_iter().map(Stored::into_record).map(|it| (it.actor, it.event)).collect();
@@ -102,6 +103,7 @@ fn in_memory_only_the_newest_are_kept_and_still_follow_from_each_other() {
     }
     let verified = journal.verify().unwrap();
     assert_eq!((verified.events, verified.last), (KEPT_IN_MEMORY, KEPT_IN_MEMORY + 1000));
+    assert!(verified.in_memory);
 }
 
 #[test]

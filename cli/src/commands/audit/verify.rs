@@ -29,7 +29,11 @@ impl Run for Verify {
                 return cx.output.answer(&found, |out| {
                     let count = words::count(found.events.unwrap_or(0), "event", "events");
                     let head = found.head.as_deref().unwrap_or_default();
-                    writeln!(out, "intact: {count}, the last one {head}")
+                    writeln!(out, "intact: {count}, the last one {head}")?;
+                    if found.in_memory == Some(true) {
+                        writeln!(out, "kept in memory, and gone with the server: it has no --state-dir")?;
+                    }
+                    Ok(())
                 });
             }
             if cx.output.is_json() {

@@ -65,6 +65,9 @@ const BUSY: Duration = Duration::from_secs(2);
 /// disk may take its time.
 const ANCHORED_EVERY: Duration = Duration::from_secs(60);
 
+/// What is wrong with a file that this process alone finds still.
+const GONE: &str = "the file was removed or replaced under the server: put it back";
+
 /// All that happened.
 #[derive(Debug)]
 pub struct Journal {
@@ -173,8 +176,8 @@ impl Journal {
         let records: Vec<_> = records.into_iter().collect();
         let file = self.file.clone();
         // Events in a file that nobody finds again are kept for nobody.
-        if file.as_deref().and_then(inode) != self.inode {
-            let reason = "the file was removed or replaced under the server: put it back".to_owned();
+        if self.is_gone() {
+            let reason = GONE.to_owned();
             let (file, cause) = (shown(file.as_deref()), Cause::System);
             return Err(JournalError::Unusable { file, reason, cause });
         }
@@ -191,6 +194,11 @@ impl Journal {
             self.anchor(stops);
         }
         Ok(())
+    }
+
+    /// Whether whoever looks for the file finds another one, or none.
+    fn is_gone(&self) -> bool {
+        self.file.as_deref().and_then(inode) != self.inode
     }
 
     /// Notes how far it is; `whole` has all of it in the one file, as who copies it expects.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::anchor::{self, Anchor};
 use super::chain::{self, Hash};
-use super::{Journal, JournalError, Result, action_in, schema, shown, unusable};
+use super::{GONE, Journal, JournalError, Result, action_in, schema, shown, unusable};
 use crate::book::Record;
 use crate::clock::Moment;
 use crate::event::{Actor, Event};
@@ -137,11 +137,16 @@ impl Journal {
         }
     }
 
-    /// Checks that every event is as it was written.
+    /// Checks that every event is as it was written, and that it is there for others too.
     ///
     /// # Errors
-    /// One is not, or the file cannot be read.
+    /// One is not, or the file cannot be read, or is another one now.
     pub fn verify(&self) -> Result<Verified> {
+        // This handle would read on in a file that has no name any more.
+        if self.is_gone() {
+            let (file, reason) = (shown(self.file.as_deref()), GONE.to_owned());
+            return Err(JournalError::Broken { file, seq: 1, reason });
+        }
         self.replay(drop)
     }
 

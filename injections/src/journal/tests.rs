@@ -202,6 +202,11 @@ fn a_journal_that_is_taken_away_is_noticed() {
     std::fs::remove_file(folder.path().join(FILE)).unwrap();
     let told = journal.append(&[ended("c")]).unwrap_err().to_string();
     assert!(told.contains("removed or replaced") && told.contains("put it back"), "{told}");
+    // Nor is what nobody else finds intact.
+    let told = journal.verify().unwrap_err().to_string();
+    assert!(told.contains("removed or replaced") && told.contains("put it back"), "{told}");
+    let other = filled(Some(folder.path()));
+    assert!(journal.verify().is_err() && other.verify().is_ok());
 }
 
 #[test]

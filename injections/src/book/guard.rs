@@ -21,21 +21,29 @@ pub(super) struct Watch {
     broken_since: Option<u64>,
     missing_since: Option<u64>,
     last: Option<f64>,
+    /// Why the last value could not be read.
+    missing: Option<String>,
 }
 
 impl Watch {
     /// From `now` on; until the first value there is no data.
     pub(super) fn new(guard: Guard, now: u64) -> Self {
-        Self { guard, broken_since: None, missing_since: Some(now), last: None }
+        Self { guard, broken_since: None, missing_since: Some(now), last: None, missing: None }
     }
 
-    /// A value was read, or could not be.
-    pub(super) fn read(&mut self, now: u64, value: Option<f64>) {
+    /// A value was read, or could not be, and why.
+    pub(super) fn read(&mut self, now: u64, value: Result<f64, String>) {
         // What is no number says nothing.
-        let Some(value) = value.filter(|value| value.is_finite()) else {
-            // What was broken is not mended by silence.
-            self.missing_since.get_or_insert(now);
-            return;
+        let number =
+            |value: f64| if value.is_finite() { Ok(value) } else { Err(format!("{value} is no number")) };
+        let value = match value.and_then(number) {
+            Ok(value) => value,
+            Err(why) => {
+                // What was broken is not mended by silence.
+                self.missing_since.get_or_insert(now);
+                self.missing = Some(fit_to_keep(&why));
+                return;
+            }
         };
         self.missing_since = None;
         self.last = Some(value);
@@ -72,10 +80,34 @@ impl Watch {
         let value = broken.and(self.last);
         let reason = match value {
             Some(value) => format!("{slo} was {value:.4} and had to be {objective}: for {seconds:.1} s"),
-            None => format!("{slo} gave no data for {seconds:.1} s"),
+            None => {
+                let why = self.missing.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+                format!("{slo} gave no data for {seconds:.1} s{why}")
+            }
         };
         let source = self.guard.source.clone();
         Some((reason, Breach { slo: slo.clone(), source, value, objective, seconds }))
+    }
+}
+
+/// So many characters of why there is no data are kept for ever.
+const KEPT: usize = 160;
+
+/// On one line, no longer than that, and of URLs no more than the host: the rest may be a secret.
+fn fit_to_keep(why: &str) -> String {
+    let words = why.split_whitespace().map(|word| match word.split_once("://") {
+        Some((before, rest)) => {
+            // The authority ends here at the latest, and who asks stands before its last `@`.
+            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = authority.rsplit('@').next().unwrap_or_default();
+            format!("{before}://{host}")
+        }
+        None => word.to_owned(),
+    });
+    let kept = words.collect::<Vec<_>>().join(" ");
+    match kept.char_indices().nth(KEPT) {
+        Some((end, _)) => format!("{}…", &kept[..end]),
+        None => kept,
     }
 }
 
@@ -101,7 +133,7 @@ mod tests {
         let mut readings = readings.iter().peekable();
         for second in 0..100 {
             while let Some((_, value)) = readings.next_if(|(at, _)| *at == second) {
-                watch.read(second * 1000, *value);
+                watch.read(second * 1000, value.ok_or_else(|| "nobody answers".to_owned()));
             }
             if watch.breach(second * 1000).is_some() {
                 assert!(watch.due().unwrap() <= second * 1000);
@@ -140,9 +172,26 @@ mod tests {
         let mut watch = Watch::new(Guard { objective, source: "the proxy".to_owned() }, 0);
         let (told, breach) = watch.breach(30_000).unwrap();
         assert_eq!((told.as_str(), breach.value), ("writes gave no data for 30.0 s", None));
-        watch.read(1000, Some(0.5));
+        watch.read(500, Err("nobody answers".to_owned()));
+        watch.read(700, Ok(f64::NAN));
+        let (told, _) = watch.breach(30_000).unwrap();
+        assert_eq!(told, "writes gave no data for 30.0 s: NaN is no number");
+        watch.read(1000, Ok(0.5));
         let (told, breach) = watch.breach(12_000).unwrap();
         assert_eq!(told, "writes was 0.5000 and had to be at least 0.995: for 11.0 s");
         assert_eq!((breach.value, breach.seconds), (Some(0.5), 11.0));
+    }
+
+    #[test]
+    fn why_there_is_no_data_is_short_and_holds_no_secret() {
+        for (why, kept) in [
+            ("connection refused", "connection refused"),
+            ("it printed `a\n  b`", "it printed `a b`"),
+            ("GET http://ann:pass@host:9090/token?key=1: refused", "GET http://host:9090 refused"),
+            ("`https://a@b@host` fails", "`https://host` fails"),
+        ] {
+            assert_eq!(fit_to_keep(why), kept);
+        }
+        assert_eq!(fit_to_keep(&"é".repeat(1000)), format!("{}…", "é".repeat(KEPT)));
     }
 }

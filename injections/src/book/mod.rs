@@ -203,8 +203,8 @@ impl Book {
         });
     }
 
-    /// A guard has read a value, or could not. What that brings is [`due`](Self::due).
-    pub fn read(&mut self, id: &str, guard: usize, value: Option<f64>, now: Moment) {
+    /// A guard has read a value, or could not, and why. What that brings is [`due`](Self::due).
+    pub fn read(&mut self, id: &str, guard: usize, value: Result<f64, String>, now: Moment) {
         self.change(id, |live| {
             if let Some(watch) = live.watches.get_mut(guard) {
                 watch.read(now.steady_ms, value);

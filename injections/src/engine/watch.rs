@@ -183,11 +183,11 @@ impl Engine {
         all.filter(|(name, labels)| meant(name, labels)).map(|(name, _)| name).collect()
     }
 
-    async fn read(&self, id: &str, sources: &[Source]) {
+    pub(super) async fn read(&self, id: &str, sources: &[Source]) {
         let mut values = Vec::new();
         for source in sources {
             let value = self.value(source).await;
-            values.push(value.inspect_err(|reason| tracing::debug!(injection = id, reason, "no data")).ok());
+            values.push(value.inspect_err(|reason| tracing::debug!(injection = id, reason, "no data")));
         }
         let mut book = self.inner.book();
         let now = self.inner.clock.now();
@@ -211,7 +211,7 @@ impl Engine {
             }
             Source::Spared { proxies, value } => value.of(&views.spared(proxies, WINDOW), &[]),
         };
-        value.ok_or_else(|| "nothing came".to_owned())
+        value.ok_or_else(|| format!("no requests in the last {WINDOW} s"))
     }
 
     /// Waits until the requests through the targets are as they were `before`, and notes how long it took.

@@ -99,6 +99,32 @@ async fn a_breach_takes_it_back_and_is_kept() {
 }
 
 #[tokio::test]
+async fn why_there_is_no_data_is_kept() {
+    struct Silent;
+    impl Indicator for Silent {
+        fn sample(&self, _: Duration) -> Pin<Box<dyn Future<Output = Result<f64, String>> + Send + '_>> {
+            Box::pin(std::future::ready(Err("connection refused by http://ann:secret@host/".to_owned())))
+        }
+        fn source(&self) -> String {
+            "a test".to_owned()
+        }
+    }
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Asked(Arc::new(Silent) as Arc<dyn Indicator>))]);
+    for (slos, told) in [
+        (slos, "writes gave no data for 60.0 s: connection refused by http://host"),
+        (BTreeMap::new(), "writes gave no data for 60.0 s: no requests in the last 5 s"),
+    ] {
+        let bench = Bench::new(None, OnRestart::Resume, Settings { slos, ..Settings::default() }).await;
+        let id = bench.inject(|_| {}).await.unwrap().id;
+        let injection = bench.engine.known(&id).unwrap();
+        let sources: Vec<_> = bench.engine.guards(&injection).into_iter().map(|(_, source)| source).collect();
+        bench.engine.read(&id, &sources).await;
+        let over = bench.ends_after(60_000, &id).await;
+        assert_eq!((over.state, over.reason.as_deref()), (State::Aborted, Some(told)));
+    }
+}
+
+#[tokio::test]
 async fn the_past_is_asked_what_was_on() {
     let bench = Bench::plain().await;
     let on = |ms: u64| {

@@ -48,7 +48,7 @@ fn flags_alone_are_a_server() {
         "-port-file",
         ports.to_str().unwrap(),
     ]);
-    assert_eq!(server.log("no --state-dir: injections and the audit are kept in memory")["level"], "WARN");
+    assert_eq!(server.log("no --state-dir: injections and the audit are kept in memory")["level"], "INFO");
     let list = server.json(&["list"]);
     assert_eq!((&list["proxies"][0]["name"], &list["proxies"][0]["enabled"]), (&json!("web"), &json!(false)));
     // Never enabled: as it was written.

@@ -107,7 +107,8 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     }
     tracing::info!(%address, seed = controller.seed(), proxies = controller.list().len(), "listening");
     if options.state_dir.is_none() {
-        tracing::warn!(
+        // Not a warning: who drops it in for Toxiproxy wants neither.
+        tracing::info!(
             "no --state-dir: injections and the audit are kept in memory, and gone with the server"
         );
     }

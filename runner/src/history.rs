@@ -13,12 +13,13 @@ mod schema;
 
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
 use serde::Serialize;
 
 use crate::judge::Verdict;
@@ -38,6 +39,9 @@ const LARGEST_BYTES: u64 = 512 << 20;
 
 /// How long to wait for another process that writes.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// How soon to try again what SQLite does not wait for by itself.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// The runs that were.
 #[derive(Debug)]
@@ -65,6 +69,22 @@ pub struct Run {
 
 type Result<T> = std::result::Result<T, HistoryError>;
 
+/// Has the file written ahead, as it is already unless it is new. While several make it at once SQLite refuses all but
+/// one without waiting, whatever it is told.
+fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                thread::sleep(AGAIN);
+            }
+            other => return other,
+        }
+    }
+}
+
 impl History {
     /// Opens the history of a state directory; makes both if need be.
     ///
@@ -77,7 +97,7 @@ impl History {
         let opened = Connection::open(&file).and_then(|db| {
             db.busy_timeout(BUSY)?;
             // Readers go on while somebody writes; what was committed survives a crash of the process.
-            db.pragma_update(None, "journal_mode", "WAL")?;
+            write_ahead(&db)?;
             db.pragma_update(None, "synchronous", "NORMAL")?;
             Ok(db)
         });

@@ -34,9 +34,12 @@ mod writer;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension as _, Row, Transaction, TransactionBehavior, params,
+};
 
 use crate::book::Record;
 use crate::event::Event;
@@ -60,6 +63,9 @@ const PRUNED_EVERY: u64 = 1000;
 /// How long to wait for another process that writes, such as `sabot token`; less than a client waits to be told
 /// that a fault is off.
 const BUSY: Duration = Duration::from_secs(2);
+
+/// How soon to try again what SQLite does not wait for by itself.
+const AGAIN: Duration = Duration::from_millis(5);
 
 /// How often it is noted how far the journal is: what was written before has to be on the disk then, and the
 /// disk may take its time.
@@ -138,7 +144,7 @@ impl Journal {
         };
         let opened = opened.and_then(|db| {
             db.busy_timeout(BUSY)?;
-            db.pragma_update(None, "journal_mode", "WAL")?;
+            write_ahead(&db)?;
             db.pragma_update(None, "synchronous", "NORMAL")?;
             Ok(db)
         });
@@ -227,6 +233,22 @@ impl Journal {
 /// The file cannot be written.
 pub fn note_halt(directory: &Path, who: &str) -> std::io::Result<()> {
     ended::halt(&directory.join(FILE), who)
+}
+
+/// Has the file written ahead, as it is already unless it is new. While several make it at once SQLite refuses all but
+/// one without waiting, whatever it is told.
+fn write_ahead(db: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                thread::sleep(AGAIN);
+            }
+            other => return other,
+        }
+    }
 }
 
 /// A change for which no other process can append.

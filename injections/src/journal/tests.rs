@@ -322,3 +322,19 @@ fn what_a_journal_wants_for_is_told_apart() {
         assert_eq!(Cause::of(&std::io::Error::from(kind)), expected, "{kind}");
     }
 }
+
+#[test]
+fn many_may_make_it_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    ready.wait();
+                    Journal::open(Some(folder.path())).unwrap();
+                });
+            }
+        });
+    }
+}

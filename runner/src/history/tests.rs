@@ -150,3 +150,19 @@ fn what_unpacks_to_too_much_is_refused() {
     assert!(unpack(&packed, 1000).unwrap_err().to_string().contains("larger than 1000 bytes"));
     assert!(packed.len() < 40_000, "{} bytes: the docs say 20 KB", packed.len());
 }
+
+#[test]
+fn many_may_make_it_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let ready = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    ready.wait();
+                    History::open(folder.path()).unwrap();
+                });
+            }
+        });
+    }
+}

@@ -46,6 +46,10 @@ pub(crate) struct Api {
     /// The file with the token to show to the API, on its first line [env: SABOT_TOKEN, the token itself]
     #[arg(long, value_name = "FILE", display_order = 900)]
     token_file: Option<PathBuf>,
+    /// Who you are, for the audit and for approvals; where the server asks for tokens they say it [env: SABOT_ACTOR]
+    /// [default: who is logged in]
+    #[arg(long, value_name = "WHO", display_order = 900, value_parser = name_of_actor)]
+    actor: Option<String>,
     /// Believe an https:// API whose certificate a CA of this PEM file signed [env: SABOT_CA]
     #[arg(long, value_name = "FILE", display_order = 901)]
     ca: Option<PathBuf>,
@@ -108,7 +112,7 @@ impl Context {
             Some(token) => client.with_token(&token).map_err(Failure::from)?,
             None => client,
         };
-        Ok(match actor() {
+        Ok(match self.actor(api) {
             Some(actor) => client.with_actor(&actor),
             None => client,
         })
@@ -121,6 +125,12 @@ impl Context {
             Some(file) => token_in(file).map(Some),
             None => Ok(env("SABOT_TOKEN")),
         }
+    }
+
+    /// Who asks, for the server's audit: where it knows tokens, they say it.
+    fn actor(&self, api: &Api) -> Option<String> {
+        let told = api.actor.clone().or_else(|| self.api.actor.clone());
+        told.or_else(|| ["SABOT_ACTOR", "USER", "LOGNAME"].into_iter().find_map(env))
     }
 
     /// Whether there is a token to show.
@@ -191,9 +201,16 @@ fn token_in(file: &Path) -> Result<String, Failure> {
     Err(Failure::new(message, "`sabot token create … > FILE` makes one"))
 }
 
-/// Who asks, for the server's audit: where it knows tokens, they say it.
-fn actor() -> Option<String> {
-    ["SABOT_ACTOR", "USER", "LOGNAME"].into_iter().find_map(env)
+/// What the server takes for a name, in bytes.
+const LONGEST_ACTOR: usize = 200;
+
+/// A name that the server keeps; any other it would leave out without a word.
+fn name_of_actor(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.len() > LONGEST_ACTOR || name.chars().any(char::is_control) {
+        return Err(format!("must be a name or an address in one line, of at most {LONGEST_ACTOR} bytes"));
+    }
+    Ok(name.to_owned())
 }
 
 /// What the environment says, unless it is empty.

@@ -233,6 +233,33 @@ fn the_audit_says_who_did_what() {
 }
 
 #[test]
+fn every_command_can_say_who_asks() {
+    let server = with_shop(&[]);
+    let id = inject(&server, &["--duration=60s", "--actor", "Zoë"]);
+    let said = server.says(&["--actor=bob@example.com", "revert", &id]);
+    assert!(said.starts_with("reverted"), "{said}");
+    inject(&server, &["--duration=60s"]);
+    // The option says it louder than the environment.
+    server.sabot(&["halt", "--actor", "cleo"]).env("SABOT_ACTOR", "dan").assert().success();
+    let who = |action: &str| -> Vec<String> {
+        let audit = server.json(&["audit", "--action", action]);
+        let events = audit["events"].as_array().unwrap();
+        events.iter().map(|event| event["who"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(who("injection.requested"), ["Zoë", "oncall@example.com"]);
+    assert_eq!(who("injection.ended"), ["bob@example.com", "cleo"]);
+    let add =
+        [&["schedule", "add", "nightly", "--when", "@every 6h", "-d", "1s", "--actor=eve"], &INJECT[1..]];
+    server.says(&add.concat());
+    server.says(&["schedule", "remove", "nightly", "--actor=fay"]);
+    assert_eq!([who("schedule.added"), who("schedule.removed")], [["eve"], ["fay"]]);
+    for name in ["", "two\nlines"] {
+        let refusal = server.refuses(&["halt", "--actor", name]);
+        assert!(refusal.contains("must be a name or an address in one line"), "{refusal}");
+    }
+}
+
+#[test]
 fn a_changed_audit_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = with_shop(&["--state-dir", folder.path().to_str().unwrap()]);

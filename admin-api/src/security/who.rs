@@ -39,7 +39,9 @@ pub(crate) fn who(parts: &Parts) -> Who {
         return known.clone();
     }
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.to_canonical().to_string());
-    let told = parts.headers.get(ACTOR).and_then(|told| told.to_str().ok()).and_then(name);
+    // Not `to_str`, which is for ASCII alone: people have other names, too.
+    let told = parts.headers.get(ACTOR).and_then(|told| std::str::from_utf8(told.as_bytes()).ok());
+    let told = told.and_then(name);
     let actor = Actor::new(told.unwrap_or(ANONYMOUS), peer.unwrap_or_default());
     Who { actor, scope: Selector::default(), token: None }
 }
@@ -113,6 +115,7 @@ mod tests {
             (None, None, "oncall@example.com", "oncall@example.com"),
             (None, None, "two\nlines", "anonymous"),
             (Some("ann"), None, "oncall@example.com", "ann"),
+            (Some("Zoë"), None, "oncall@example.com", "Zoë"),
             (Some("  "), None, "oncall@example.com", "oncall@example.com"),
             (Some(long.as_str()), None, "", "anonymous"),
             (Some("ann"), Some("bob@example.com"), "oncall@example.com", "bob@example.com"),

@@ -105,6 +105,13 @@ impl From<Error> for Failure {
             Error::Answer { .. } => {
                 Self::new(error.to_string(), "is it a Sabot server? `sabot --host URL list` names another")
             }
+            Error::Nameless { .. } => {
+                Self::new(error.to_string(), "is it a variable of the shell that is not set?")
+            }
+            Error::Lost { .. } => Self::new(
+                error.to_string(),
+                "has the server stopped, or the network? `sabot list` asks it again",
+            ),
             other => Self { message: other.to_string(), help: None, field: None, status: None, code: 1 },
         }
     }
@@ -145,6 +152,7 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
         }
         // The text itself says what to do.
         (403, _) if message.contains("a second person approves") => return None,
+        (403, _) if message.contains("with a token of their own") => return None,
         (403, _) if message.contains("role") => {
             "an admin makes a token with another role by `sabot token create`"
         }
@@ -156,6 +164,9 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "ask somebody else to `sabot approve ID --as THEIR-NAME`"
         }
         (403, _) => "start the server with --allowed-host to serve that name",
+        (400, Some("approver")) if message.contains("leave this out") => {
+            "leave out --as: with a token it is always its owner who approves"
+        }
         (400, Some("approver")) => "`sabot approve ID --as WHO` names them",
         (400, Some("target.service" | "target.selector")) => {
             "`sabot list` shows the proxies and their labels"
@@ -246,6 +257,18 @@ mod tests {
         assert_eq!(refused.help(), Some("--queue has it wait until then"));
         let refused = refusal(409, "nothing may run now (x), until y; nothing waits for so long", None);
         assert_eq!(refused.help(), None);
+    }
+
+    #[test]
+    fn advice_fits_what_was_refused() {
+        let own = "ann asked for inj-1 or owns it: a second person has to approve it";
+        assert!(refusal(403, own, None).help().is_some_and(|help| help.contains("--as THEIR-NAME")));
+        let with_tokens = format!("{own}, with a token of their own");
+        assert_eq!(refusal(403, &with_tokens, None).help(), None);
+        let named = refusal(400, "approver: the token is that of ann: leave this out", Some("approver"));
+        assert!(named.help().is_some_and(|help| help.starts_with("leave out --as")));
+        let never = refusal(400, "when: `0 0 31 2 *` never comes: write `@every 6h` or …", Some("when"));
+        assert_eq!(never.help(), None);
     }
 
     #[test]

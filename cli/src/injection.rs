@@ -45,10 +45,10 @@ pub(crate) struct Parts {
     #[arg(long, value_name = "NAME")]
     slo: Option<String>,
     /// It has to be at least this
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = number)]
     min: Option<f64>,
     /// It has to be at most this
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = number)]
     max: Option<f64>,
     /// For how long it may be broken before the fault is taken back
     #[arg(long, value_name = "SPAN", value_parser = span::parse)]
@@ -65,6 +65,12 @@ pub(crate) struct Parts {
     /// End it after so long without a renewal; --wait renews
     #[arg(long, value_name = "SPAN", value_parser = span::positive)]
     lease: Option<Duration>,
+}
+
+/// JSON has no other: it would be left out.
+fn number(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "expected a number, such as 0.995".to_owned())
 }
 
 fn kinds() -> PossibleValuesParser {
@@ -239,6 +245,16 @@ mod tests {
         assert_eq!(read(&args), expected);
         // What is missing the server says, with why it matters.
         assert_eq!(read(&[]), json!({}));
+    }
+
+    #[test]
+    fn a_bound_that_is_no_number_is_refused() {
+        for bound in ["nan", "inf", "99%", ""] {
+            for option in ["--min", "--max"] {
+                assert!(Line::try_parse_from(["sabot", option, bound]).is_err(), "{option} {bound}");
+            }
+        }
+        assert_eq!(read(&["--min", "-5"])["steady_state"]["min"], -5.0);
     }
 
     #[test]

@@ -233,6 +233,37 @@ fn the_audit_says_who_did_what() {
 }
 
 #[test]
+fn what_is_empty_or_never_is_said_plainly() {
+    let server = with_shop(&[]);
+    for args in [
+        &["revert", ""][..],
+        &["injections", ""],
+        &["approve", "", "--as", "bob"],
+        &["schedule", "rm", ""],
+        &["inspect", ""],
+    ] {
+        let refusal = server.refuses(args);
+        assert!(refusal.contains("a name or an id that was given is empty"), "{args:?}: {refusal}");
+    }
+    let add = [&["schedule", "add", "leap", "--when", "0 0 31 2 *", "-d", "1s"], &INJECT[1..]].concat();
+    let refusal = server.refuses(&add);
+    assert!(refusal.contains("never comes") && !refusal.contains("toxic add"), "{refusal}");
+}
+
+#[test]
+fn who_watches_is_told_that_the_server_is_gone() {
+    let server = with_shop(&[]);
+    let mut watching = server.spawn_piped(&["injections", "--watch"]);
+    let id = inject(&server, &["--duration=60s"]);
+    let mut seen = std::io::BufReader::new(watching.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert!(seen.any(|line| line.contains(&id)));
+    server.signal("-KILL");
+    let output = watching.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("the connection was lost") && !said.contains("is it a Sabot server"), "{said}");
+}
+
+#[test]
 fn every_command_can_say_who_asks() {
     let server = with_shop(&[]);
     let id = inject(&server, &["--duration=60s", "--actor", "Zoë"]);

@@ -33,6 +33,20 @@ pub enum Error {
         /// What the handshake ended with.
         reason: String,
     },
+    /// A name or an id is empty: what is asked for would be something else.
+    #[error("failed to {call}: a name or an id that was given is empty")]
+    Nameless {
+        /// Method and path.
+        call: String,
+    },
+    /// The connection of a stream broke.
+    #[error("failed to go on with {call}: the connection was lost ({reason})")]
+    Lost {
+        /// Method and path.
+        call: String,
+        /// What it ended with.
+        reason: String,
+    },
     /// Nobody answers there.
     #[error("failed to reach Sabot at {url}: {reason}; is it running? start it with `sabot serve`")]
     Unreachable {

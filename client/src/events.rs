@@ -91,7 +91,9 @@ impl Stream for Events {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(this.broken(error.to_string()))));
+                    let (call, reason) = (format!("GET {}", this.path), error.to_string());
+                    this.over = true;
+                    return Poll::Ready(Some(Err(Error::Lost { call, reason })));
                 }
                 Poll::Ready(None) => this.over = true,
                 Poll::Pending => {

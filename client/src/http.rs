@@ -141,6 +141,10 @@ impl Http {
         path: &str,
         body: Option<Vec<u8>>,
     ) -> Result<Response<Incoming>, Error> {
+        // Each name is a segment of its own.
+        if path.split('?').next().is_some_and(|path| path.ends_with('/') || path.contains("//")) {
+            return Err(Error::Nameless { call: format!("{method} {path}") });
+        }
         let mut request = Request::builder()
             .method(method.clone())
             .uri(format!("{}{path}", self.base))

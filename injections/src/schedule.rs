@@ -46,7 +46,21 @@ enum Rule {
 /// What comes more often leaves the system no time to be well.
 const SHORTEST: Duration = Duration::from_secs(1);
 
+/// How times are written.
+const USAGE: &str = "write `@every 6h` or five fields of cron, such as `30 2 * * MON-FRI Europe/Berlin`";
+
 impl Recurrence {
+    /// That it has no time after `after_ms`, if so, and what to write instead.
+    pub(crate) fn unless_it_comes(&self, after_ms: u64) -> Result<(), Invalid> {
+        match self.next_after(after_ms) {
+            Some(_) => Ok(()),
+            None => {
+                let message = format!("`{self}` never comes, as no day has all that it asks for: {USAGE}");
+                Err(Invalid::new("when", message))
+            }
+        }
+    }
+
     /// Whether its times are those of a clock. Those of `@every` are not: they count from any moment, so of
     /// themselves they are at none.
     #[must_use]
@@ -89,15 +103,20 @@ impl FromStr for Recurrence {
             let fields = text.split_whitespace().count();
             let zoned = if fields == 5 { format!("{text} UTC") } else { text.to_owned() };
             let cron = cronexpr::parse_crontab(&zoned).map_err(|error| {
-                let why = error.to_string();
-                let why = why.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
-                let usage =
-                    "write `@every 6h` or five fields of cron, such as `30 2 * * MON-FRI Europe/Berlin`";
-                invalid(format!("`{text}` cannot be read ({}): {usage}", why.join(" ")))
+                let why = in_one_line(&error.to_string());
+                invalid(format!("`{text}` cannot be read ({why}): {USAGE}"))
             })?;
             Rule::Cron(Box::new(cron))
         };
         Ok(Self { text: text.to_owned(), rule })
+    }
+}
+
+/// The parser's reason stands behind a `^`, below the place in the text that it is about.
+fn in_one_line(error: &str) -> String {
+    match error.lines().find_map(|line| line.split_once("^ ")) {
+        Some((before, reason)) => format!("at character {}: {reason}", before.chars().count() + 1),
+        None => error.split_whitespace().collect::<Vec<_>>().join(" "),
     }
 }
 
@@ -156,13 +175,14 @@ mod tests {
             ("@every soon", "is no time"),
             ("@every 10ms", "at least"),
             ("@hourly", "cannot be read"),
-            ("61 * * * *", "cannot be read"),
+            ("61 * * * *", "cannot be read (at character 1: "),
+            ("0 25 * * *", "cannot be read (at character 3: "),
             ("* * * * * Mars/Olympus", "cannot be read"),
             ("", "cannot be read"),
         ] {
             let error = when.parse::<Recurrence>().unwrap_err();
             assert!(error.message.contains(told), "{when}: {error}");
-            assert!(!error.message.contains('\n'), "{error}");
+            assert!(!error.message.contains(['\n', '^']), "{error}");
         }
     }
 }

@@ -5,7 +5,8 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{StatusCode, Uri};
-use sabot_injections::engine::{self, Asked};
+use sabot_injections::book::Refusal;
+use sabot_injections::engine::{self, Asked, EngineError};
 use sabot_injections::injection::{self, State as Stage};
 use sabot_injections::request::{Labels, Request};
 use sabot_toxics::Invalid;
@@ -151,7 +152,15 @@ pub(super) async fn approve(
         _ => {}
     }
     may_touch(&app, &who, &id)?;
-    Ok(Json(app.engine.approve(&id, &who.actor).await.map_err(refused)?.into()))
+    let approved = app.engine.approve(&id, &who.actor).await.map_err(|error| {
+        let is_same = matches!(error, EngineError::Refused(Refusal::SamePerson { .. }));
+        let mut answer = refused(error);
+        if is_same && who.token.is_some() {
+            answer.message += ", with a token of their own";
+        }
+        answer
+    })?;
+    Ok(Json(approved.into()))
 }
 
 fn approver(body: &[u8]) -> Result<Option<String>, ApiError> {

@@ -71,6 +71,13 @@ impl Server {
         bare().env("SABOT_URL", &self.url).args(args).stdout(Stdio::piped()).spawn().unwrap()
     }
 
+    /// The same, its stderr to be read as well.
+    pub(crate) fn spawn_piped(&self, args: &[&str]) -> Child {
+        let mut command = bare();
+        command.env("SABOT_URL", &self.url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
     /// What a command that succeeds says.
     pub(crate) fn says(&self, args: &[&str]) -> String {
         let output = self.sabot(args).assert().success().get_output().stdout.clone();

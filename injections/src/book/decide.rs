@@ -264,9 +264,7 @@ impl Book {
             return Err(Invalid::new("name", message).into());
         }
         self.fits(&schedule.injection).map_err(|error| error.within("injection"))?;
-        if schedule.when.next_after(now.wall_ms).is_none() {
-            return Err(Invalid::new("when", "never comes").into());
-        }
+        schedule.when.unless_it_comes(now.wall_ms)?;
         Ok(vec![Event::ScheduleAdded { schedule: Box::new(schedule) }])
     }
 

@@ -106,8 +106,30 @@ const PARTS: [(&str, &str); 6] = [
     ("owner", "it says whom the on-call has to ask"),
 ];
 
-/// The part of a part that has to be there as well.
-const CAP: (&str, &str) = ("target.max_targets", "it bounds how many proxies may be hit at once");
+/// The fields of parts that have to be there as well.
+const FIELDS: [(&str, &str); 4] = [
+    ("target.service", "it says which proxies are meant, by their label `service` or else their name"),
+    ("target.max_targets", "it bounds how many proxies may be hit at once"),
+    ("steady_state.slo", "it names the indicator of what must not suffer, such as `success`"),
+    (
+        "steady_state.abort_after",
+        "it says for how many seconds that may be broken before the fault is taken back",
+    ),
+];
+
+/// What says that a field is not there, with why it matters.
+fn missing(field: &str) -> Invalid {
+    let why = PARTS.iter().chain(&FIELDS).find(|(known, _)| *known == field);
+    Invalid::new(field, why.map_or_else(|| "is missing".to_owned(), |(_, why)| format!("is missing: {why}")))
+}
+
+/// Whether a part is there, and one of its fields is not.
+fn lacks(map: &Map<String, Value>, field: &str) -> bool {
+    let Some((part, name)) = field.split_once('.') else { return false };
+    let is_null = |part: &Map<String, Value>, name: &str| part.get(name).is_none_or(Value::is_null);
+    let other = if name == "max_targets" { "max_pods" } else { name };
+    map.get(part).and_then(Value::as_object).is_some_and(|part| is_null(part, name) && is_null(part, other))
+}
 
 /// What may be there.
 const OPTIONS: [&str; 2] = ["queue", "lease_seconds"];
@@ -125,12 +147,9 @@ impl Request {
         if let Some(unknown) = map.keys().find(|key| !known.contains(&key.as_str())) {
             return Err(Invalid::new(unknown, format!("unknown field{}", suggestion(unknown, &known))));
         }
-        let uncapped = map.get("target").and_then(Value::as_object).is_some_and(|target| {
-            ["max_targets", "max_pods"].iter().all(|cap| target.get(*cap).is_none_or(Value::is_null))
-        });
         let missing = PARTS.iter().filter(|(part, _)| map.get(*part).is_none_or(Value::is_null));
         // Told together with the others: one round is enough to have all.
-        let mut missing = missing.chain(uncapped.then_some(&CAP));
+        let mut missing = missing.chain(FIELDS.iter().filter(|(field, _)| lacks(&map, field)));
         if let Some((first, why)) = missing.next() {
             let more: String = missing.map(|(part, why)| format!("; {part} is missing: {why}")).collect();
             return Err(Invalid::new(*first, format!("is missing: {why}{more}")));
@@ -224,8 +243,7 @@ impl Target {
             Some(_) => return Err(Invalid::new("target.selector", "must be text, such as `shard=south-1`")),
         };
         let service = text(map.remove("service"), "target.service")?;
-        let cap =
-            map.remove("max_targets").ok_or_else(|| Invalid::new(CAP.0, format!("is missing: {}", CAP.1)))?;
+        let cap = map.remove("max_targets").ok_or_else(|| missing("target.max_targets"))?;
         let cap = cap.as_u64().and_then(|cap| u32::try_from(cap).ok());
         let max_targets =
             cap.ok_or_else(|| Invalid::new("target.max_targets", "must be a whole number of at least 1"))?;
@@ -235,20 +253,16 @@ impl Target {
 
 impl SteadyState {
     fn read(value: Option<Value>) -> Result<Option<Self>, Invalid> {
-        const FIELDS: [&str; 5] = ["slo", "min", "max", "abort_after", "abort_without_data_after"];
+        const KNOWN: [&str; 5] = ["slo", "min", "max", "abort_after", "abort_without_data_after"];
         let mut map = object(value, "steady_state")?;
-        known(&map, "steady_state", &FIELDS)?;
+        known(&map, "steady_state", &KNOWN)?;
         let mut optional = |name: &str| {
             let value = map.remove(name).filter(|value| !value.is_null());
             value.map(|value| number(Some(value), &format!("steady_state.{name}"))).transpose()
         };
         let (min, max) = (optional("min")?, optional("max")?);
         let abort_without_data_after = optional("abort_without_data_after")?;
-        let abort_after = map.remove("abort_after").ok_or_else(|| {
-            let why = "is missing: for how many seconds may it be broken before the fault is taken back?";
-            Invalid::new("steady_state.abort_after", why)
-        })?;
-        let abort_after = number(Some(abort_after), "steady_state.abort_after")?;
+        let abort_after = number(map.remove("abort_after"), "steady_state.abort_after")?;
         let slo = text(map.remove("slo"), "steady_state.slo")?;
         Ok(Some(Self { slo, min, max, abort_after, abort_without_data_after }))
     }
@@ -312,13 +326,16 @@ fn object(value: Option<Value>, field: &str) -> Result<Map<String, Value>, Inval
 fn text(value: Option<Value>, field: &str) -> Result<String, Invalid> {
     match value {
         Some(Value::String(text)) => Ok(text),
-        None | Some(Value::Null) => Err(Invalid::new(field, "is missing")),
+        None | Some(Value::Null) => Err(missing(field)),
         Some(_) => Err(Invalid::new(field, "must be text")),
     }
 }
 
 fn number(value: Option<Value>, field: &str) -> Result<f64, Invalid> {
-    value.and_then(|value| value.as_f64()).ok_or_else(|| Invalid::new(field, "must be a number"))
+    match value {
+        None | Some(Value::Null) => Err(missing(field)),
+        Some(value) => value.as_f64().ok_or_else(|| Invalid::new(field, "must be a number")),
+    }
 }
 
 fn flag(value: Option<&Value>, field: &str) -> Result<bool, Invalid> {

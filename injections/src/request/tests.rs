@@ -53,6 +53,16 @@ fn each_part_has_to_be_there_and_the_error_says_why() {
             assert_eq!((error.field.as_str(), error.message), (part, format!("is missing: {why}")));
         }
     }
+    for (field, why) in FIELDS {
+        let (part, name) = field.split_once('.').unwrap();
+        let mut body = example();
+        body[part].as_object_mut().unwrap().remove(name);
+        let told = format!("is missing: {why}");
+        for body in [changed(&format!("/{part}/{name}"), Value::Null), body] {
+            let error = Request::read(body).unwrap_err();
+            assert_eq!((error.field.as_str(), error.message.as_str()), (field, told.as_str()));
+        }
+    }
     let mut body = example();
     body["target"].as_object_mut().unwrap().remove("max_targets");
     body["owner"].take();

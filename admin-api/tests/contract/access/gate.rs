@@ -270,7 +270,10 @@ fn who_approves_is_whom_the_token_names_whatever_is_said() {
     let said = r#"{"approver": "carol@example.com"}"#;
     // The admin has asked for it: naming somebody else makes no second person.
     assert_eq!(guarded.ask(&line, Some(&guarded.admin), said).status, 400);
-    assert_eq!(guarded.ask(&line, Some(&guarded.admin), "").status, 403);
+    let own = guarded.ask(&line, Some(&guarded.admin), "");
+    assert_eq!(own.status, 403);
+    let told = "a second person has to approve it, with a token of their own";
+    assert!(own.body.contains(told), "{}", own.body);
     let operator = guarded.token(Role::Operator, "");
     assert_eq!(guarded.ask(&line, Some(&operator), said).status, 403);
     let approver = guarded.token(Role::Approver, "");

@@ -95,6 +95,14 @@ fn a_bad_config_stops_the_start() {
         assert!(said.contains(&place), "{said}");
     }
 
+    // A file that it names has to be there, too.
+    let config = write(directory.path(), "e.yaml", "proxies: []\ninjections: {experiments: nosuch.yaml}\n");
+    let state = directory.path().join("state");
+    let args = ["serve", "--port=0", "--config", &config, "--state-dir", state.to_str().unwrap()];
+    let assert = sabot().args(args).assert().code(1);
+    let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    assert!(said.contains("injections.experiments") && said.contains("nosuch.yaml"), "{said}");
+
     let assert = sabot().args(["serve", "--config", "/no/such.json"]).assert().code(1);
     let said = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
     assert!(said.contains("/no/such.json: failed to read it"), "{said}");

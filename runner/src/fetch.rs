@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -126,6 +126,23 @@ fn request(fetch: &Fetch<'_>) -> Result<Request<Full<Bytes>>, String> {
         builder = builder.header(name, value);
     }
     builder.body(Full::new(body)).map_err(|error| format!("it is no request: {error}"))
+}
+
+/// Refuses headers that no request can have.
+///
+/// # Errors
+/// The field, below `field`, and what is wrong with it; not its value, which may be a secret.
+pub fn unless_headers(field: &str, headers: &BTreeMap<String, String>) -> Result<(), Invalid> {
+    for (name, value) in headers {
+        let told = |message: &str| Err(Invalid::new(format!("{field}.{name}"), message));
+        if HeaderName::try_from(name.as_str()).is_err() {
+            return told("is no name of a header: give letters, digits and `-`");
+        }
+        if HeaderValue::try_from(value.as_str()).is_err() {
+            return told("must be one line without control characters");
+        }
+    }
+    Ok(())
 }
 
 type Pooled = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;

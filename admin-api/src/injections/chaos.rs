@@ -96,7 +96,7 @@ pub(super) async fn revert(
 
 /// The committed schedule of experiments, and what came of each the last time.
 #[utoipa::path(get, path = "/chaos/experiments", tag = "injections", operation_id = "chaos_experiments",
-    responses((status = 200, body = Object), (status = 404, body = ApiError), (status = 500, body = ApiError)))]
+    responses((status = 200, body = Object), (status = 404, body = ApiError), (status = 503, body = ApiError)))]
 pub(super) async fn experiments(State(app): State<App>) -> Result<Json<Value>, ApiError> {
     let Some(read) = app.options.experiments.clone() else {
         let message = "no schedule of experiments is configured: name its file as `experiments` under `injections` in the config";
@@ -105,8 +105,8 @@ pub(super) async fn experiments(State(app): State<App>) -> Result<Json<Value>, A
     let told = tokio::task::spawn_blocking(move || read()).await;
     let told = told.unwrap_or_else(|error| Err(error.to_string()));
     told.map(Json).map_err(|error| {
-        let message = format!("the schedule of experiments cannot be read: {error}");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+        let message = format!("the schedule of experiments cannot be read any more: {error}");
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, message)
     })
 }
 

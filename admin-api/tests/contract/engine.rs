@@ -118,7 +118,11 @@ fn experiments_are_those_of_whoever_serves() {
     Api::start().check(&[("GET /chaos/experiments", "", 404, &none)]);
     for (given, status, expected) in [
         (Ok(json!({"title": "All"})), 200, r#"{"title":"All"}"#),
-        (Err("gone"), 500, r#"{"error":"the schedule of experiments cannot be read: gone","status":500}"#),
+        (
+            Err("gone"),
+            503,
+            r#"{"error":"the schedule of experiments cannot be read any more: gone","status":503}"#,
+        ),
     ] {
         let read = move || given.clone().map_err(str::to_owned);
         let options = ApiOptions { experiments: Some(Arc::new(read)), ..ApiOptions::default() };

@@ -12,6 +12,7 @@ use sabot_injections::notify::Webhook;
 use sabot_injections::request::Selector;
 use sabot_injections::rules::{Approval, Closed, Rules, Span, read_moment};
 use sabot_injections::schedule::Recurrence;
+use sabot_runner::fetch::unless_headers;
 use sabot_runner::sli::SourceSpec;
 use sabot_toxics::units::Millis;
 use sabot_toxics::{Invalid, read};
@@ -41,6 +42,7 @@ impl Injections {
 
     /// Reads the section; paths of errors begin below it.
     pub(super) fn read(value: Value) -> Result<Self, Invalid> {
+        unless_vain(&value)?;
         let section = value.as_object().cloned().unwrap_or_default();
         let written: Written = read(value)?;
         let rules = written.rules()?;
@@ -61,7 +63,8 @@ impl Injections {
             slos.insert(name, slo);
         }
         for (at, webhook) in written.webhooks.iter().enumerate() {
-            webhook.check().map_err(|error| error.within(&format!("webhooks[{at}]")))?;
+            let checked = webhook.check().and_then(|()| unless_headers("headers", &webhook.headers));
+            checked.map_err(|error| error.within(&format!("webhooks[{at}]")))?;
         }
         let default_duration = written.default_duration.map(Millis::get);
         if default_duration.is_some_and(|span| span.is_zero() || span > rules.longest) {
@@ -70,6 +73,37 @@ impl Injections {
         let settings = Settings { rules, slos, limits, default_duration };
         Ok(Self { settings, webhooks: written.webhooks, experiments: written.experiments, section })
     }
+}
+
+/// Refuses what would be read, and mean nothing that somebody can have wanted: a list for an object, which serde
+/// takes for its fields one after the other, and a webhook that is told of no moment.
+fn unless_vain(section: &Value) -> Result<(), Invalid> {
+    let list = |field: String| Err(Invalid::new(field, "must be an object, not a list"));
+    if section.is_array() {
+        return list(String::new());
+    }
+    if let Some(field) = ["approval", "limits"].into_iter().find(|field| section[*field].is_array()) {
+        return list(field.to_owned());
+    }
+    for of in ["windows", "webhooks"] {
+        for (at, one) in section[of].as_array().into_iter().flatten().enumerate() {
+            if one.is_array() {
+                return list(format!("{of}[{at}]"));
+            }
+            if one["on"].as_array().is_some_and(Vec::is_empty) {
+                let message = "must name a moment; leave it out to be told of all of them";
+                return Err(Invalid::new(format!("{of}[{at}].on"), message));
+            }
+        }
+    }
+    for (name, slo) in section["slos"].as_object().into_iter().flatten() {
+        for (source, given) in slo.as_object().into_iter().flatten() {
+            if given.is_array() {
+                return list(format!("slos.{name}.{source}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// As it is written.
@@ -255,6 +289,24 @@ mod tests {
             ),
             (json!({"slos": {"w": {"proxies": {}, "http": {"url": "x"}}}}), "slos.w.http"),
             (json!({"webhooks": [{"url": "x"}]}), "webhooks[0].url"),
+            (json!({"webhooks": [{"url": "http://x", "on": []}]}), "webhooks[0].on"),
+            (
+                json!({"webhooks": [{"url": "http://x", "headers": {"bad header": "x"}}]}),
+                "webhooks[0].headers.bad header",
+            ),
+            (
+                json!({"webhooks": [{"url": "http://x", "headers": {"x-a": "x\ny"}}]}),
+                "webhooks[0].headers.x-a",
+            ),
+            (json!({"webhooks": [["http://x"]]}), "webhooks[0]"),
+            (json!({"slos": {"w": {"http": {"url": "http://x", "status": 99}}}}), "slos.w.http.status"),
+            (
+                json!({"slos": {"w": {"http": {"url": "http://x", "headers": {"": "x"}}}}}),
+                "slos.w.http.headers.",
+            ),
+            (json!({"slos": {"w": {"proxies": []}}}), "slos.w.proxies"),
+            (json!([]), ""),
+            (json!({"limits": []}), "limits"),
             (json!({"approval": {"above_targets": -1}}), "approval.above_targets"),
         ] {
             let error = Injections::read(value.clone()).err().unwrap_or_else(|| panic!("{value}"));

@@ -10,15 +10,21 @@ use sabot_runner::history::History;
 use sabot_runner::judge::Verdict;
 use serde_json::{Value, json};
 
+use crate::failure::Failure;
 use crate::state_dir::StateDir;
 
-/// Shows a schedule, if there is one; its verdicts are in the history of `state_dir`, or that of the user.
+/// Shows a schedule, if there is one, which has to be readable now; its verdicts are in the history of `state_dir`, or that of the user.
 pub(super) fn shown(
     schedule: Option<PathBuf>,
     state_dir: Option<&Path>,
 ) -> anyhow::Result<Option<Arc<Experiments>>> {
     let Some(schedule) = schedule else { return Ok(None) };
-    let history = Mutex::new(StateDir::given(state_dir).history()?);
+    let history = StateDir::given(state_dir).history()?;
+    experiments(&schedule, &history).map_err(|error| {
+        let message = format!("failed to read what `injections.experiments` of the config names: {error}");
+        Failure::new(message, "nothing was started; correct the config, or the file that it names")
+    })?;
+    let history = Mutex::new(history);
     Ok(Some(Arc::new(move || {
         let history = history.lock().unwrap_or_else(PoisonError::into_inner);
         experiments(&schedule, &history)

@@ -70,6 +70,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("failed to listen for signals")?;
     let state = options.state_dir.as_deref().map(StateDir::open).transpose()?;
     let mut proxies = Proxies::plan(options.config_path(), state.as_ref())?;
+    let experiments = experiments::shown(proxies.experiments(), options.state_dir.as_deref())?;
     let host = options.host.clone().unwrap_or_else(|| "localhost".to_owned());
     let listener = listen::bind(&host, options.port).await?;
     let address = listener.local_addr().context("failed to ask for the API's address")?;
@@ -90,7 +91,7 @@ async fn serve(options: Serve) -> anyhow::Result<()> {
         tls,
         engine: Some(injecting.engine.clone()),
         access: options.auth.then(|| access::open(&options, address)).transpose()?,
-        experiments: experiments::shown(proxies.experiments(), options.state_dir.as_deref())?,
+        experiments,
         ..ApiOptions::default()
     };
     let api = sabot_admin_api::serve(listener, controller.clone(), api_options, async {

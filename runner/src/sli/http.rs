@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Source;
-use crate::fetch::{Fetch, fetch, http_url};
+use crate::fetch::{Fetch, fetch, http_url, unless_headers};
 
 /// A GET.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +56,10 @@ impl Source for Http {
     }
 
     fn check(&self) -> Result<(), Invalid> {
+        if self.status.is_some_and(|status| !(100..600).contains(&status)) {
+            return Err(Invalid::new("status", "must be a status of HTTP, from 100 to 599"));
+        }
+        unless_headers("headers", &self.headers)?;
         http_url("url", &self.url)
     }
 }

@@ -28,7 +28,6 @@ fn list(directory: &Path) -> Value {
 #[test]
 fn a_token_is_made_listed_and_revoked_without_a_server() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(token(folder.path(), &["list"]).0.contains("no tokens yet"));
     let args =
         ["create", "--owner=bob@example.com", "--role=operator", "--scope=team=payments", "--expires-in=30d"];
     let (secret, told) = token(folder.path(), &args);
@@ -40,6 +39,7 @@ fn a_token_is_made_listed_and_revoked_without_a_server() {
             && told.contains("operator of bob@example.com, team=payments, until 2")
     );
     assert!(!told.contains(&secret[6..]));
+    assert!(told.ends_with(&format!("--state-dir {}\n", folder.path().display())), "{told}");
 
     let found = Access::open(folder.path()).unwrap().look_up(secret).unwrap().unwrap();
     let days = (found.expires_at_ms.unwrap() - found.created_at_ms) / 86_400_000;
@@ -64,6 +64,8 @@ fn a_token_is_made_listed_and_revoked_without_a_server() {
 #[test]
 fn mistakes_are_told_with_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
+    drop(Journal::open(Some(folder.path())).unwrap());
+    assert!(token(folder.path(), &["list"]).0.contains("no tokens yet"));
     let directory = folder.path().to_str().unwrap();
     for (args, told) in [
         (&["create", "--owner=a", "--role=operater"][..], "did you mean `operator`"),
@@ -83,6 +85,32 @@ fn mistakes_are_told_with_what_to_do() {
     let run = sabot().args(["token", "list", "--state-dir", nowhere.to_str().unwrap()]).assert().code(1);
     let stderr = String::from_utf8(run.get_output().stderr.clone()).unwrap();
     assert!(stderr.contains("--state-dir"), "{stderr}");
+}
+
+#[test]
+fn a_directory_that_was_mistyped_is_not_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let typo = folder.path().join("typo");
+    let deep = typo.join("state");
+    let refused = |args: &[&str], directory: &Path| {
+        let mut command = sabot();
+        command.args([&["token"], args, &["--state-dir", directory.to_str().unwrap()]].concat());
+        String::from_utf8(command.assert().code(1).stdout("").get_output().stderr.clone()).unwrap()
+    };
+    let create = ["create", "--owner=ann", "--role=viewer"];
+    for (args, directory, told) in [
+        (&["list"][..], &typo, "there is no journal in"),
+        (&["revoke", "tok-none"], &typo, "there is no journal in"),
+        (&create, &deep, "there is no directory"),
+    ] {
+        let said = refused(args, directory);
+        assert!(said.contains(told) && said.contains("--state-dir"), "{args:?}: {said}");
+        assert!(!typo.exists(), "{args:?}");
+    }
+    assert!(refused(&["list"], folder.path()).contains("there is no journal in"));
+    // Before the first start of the server there is none.
+    assert!(token(&typo, &create).1.contains(typo.to_str().unwrap()));
+    assert_eq!(list(&typo)["tokens"].as_array().unwrap().len(), 1);
 }
 
 #[test]

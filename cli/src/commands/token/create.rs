@@ -7,7 +7,7 @@ use sabot_injections::access;
 use sabot_injections::access::role::Role;
 use sabot_injections::request::Selector;
 
-use super::{Place, Run, Tokens, actor, block_on, known, refused};
+use super::{Place, Run, Tokens, actor, block_on, known, refused, shown};
 use crate::context::Context;
 use crate::failure::Failure;
 
@@ -37,7 +37,8 @@ pub(crate) struct Create {
 impl Run for Create {
     fn run(self, cx: &Context) -> anyhow::Result<()> {
         let (owner, role, scope) = (self.owner, self.role, self.scope.unwrap_or_default());
-        let created = match self.place.tokens(cx)? {
+        let (tokens, directory) = self.place.tokens_or_new(cx)?;
+        let created = match tokens {
             Tokens::Directory(access) => {
                 let new = access::NewToken { owner, role, scope, expires_in: self.expires_in };
                 let (token, secret) = access.create(&actor(), new).map_err(|error| refused(&error))?;
@@ -54,11 +55,14 @@ impl Run for Create {
         let of = if it.scope.is_empty() { String::new() } else { format!(", {}", it.scope) };
         let until = it.expires_at.as_ref().map(|at| format!(", until {at}")).unwrap_or_default();
         if !cx.output.is_json() {
+            let kept = directory
+                .map(|directory| format!("; it counts for a server with --state-dir {}", shown(&directory)));
+            let kept = kept.unwrap_or_default();
             // Apart from the token, so that a script reads that alone; nothing is left to do should it be gone.
             let mut told = anstream::stderr().lock();
             let _ = writeln!(
                 told,
-                "created {}: {} of {}{of}{until}; it is shown this once",
+                "created {}: {} of {}{of}{until}; it is shown this once{kept}",
                 it.id, it.role, it.owner
             );
         }

@@ -4,12 +4,13 @@ mod create;
 mod list;
 mod revoke;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use sabot_client::{Client, Token as Known};
 use sabot_injections::access::{Access, AccessError, Token as Kept};
 use sabot_injections::event::Actor;
+use sabot_injections::journal;
 use sabot_injections::rules::moment;
 
 use super::{Run, block_on};
@@ -70,18 +71,55 @@ enum Tokens {
 }
 
 impl Place {
-    /// What was said with the command comes before what the environment says, and there a token before a
-    /// directory: whoever has one means the server that it is for.
+    /// The tokens that there are. A directory without any is refused: it is another than was meant.
     fn tokens(&self, cx: &Context) -> anyhow::Result<Tokens> {
-        let asks = cx.names_server(&self.api) || cx.has_token(&self.api);
-        let usual = || env("SABOT_STATE_DIR").filter(|_| !asks).map(PathBuf::from);
-        match self.state_dir.clone().or_else(usual) {
+        match self.directory(cx) {
+            Some(directory) if !directory.join(journal::FILE).exists() => {
+                let message = format!("there is no journal in {}", shown(&directory));
+                let help = "name the state directory of the server with --state-dir; `sabot token create` makes the \
+                            first token in one";
+                Err(Failure::new(message, help).into())
+            }
+            directory => self.open(cx, directory),
+        }
+    }
+
+    /// The same, of a server that may not have been started yet, and the directory that they are kept in. The last
+    /// part of its path is made if need be; one of which more is not there was mistyped.
+    fn tokens_or_new(&self, cx: &Context) -> anyhow::Result<(Tokens, Option<PathBuf>)> {
+        let directory = self.directory(cx);
+        if let Some(directory) = &directory
+            && let whole = std::path::absolute(directory).unwrap_or_else(|_| directory.clone())
+            && let Some(parent) = whole.parent().filter(|parent| !parent.is_dir())
+        {
+            let message = format!("there is no directory {} to make a state directory in", parent.display());
+            let help = "name the state directory of the server with --state-dir, or make that one first";
+            return Err(Failure::new(message, help).into());
+        }
+        Ok((self.open(cx, directory.clone())?, directory))
+    }
+
+    fn open(&self, cx: &Context, directory: Option<PathBuf>) -> anyhow::Result<Tokens> {
+        match directory {
             Some(directory) => {
                 Ok(Tokens::Directory(Access::open(&directory).map_err(|error| refused(&error))?))
             }
             None => Ok(Tokens::Server(Box::new(cx.client(&self.api)?))),
         }
     }
+
+    /// What was said with the command comes before what the environment says, and there a token before a
+    /// directory: whoever has one means the server that it is for.
+    fn directory(&self, cx: &Context) -> Option<PathBuf> {
+        let asks = cx.names_server(&self.api) || cx.has_token(&self.api);
+        let usual = || env("SABOT_STATE_DIR").filter(|_| !asks).map(PathBuf::from);
+        self.state_dir.clone().or_else(usual)
+    }
+}
+
+/// A directory as it is found from anywhere.
+fn shown(directory: &Path) -> String {
+    std::path::absolute(directory).as_deref().unwrap_or(directory).display().to_string()
 }
 
 /// Who changes the tokens of a directory: whoever may write there has proven enough.

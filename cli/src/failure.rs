@@ -118,6 +118,8 @@ impl From<Error> for Failure {
 }
 
 fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
+    // That of a schedule has the same parts.
+    let field = field.map(|field| field.strip_prefix("injection.").unwrap_or(field));
     let help = match (status, field) {
         (404, _) if message.contains("no injection") => "`sabot injections` shows those there are",
         (404, _) if message.contains("no schedule `") => "`sabot schedule list` shows those there are",
@@ -175,9 +177,7 @@ fn advice(status: u16, message: &str, field: Option<&str>) -> Option<String> {
             "`sabot kinds KIND` shows the parameters of a kind"
         }
         (400, Some("time" | "since" | "until")) => "write it as 02:47, or as 2026-12-24T12:00:00+01:00",
-        (400, Some(field))
-            if PARTS.iter().any(|part| field.trim_start_matches("injection.").starts_with(part)) =>
-        {
+        (400, Some(field)) if PARTS.iter().any(|part| field.starts_with(part)) => {
             "`sabot inject --help` shows the options of all parts"
         }
         // The text itself says what to write.

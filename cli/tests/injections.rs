@@ -172,6 +172,13 @@ fn schedules_are_kept() {
     let table = server.says(&["schedule", "ls"]);
     assert!(table.contains("nightly") && table.contains("latency") && table.contains("payments"), "{table}");
     assert_eq!(server.says(&["schedule", "remove", "nightly"]), "removed nightly\n");
+    let elsewhere: Vec<_> = add.iter().map(|it| if *it == "payments" { "nosuch" } else { it }).collect();
+    let said = server.says(&elsewhere);
+    assert!(said.contains("added nightly") && said.contains("warning: it would be left out now"), "{said}");
+    server.says(&["schedule", "remove", "nightly"]);
+    let http: Vec<_> = add.iter().map(|it| if *it == "latency" { "refuse" } else { it }).collect();
+    let refusal = server.refuses(&http);
+    assert!(refusal.contains("`sabot kinds refuse`"), "{refusal}");
     assert!(server.refuses(&["schedule", "remove", "nightly"]).contains("`sabot schedule list`"));
 }
 

@@ -27,7 +27,8 @@ pub(super) async fn list(State(app): State<App>) -> Json<Schedules> {
 }
 
 /// Adds a schedule: `when` is `@every 6h`, or five fields of cron and a time zone. Its injections are asked for as who
-/// adds it, and refused as theirs would be; one that cannot begin waits if it says `queue`, and is left out if not.
+/// adds it, and refused as theirs would be. What no proxy could have is refused now; that no proxy is meant now is a
+/// `warning`, as it may come yet. One that cannot begin waits if it says `queue`, and is left out if not.
 #[utoipa::path(post, path = "/v1/schedules", tag = "injections", operation_id = "add_schedule",
     request_body = ref("#/components/schemas/NewSchedule"),
     responses((status = 201, body = Schedule), (status = 409, body = ApiError), (status = 503, body = ApiError)))]
@@ -43,12 +44,14 @@ pub(super) async fn add(State(app): State<App>, who: Who, Body(body): Body) -> R
     let when: Recurrence = when.parse()?;
     let request = Request::read(injection).map_err(|error| error.within("injection"))?;
     let Who { actor, scope, .. } = who.or(&request.owner);
-    app.engine.add_schedule(name.clone(), when, Asked { request, actor, scope }).await.map_err(refused)?;
+    let asked = Asked { request, actor, scope };
+    let warning = app.engine.add_schedule(name.clone(), when, asked).await.map_err(refused)?;
     let all = app.engine.schedules().into_iter();
     let added = all.map(Schedule::from).find(|schedule| schedule.name == name);
     // Somebody may have removed it already.
-    let added =
+    let mut added =
         added.ok_or_else(|| ApiError::new(StatusCode::CONFLICT, format!("{name} was removed again")))?;
+    added.warning = warning;
     let location = format!("/v1/schedules/{name}");
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(added)).into_response())
 }

@@ -251,6 +251,10 @@ pub(crate) struct Schedule {
     by: Person,
     /// What they may touch; empty is all.
     scope: String,
+    /// Why it would be left out as the proxies are now; only where it is added, and if so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(super) warning: Option<String>,
 }
 
 impl From<(schedule::Schedule, Option<u64>)> for Schedule {
@@ -262,6 +266,7 @@ impl From<(schedule::Schedule, Option<u64>)> for Schedule {
             injection: serde_json::to_value(it.injection).unwrap_or_default(),
             by: it.by.into(),
             scope: it.scope.to_string(),
+            warning: None,
         }
     }
 }

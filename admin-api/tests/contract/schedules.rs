@@ -29,6 +29,24 @@ fn a_schedule_is_added_shown_and_removed() {
 }
 
 #[test]
+fn what_no_proxy_can_have_is_refused_and_what_none_has_yet_is_told() {
+    let api = with_shop();
+    let of = |change: fn(&mut serde_json::Value)| {
+        format!(r#"{{"name":"a","when":"@every 1h","injection":{}}}"#, asked(change))
+    };
+    let share = of(|it| it["steady_state"]["min"] = json!(5));
+    let http = of(|it| it["fault"] = json!({"type": "http_abort", "status": 503}));
+    for (body, field) in [(share, "injection.steady_state.min"), (http, "injection.fault.type")] {
+        let answer = api.call("POST /v1/schedules", &body);
+        assert_eq!((answer.status, &answer.json()["field"]), (400, &json!(field)), "{body}: {}", answer.body);
+    }
+    let later = api.call("POST /v1/schedules", &of(|it| it["target"]["service"] = json!("later")));
+    assert_eq!(later.status, 201, "{}", later.body);
+    assert!(later.json()["warning"].as_str().unwrap().contains("no proxy belongs to it"), "{}", later.body);
+    assert!(!api.call("GET /v1/schedules", "").body.contains("warning"));
+}
+
+#[test]
 fn it_asks_again_and_again() {
     let api = with_shop();
     let short = asked(|it| it["duration_seconds"] = json!(0.1));

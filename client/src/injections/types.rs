@@ -198,6 +198,9 @@ pub struct Schedule {
     /// What they may touch; empty is all.
     #[serde(default)]
     pub scope: String,
+    /// Why it would be left out as the proxies are now; where it is added, and if so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// Which events of the audit are looked for; what is none bounds nothing.

@@ -357,6 +357,14 @@ impl Book {
 /// Each has to be looked at when the next time is looked for.
 const MOST_SCHEDULES: usize = 1000;
 
+/// The names of the proxies that a request means.
+///
+/// # Errors
+/// There are none.
+pub(crate) fn meant(request: &Request, candidates: &[Candidate]) -> Result<Vec<String>, Invalid> {
+    Ok(matches(request, candidates)?.into_iter().map(|it| it.name.clone()).collect())
+}
+
 /// The proxies that are meant, by name.
 fn matches<'a>(request: &Request, candidates: &'a [Candidate]) -> Result<Vec<&'a Candidate>, Invalid> {
     let target = &request.target;

@@ -29,6 +29,7 @@ use crate::injection::{Injection, State};
 use crate::rules::Rules;
 use crate::schedule::Schedule;
 
+pub(crate) use decide::meant;
 pub use decide::{Candidate, Draft, Refusal};
 pub use guard::Guard;
 use guard::{Watch, later};

@@ -36,7 +36,7 @@ use sabot_toxics::Invalid;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::access::Access;
-use crate::book::{Book, Candidate, Draft, Record, Refusal};
+use crate::book::{Book, Candidate, Draft, Record, Refusal, meant};
 use crate::clock::{Clock, Moment};
 use crate::event::{Actor, Event};
 use crate::injection::{Injection, State};
@@ -249,7 +249,7 @@ impl Engine {
         self.known(id)
     }
 
-    /// Adds a schedule.
+    /// Adds a schedule; why its injections would be left out as the proxies are now, if so.
     ///
     /// # Errors
     /// There is one of this name, or its injections could never run.
@@ -258,11 +258,35 @@ impl Engine {
         name: String,
         when: Recurrence,
         asked: Asked,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<String>, EngineError> {
         let Asked { request, actor, scope } = asked;
         request.check()?;
+        self.settings().knows(&request).map_err(|error| error.within("injection"))?;
+        let warning = self.misses(&request)?;
         let schedule = Schedule { name, when, injection: request, by: actor.clone(), scope };
-        self.commit(&actor, |book, now| Ok(book.add_schedule(schedule, now)?)).await
+        self.commit(&actor, |book, now| Ok(book.add_schedule(schedule, now)?)).await?;
+        Ok(warning)
+    }
+
+    /// Why what comes later would miss the proxies that there are now: others may come until then, and those that
+    /// are there may get labels. A fault that none of those can have which are meant is refused.
+    fn misses(&self, request: &Request) -> Result<Option<String>, Refusal> {
+        let meant = match meant(request, &self.candidates()) {
+            Ok(meant) => meant,
+            Err(none) => return Ok(Some(format!("it would be left out now: {none}"))),
+        };
+        let spec = request.fault.spec().map_err(|error| error.within("injection.fault"))?;
+        let misfit = |target: &String| {
+            let error = self.inner.controller.check_fault(target, &spec).err()?;
+            Some(effect::misfit(target, &error))
+        };
+        let misfits: Vec<_> = meant.iter().filter_map(misfit).collect();
+        let all = misfits.len() == meant.len();
+        match misfits.into_iter().next() {
+            Some(Refusal::Invalid(invalid)) if all => Err(invalid.within("injection").into()),
+            Some(one) => Ok(Some(format!("it would be left out when such a proxy is drawn: {one}"))),
+            None => Ok(None),
+        }
     }
 
     /// From now on schedules inject only for those who have a token to do so.

@@ -1,4 +1,5 @@
 use clap::Args;
+use owo_colors::OwoColorize;
 
 use super::{Run, block_on};
 use crate::context::{Api, Context};
@@ -31,7 +32,11 @@ impl Run for Add {
             let added = added.map_err(|error| Failure::from(error).about_kind(kind(&injection)))?;
             cx.output.answer(&added, |out| {
                 let next = added.next_at.as_deref().unwrap_or("never");
-                writeln!(out, "added {}: {}, next {next}", added.name, added.when)
+                writeln!(out, "added {}: {}, next {next}", added.name, added.when)?;
+                match &added.warning {
+                    Some(warning) => writeln!(out, "{} {warning}", "warning:".yellow().bold()),
+                    None => Ok(()),
+                }
             })
         })
     }

@@ -74,6 +74,37 @@ async fn bounds_that_mean_nothing_are_refused() {
 }
 
 #[tokio::test]
+async fn a_schedule_is_refused_for_what_an_injection_would_be() {
+    let slos = BTreeMap::from([("writes".to_owned(), Slo::Seen(OwnView::default()))]);
+    let bench = Bench::new(None, OnRestart::Resume, Settings { slos, ..Settings::default() }).await;
+    let add = async |asked: Asked| {
+        let when: Recurrence = "@every 6h".parse().unwrap();
+        bench.engine.add_schedule("nightly".to_owned(), when, asked).await
+    };
+    for (asked, field, told) in [
+        (asked(|it| it["steady_state"]["slo"] = json!("write")), "steady_state.slo", "did you mean `writes`"),
+        (asked(|it| it["steady_state"]["min"] = json!(5)), "steady_state.min", "is a share"),
+        (
+            asked(|it| it["fault"] = json!({"type": "http_abort", "status": 503})),
+            "fault.type",
+            "acts on HTTP requests",
+        ),
+    ] {
+        let refused = add(asked).await.unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("injection.{field}: ")) && refused.contains(told), "{refused}");
+    }
+    assert_eq!(bench.actions(), ["server.started"]);
+    // Its proxies may come later.
+    let warning = add(asked(|it| it["target"]["service"] = json!("paymnts"))).await.unwrap().unwrap();
+    assert!(
+        warning.contains("no proxy belongs to it") && warning.contains("did you mean `payments`"),
+        "{warning}"
+    );
+    bench.engine.remove_schedule("nightly", &ann()).await.unwrap();
+    assert_eq!(add(asked(|_| {})).await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn the_name_of_one_proxy_does_not_lead_to_all_of_its_service() {
     let bench = Bench::plain().await;
     let refused =

@@ -15,7 +15,7 @@ use sabot_injections::schedule::Recurrence;
 use sabot_runner::fetch::unless_headers;
 use sabot_runner::sli::SourceSpec;
 use sabot_toxics::units::Millis;
-use sabot_toxics::{Invalid, read};
+use sabot_toxics::{Invalid, read, suggestion};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -200,6 +200,16 @@ impl WrittenWindow {
 
 /// What proxies see, or one of the sources that experiments have.
 fn slo(value: Value) -> Result<Slo, Invalid> {
+    let known = [&["proxies"], SourceSpec::NAMES].concat();
+    let mut fields = value.as_object().into_iter().flat_map(Map::keys);
+    if let Some(field) = fields.find(|field| !known.contains(&field.as_str())) {
+        // The only one of the indicators of experiments that is not taken.
+        let message = match field.as_str() {
+            "every" => "is for experiments; here indicators are read every second: leave it out".to_owned(),
+            _ => format!("unknown field{}", suggestion(field, &known)),
+        };
+        return Err(Invalid::new(field, message));
+    }
     match value {
         Value::Object(mut map) if map.contains_key("proxies") => {
             let own = map.remove("proxies").unwrap_or_default();
@@ -305,6 +315,9 @@ mod tests {
                 "slos.w.http.headers.",
             ),
             (json!({"slos": {"w": {"proxies": []}}}), "slos.w.proxies"),
+            (json!({"slos": {"w": {"http": {"url": "http://x"}, "every": "5s"}}}), "slos.w.every"),
+            (json!({"slos": {"w": {"proxies": {}, "every": "5s"}}}), "slos.w.every"),
+            (json!({"slos": {"w": {"htp": {"url": "http://x"}}}}), "slos.w.htp"),
             (json!([]), ""),
             (json!({"limits": []}), "limits"),
             (json!({"approval": {"above_targets": -1}}), "approval.above_targets"),

@@ -45,7 +45,7 @@ macro_rules! sources {
 
         impl SourceSpec {
             /// As they are written.
-            const NAMES: &[&str] = &[$(stringify!($module)),*];
+            pub const NAMES: &[&str] = &[$(stringify!($module)),*];
 
             /// Asks once; ready within about `limit`.
             ///

@@ -166,7 +166,7 @@ fn many_threads_append_and_nothing_is_lost_or_out_of_order() {
     let threads: Vec<_> = (0..4)
         .map(|thread| {
             let writer = Arc::clone(&writer);
-            std::thread::spawn(move || {
+            thread::spawn(move || {
                 for number in 0..200 {
                     writer.after(vec![ended(&format!("{thread}-{number}"))]);
                 }
@@ -328,7 +328,7 @@ fn many_may_make_it_at_once() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         let ready = std::sync::Barrier::new(8);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     ready.wait();

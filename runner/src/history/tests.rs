@@ -72,7 +72,7 @@ fn the_oldest_go() {
 #[test]
 fn two_write_at_once() {
     let (directory, _) = empty();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for writer in 0..4 {
             let directory = directory.path();
             scope.spawn(move || {
@@ -156,7 +156,7 @@ fn many_may_make_it_at_once() {
     for _ in 0..20 {
         let folder = tempfile::tempdir().unwrap();
         let ready = std::sync::Barrier::new(8);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
                     ready.wait();

@@ -325,3 +325,29 @@ fn what_is_not_known_is_not_said_to_be_nothing() {
     assert!(told.contains("is noted, so it does not come back"), "{told}");
     assert!(server.refuses(&["revert", "inj-1"]).contains("is not known"));
 }
+
+#[test]
+fn what_a_webhook_was_not_told_before_the_end_stands_in_the_audit() {
+    let folder = tempfile::tempdir().unwrap();
+    // It takes connections, and answers none.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let hook = format!("http://{}/secret", silent.local_addr().unwrap());
+    let config = folder.path().join("sabot.yaml");
+    let yaml = format!("proxies: []\ninjections: {{webhooks: [{{url: \"{hook}\"}}]}}\n");
+    std::fs::write(&config, yaml).unwrap();
+    let args = ["--config", config.to_str().unwrap(), "--state-dir", folder.path().to_str().unwrap()];
+    let server = with_shop(&args);
+    let id = inject(&server, &["--duration=60s"]);
+    server.says(&["revert", &id]);
+    // The config is read again meanwhile: what was not told by the former one is not lost either.
+    server.signal("-HUP");
+    server.log("config");
+    server.stop();
+    let server = Server::start(&args);
+    let noted = server.json(&["audit"])["events"].as_array().unwrap().clone();
+    let at = noted.iter().position(|it| it["action"] == "webhook.failed").unwrap();
+    assert_eq!(noted[at]["about"], id.as_str());
+    assert_eq!(noted[at]["reason"], "the server stopped before it was told of 2 messages");
+    assert!(noted[at + 1..].iter().any(|it| it["action"] == "server.stopped"), "{noted:?}");
+    assert!(!noted[at].to_string().contains("secret"), "{noted:?}");
+}

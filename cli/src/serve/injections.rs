@@ -8,11 +8,11 @@ use std::time::Duration;
 use sabot_injections::book::OnRestart;
 use sabot_injections::engine::Engine;
 use sabot_injections::event::{Actor, Event};
-use sabot_injections::notify::{Format, Moment, Post, Webhook, notify};
+use sabot_injections::notify::{Format, Moment, Post, Stage, Webhook, notify};
 use sabot_proxy::Controller;
 use sabot_runner::fetch::{Fetch, fetch};
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::config::Injections;
@@ -27,11 +27,13 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 pub(super) struct Injecting {
     pub(super) engine: Engine,
     telling: Telling,
+    /// By former configs, which have not told all yet.
+    former: Vec<Telling>,
 }
 
-/// It ends when all were told once the sender is gone.
+/// A task that tells webhooks, and what is wanted of it.
 struct Telling {
-    enough: oneshot::Sender<()>,
+    stage: watch::Sender<Stage>,
     task: JoinHandle<()>,
 }
 
@@ -46,14 +48,17 @@ impl Injecting {
         let unstarted = Engine::open(controller, config.settings.clone(), state_dir, on_restart);
         // Before anything goes on, so that they are told of it.
         let telling = tell(&unstarted.engine, config);
-        Self { engine: unstarted.start().await, telling }
+        Self { engine: unstarted.start().await, telling, former: Vec::new() }
     }
 
     /// Puts another configuration in force.
     pub(super) fn configure(&mut self, config: &Injections) {
         self.engine.configure(config.settings.clone());
         // The former one has its say of what has happened until now.
-        self.telling = tell(&self.engine, config);
+        let former = std::mem::replace(&mut self.telling, tell(&self.engine, config));
+        former.stage.send_replace(Stage::Finish);
+        self.former.retain(|it| !it.task.is_finished());
+        self.former.push(former);
     }
 
     /// Notes what came of reading the config anew.
@@ -63,11 +68,23 @@ impl Injecting {
 
     /// Notes that the server stops; what is running stays in the journal, for the next start.
     pub(super) async fn stop(self) {
-        let Telling { enough, mut task } = self.telling;
-        drop(enough);
-        // What is not told by then is not told.
-        if tokio::time::timeout(LAST_WORDS, &mut task).await.is_err() {
-            task.abort();
+        let mut telling = self.former;
+        telling.push(self.telling);
+        // What is not told by the first limit is given up and noted, which takes no time.
+        for stage in [Stage::Finish, Stage::GiveUp] {
+            for it in &telling {
+                it.stage.send_replace(stage);
+            }
+            let all = telling.iter_mut().filter(|it| !it.task.is_finished());
+            let all = async {
+                for it in all {
+                    // One that panicked has said so.
+                    let _ = (&mut it.task).await;
+                }
+            };
+            if tokio::time::timeout(LAST_WORDS, all).await.is_ok() {
+                break;
+            }
         }
         self.engine.stop().await;
     }
@@ -82,8 +99,8 @@ fn tell(engine: &Engine, config: &Injections) -> Telling {
         on: vec![Moment::Aborted, Moment::Ended],
         headers: Default::default(),
     }));
-    let (enough, told) = oneshot::channel();
-    Telling { enough, task: tokio::spawn(notify(engine.clone(), webhooks, Arc::new(Http), told)) }
+    let (stage, wanted) = watch::channel(Stage::Listen);
+    Telling { stage, task: tokio::spawn(notify(engine.clone(), webhooks, Arc::new(Http), wanted)) }
 }
 
 /// Posts over HTTP.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sabot_toxics::Invalid;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::engine::{Change, Engine, Listener};
@@ -141,18 +141,29 @@ const QUEUE: RangeInclusive<usize> = 1000..=100_000;
 const LIMIT: Duration = Duration::from_secs(5);
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
-/// Tells the webhooks what happens until `enough` is ready (or its sender gone), and ends once all were told of
-/// what had happened until then. Each has a queue of its own, so that one that hangs keeps none of the others
-/// waiting, and none keeps an injection waiting.
+/// What is wanted of those who tell webhooks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// That they listen, and tell.
+    Listen,
+    /// That they tell what has happened until now, and end. Also meant by a sender that is gone.
+    Finish,
+    /// That they end now, and note what they have not told.
+    GiveUp,
+}
+
+/// Tells the webhooks what happens until `stage` says that it is enough, and ends once all were told of what had
+/// happened until then, or at once if that is to be given up. Each has a queue of its own, so that one that hangs
+/// keeps none of the others waiting, and none keeps an injection waiting.
 ///
 /// They are told of what happens from the call on, not from the first poll.
 pub fn notify(
     engine: Engine,
     webhooks: Vec<Webhook>,
     post: Arc<dyn Post>,
-    enough: oneshot::Receiver<()>,
+    stage: watch::Receiver<Stage>,
 ) -> impl Future<Output = ()> + Send {
-    notify_pausing(engine, webhooks, post, PAUSES, enough)
+    notify_pausing(engine, webhooks, post, PAUSES, stage)
 }
 
 fn notify_pausing(
@@ -160,7 +171,7 @@ fn notify_pausing(
     webhooks: Vec<Webhook>,
     post: Arc<dyn Post>,
     pauses: [Duration; 2],
-    enough: oneshot::Receiver<()>,
+    mut stage: watch::Receiver<Stage>,
 ) -> impl Future<Output = ()> + Send {
     let most = engine.settings().rules.most.saturating_mul(2).clamp(*QUEUE.start(), *QUEUE.end());
     let (queues, messages): (Vec<_>, Vec<_>) = webhooks.into_iter().map(|it| queue(it, most)).unzip();
@@ -171,11 +182,13 @@ fn notify_pausing(
         if queues.0.is_empty() {
             return;
         }
-        let deliver =
-            |(webhook, messages)| deliver(engine.clone(), webhook, messages, Arc::clone(&post), pauses);
+        let deliver = |(webhook, changes)| {
+            let (engine, post) = (engine.clone(), Arc::clone(&post));
+            Teller { engine, webhook, post, pauses }.run(changes, stage.clone())
+        };
         let mut tasks = messages.into_iter().map(deliver).collect::<JoinSet<_>>();
         // It is also enough once nobody is left to say so.
-        let _ = enough.await;
+        let _ = stage.wait_for(|it| *it != Stage::Listen).await;
         drop(queues);
         while tasks.join_next().await.is_some() {}
     }
@@ -188,8 +201,9 @@ fn queue(webhook: Webhook, most: usize) -> ((Webhook, Sender), (Webhook, Receive
 }
 
 /// A change and its moment: what is said of them is written when its turn comes.
-type Sender = mpsc::Sender<(Moment, Arc<Change>)>;
-type Receiver = mpsc::Receiver<(Moment, Arc<Change>)>;
+type Told = (Moment, Arc<Change>);
+type Sender = mpsc::Sender<Told>;
+type Receiver = mpsc::Receiver<Told>;
 
 /// Those of all webhooks. When it is gone, each is told of what waits.
 struct Queues(Vec<(Webhook, Sender)>);
@@ -206,27 +220,85 @@ impl Listener for Queues {
     }
 }
 
-async fn deliver(
+/// Tells one webhook.
+struct Teller {
     engine: Engine,
     webhook: Webhook,
-    mut changes: Receiver,
     post: Arc<dyn Post>,
     pauses: [Duration; 2],
-) {
-    while let Some((moment, change)) = changes.recv().await {
-        let Some(injection) = &change.injection else { continue };
-        let Some(message) = webhook.format.message(moment, &change.event, injection) else { continue };
-        let mut pauses = pauses.iter();
-        loop {
-            match (post.post(&webhook, &message, LIMIT).await, pauses.next()) {
-                (Ok(()), _) => break,
-                (Err(_), Some(pause)) => tokio::time::sleep(*pause).await,
-                (Err(reason), None) => {
-                    engine.note(&Actor::server(), failed(&webhook, &injection.id, &reason));
-                    break;
+}
+
+impl Teller {
+    async fn run(self, mut changes: Receiver, mut stage: watch::Receiver<Stage>) {
+        let mut current = None;
+        let given_up = async {
+            if stage.wait_for(|it| *it == Stage::GiveUp).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = self.tell_all(&mut changes, &mut current) => return,
+            () = given_up => {}
+        }
+        let waiting = std::iter::from_fn(|| changes.try_recv().ok());
+        let untold = current.into_iter().chain(waiting).filter(|told| self.message(told).is_some());
+        let about: Vec<_> =
+            untold.filter_map(|(_, change)| Some(change.injection.as_ref()?.id.clone())).collect();
+        if !about.is_empty() {
+            let reason = format!("the server stopped before it was told of {}", messages(about.len()));
+            self.engine.note(&Actor::server(), failed(&self.webhook, &listed(about), &reason));
+        }
+    }
+
+    /// Tells all that comes; `current` is what it is at.
+    async fn tell_all(&self, changes: &mut Receiver, current: &mut Option<Told>) {
+        let mut answers = true;
+        while let Some(told) = changes.recv().await {
+            let told = current.insert(told);
+            if let Some((message, injection)) = self.message(told).zip(told.1.injection.as_ref()) {
+                // One that has just failed a message thrice is not given time for the next that often.
+                let pauses = if answers { &self.pauses[..] } else { &[] };
+                let outcome = self.tell(&message, pauses).await;
+                answers = outcome.is_ok();
+                if let Err(reason) = outcome {
+                    self.engine.note(&Actor::server(), failed(&self.webhook, &injection.id, &reason));
                 }
             }
+            *current = None;
         }
+    }
+
+    /// Tries once, and once more after each of the pauses.
+    async fn tell(&self, message: &Value, pauses: &[Duration]) -> Result<(), String> {
+        let mut outcome = self.post.post(&self.webhook, message, LIMIT).await;
+        for pause in pauses {
+            if outcome.is_ok() {
+                break;
+            }
+            tokio::time::sleep(*pause).await;
+            outcome = self.post.post(&self.webhook, message, LIMIT).await;
+        }
+        outcome
+    }
+
+    fn message(&self, (moment, change): &Told) -> Option<Value> {
+        self.webhook.format.message(*moment, &change.event, change.injection.as_ref()?)
+    }
+}
+
+fn messages(count: usize) -> String {
+    if count == 1 { "1 message".to_owned() } else { format!("{count} messages") }
+}
+
+/// The first few, each once, and how many there are besides.
+fn listed(mut names: Vec<String>) -> String {
+    const SHOWN: usize = 3;
+    names.sort_unstable();
+    names.dedup();
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::request::{Request, Selector};
 /// Takes note of what it is sent, once it has failed so many times.
 struct Taken {
     failures: AtomicUsize,
+    tries: AtomicUsize,
+    /// It never answers.
+    hangs: bool,
     messages: Mutex<Vec<(String, Value)>>,
     told: tokio::sync::Notify,
 }
@@ -26,7 +29,12 @@ impl Post for Taken {
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
         let fails =
             self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        self.tries.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move {
+            if self.hangs {
+                self.told.notify_one();
+                std::future::pending::<()>().await;
+            }
             if fails.is_ok() {
                 return Err("it answered 500".to_owned());
             }
@@ -40,12 +48,16 @@ impl Post for Taken {
 struct Bench {
     engine: Engine,
     taken: Arc<Taken>,
-    enough: oneshot::Sender<()>,
+    stage: watch::Sender<Stage>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Bench {
     async fn new(webhooks: &[Value], failures: usize) -> Self {
+        Self::telling(webhooks, failures, false).await
+    }
+
+    async fn telling(webhooks: &[Value], failures: usize, hangs: bool) -> Self {
         let controller = Controller::start(&Options { workers: Some(1), ..Options::default() }).unwrap();
         controller.create(ProxySpec::new("payments", "127.0.0.1:9")).await.unwrap();
         let production = ProxySpec::new("ledger", "127.0.0.1:9");
@@ -54,16 +66,18 @@ impl Bench {
         let engine = Engine::start(controller, Settings::default(), None, OnRestart::Resume).await;
         let taken = Taken {
             failures: AtomicUsize::new(failures),
+            tries: AtomicUsize::default(),
+            hangs,
             messages: Mutex::default(),
             told: tokio::sync::Notify::new(),
         };
         let taken = Arc::new(taken);
         let hooks = webhooks.iter().map(|hook| serde_json::from_value(hook.clone()).unwrap()).collect();
         let post: Arc<dyn Post> = Arc::<Taken>::clone(&taken);
-        let (enough, told) = oneshot::channel();
+        let (stage, told) = watch::channel(Stage::Listen);
         let pauses = [Duration::ZERO; 2];
         let task = notify_pausing(engine.clone(), hooks, post, pauses, told);
-        Self { engine, taken, enough, task: tokio::spawn(task) }
+        Self { engine, taken, stage, task: tokio::spawn(task) }
     }
 
     async fn live_and_die(&self) -> Injection {
@@ -81,6 +95,26 @@ impl Bench {
         }));
         let (request, scope) = (request.unwrap(), Selector::default());
         self.engine.inject(Asked { request, actor: ann(), scope }).await.unwrap()
+    }
+
+    /// What webhooks could not be told, once it is so many: about what, and why.
+    async fn failures(&self, count: usize) -> Vec<(String, String)> {
+        loop {
+            let failures = self.failed();
+            if failures.len() >= count {
+                return failures;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn failed(&self) -> Vec<(String, String)> {
+        let failed = Filter { action: Some("webhook".into()), ..Filter::default() };
+        let failed = self.engine.audit(&failed).unwrap().into_iter().map(|it| match it.event {
+            Event::WebhookFailed { about, reason, .. } => (about, reason),
+            other => panic!("{other:?}"),
+        });
+        failed.collect()
     }
 
     async fn messages(&self, count: usize) -> Vec<(String, Value)> {
@@ -143,8 +177,8 @@ async fn each_format_tells_of_the_start_and_the_end() {
 async fn what_has_happened_is_told_after_it_is_enough() {
     let bench = Bench::new(&[json!({"url": "http://a/b"})], 2).await;
     bench.live_and_die().await;
-    let Bench { taken, enough, task, .. } = bench;
-    drop(enough);
+    let Bench { taken, stage, task, .. } = bench;
+    drop(stage);
     task.await.unwrap();
     assert_eq!(taken.messages.lock().unwrap().len(), 2);
 }
@@ -157,8 +191,8 @@ async fn however_much_ends_at_once_all_of_it_is_told() {
     }
     let halted = bench.engine.halt(&ann(), &Selector::default()).await.unwrap();
     assert_eq!(halted.reverted.len(), 2500);
-    let Bench { engine, taken, enough, task } = bench;
-    drop(enough);
+    let Bench { engine, taken, stage, task } = bench;
+    drop(stage);
     task.await.unwrap();
     assert_eq!(taken.messages.lock().unwrap().len(), 2500);
     let failed = Filter { action: Some("webhook".into()), ..Filter::default() };
@@ -210,6 +244,44 @@ async fn it_is_tried_again_and_a_failure_is_kept_without_secrets() {
     assert_eq!((webhook.as_str(), reason.as_str()), ("https://hooks.example.com", "it answered 500"));
     bench.live_and_die().await;
     assert_eq!(bench.messages(1).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_untold_when_the_server_stops_is_noted_before_its_stop() {
+    let hooks = [json!({"url": "http://a/b"}), json!({"url": "http://c/d", "format": "otlp"})];
+    let bench = Bench::telling(&hooks, 0, true).await;
+    let (first, second) = (bench.live_and_die().await.id, bench.live_and_die().await.id);
+    bench.taken.told.notified().await;
+    bench.stage.send_replace(Stage::GiveUp);
+    let Bench { engine, taken, stage, task } = bench;
+    task.await.unwrap();
+    engine.stop().await;
+    let mut about = [first, second];
+    about.sort();
+    let about = about.join(", ");
+    let untold =
+        |count| (about.clone(), format!("the server stopped before it was told of {count} messages"));
+    let bench = Bench { engine, taken, stage, task: tokio::spawn(async {}) };
+    let mut failures = bench.failed();
+    failures.sort();
+    assert_eq!(failures, [untold(2), untold(4)], "a span is sent at the end alone");
+    let last = bench.engine.audit(&Filter::default()).unwrap().pop().unwrap();
+    assert_eq!(last.event, Event::ServerStopped {});
+}
+
+#[tokio::test]
+async fn one_that_has_failed_is_tried_once_until_it_answers() {
+    let bench = Bench::new(&[json!({"url": "http://a/b"})], 5).await;
+    // Three tries, one, one that fails, one that does not.
+    let (_, second) = (bench.live_and_die().await, bench.live_and_die().await);
+    let (_, told) = bench.messages(1).await.remove(0);
+    assert_eq!((&told["injection"]["id"], &told["moment"]), (&json!(second.id), &json!("ended")));
+    assert_eq!((bench.taken.tries.load(Ordering::SeqCst), bench.failures(3).await.len()), (6, 3));
+    // It answers: from now on it is given time again.
+    bench.taken.failures.store(2, Ordering::SeqCst);
+    bench.live_and_die().await;
+    bench.messages(3).await;
+    assert_eq!((bench.taken.tries.load(Ordering::SeqCst), bench.failures(3).await.len()), (10, 3));
 }
 
 #[test]

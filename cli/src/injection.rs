@@ -1,10 +1,12 @@
 //! Injections: as options give them, and in words.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use owo_colors::OwoColorize;
 use sabot_client::Injection;
 use sabot_document::Document;
 use sabot_injections::rules::read_moment;
@@ -189,6 +191,15 @@ pub(crate) fn ends_in(injection: &Injection) -> Option<Duration> {
     let ends_ms = injection.ends_at.as_deref().and_then(|at| read_moment("", at).ok())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Some(Duration::from_millis(ends_ms).saturating_sub(now))
+}
+
+/// What is amiss with what watches it, a line each.
+pub(crate) fn warnings(injection: &Injection, out: &mut dyn Write) -> io::Result<()> {
+    injection.warnings.iter().try_for_each(|it| writeln!(out, "{}", warning(it)))
+}
+
+pub(crate) fn warning(text: &str) -> String {
+    format!("{} {text}", "warning:".yellow().bold())
 }
 
 /// What it is at now, in a sentence.

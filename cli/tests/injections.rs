@@ -351,3 +351,19 @@ fn what_a_webhook_was_not_told_before_the_end_stands_in_the_audit() {
     assert!(noted[at + 1..].iter().any(|it| it["action"] == "server.stopped"), "{noted:?}");
     assert!(!noted[at].to_string().contains("secret"), "{noted:?}");
 }
+
+#[test]
+fn limits_that_guard_nothing_are_told_to_whoever_injects() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("sabot.yaml");
+    let yaml = "proxies: []\ninjections: {limits: {error_rate: 0.05, watch: tier=edgy}}\n";
+    std::fs::write(&config, yaml).unwrap();
+    let server = with_shop(&["--config", config.to_str().unwrap()]);
+    let said = server.says(&[&INJECT[..], &["--duration", "4m"]].concat());
+    let warning = "warning: the server's limits guard nothing: no HTTP proxy but its targets meets `limits.watch` \
+                   (tier=edgy); correct it, or label a proxy so\n";
+    assert!(said.ends_with(warning), "{said}");
+    assert!(server.says(&["injections", said.split(' ').next().unwrap()]).ends_with(warning));
+    server.signal("-HUP");
+    server.log("the server's limits guard nothing: no HTTP proxy meets `limits.watch` (tier=edgy)");
+}

@@ -129,6 +129,14 @@ pub enum Event {
         /// The 99th percentile of the requests that are watched, in milliseconds.
         p99_ms: f64,
     },
+    /// It is on, and not watched as one might think.
+    #[serde(rename = "injection.warned")]
+    Warned {
+        /// Which one.
+        id: String,
+        /// What is amiss, and the remedy.
+        warning: String,
+    },
     /// What was watched is as it was before the fault, or was not within the time that is waited for it.
     #[serde(rename = "injection.recovered")]
     Recovered {
@@ -237,6 +245,7 @@ impl Event {
             | Self::Resumed { id, .. }
             | Self::Ended { id, .. }
             | Self::Guarded { id, .. }
+            | Self::Warned { id, .. }
             | Self::Recovered { id, .. }
             | Self::TokenCreated { id, .. }
             | Self::TokenRevoked { id } => Some(id),

@@ -130,6 +130,8 @@ pub struct Injection {
     pub recovered_after_seconds: Option<f64>,
     /// The 99th percentile of before, by which the server's limit judges.
     pub p99_before_ms: Option<f64>,
+    /// What is amiss with what watches it.
+    pub warnings: Vec<String>,
     /// The proxies that whoever asked may touch.
     pub scope: Selector,
 }

@@ -55,6 +55,7 @@ pub(super) async fn inject(State(app): State<App>, who: Who, Body(body): Body) -
         state: injection.state,
         targets: injection.targets.clone(),
         owner: injection.request.owner.clone(),
+        warnings: injection.warnings.clone(),
     };
     Ok(asked_for(&injection, begun))
 }

@@ -123,6 +123,10 @@ pub(crate) struct Injection {
     breach: Option<Breach>,
     /// How long after the fault was off all requests through the targets were as before; `null` if that was not seen.
     recovered_after_seconds: Option<f64>,
+    /// What is amiss with what watches it: standing limits that have nothing to look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    warnings: Vec<String>,
 }
 
 impl From<injection::Injection> for Injection {
@@ -154,6 +158,7 @@ impl From<injection::Injection> for Injection {
             reason: it.reason,
             breach: it.breach,
             recovered_after_seconds: it.recovered_after_seconds,
+            warnings: it.warnings,
         }
     }
 }
@@ -214,6 +219,10 @@ pub(crate) struct Begun {
     pub(super) targets: Vec<String>,
     /// Whose it is.
     pub(super) owner: String,
+    /// What is amiss with what watches it: standing limits that have nothing to look at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub(super) warnings: Vec<String>,
 }
 
 /// A fault that `/chaos/revert` took back.
@@ -386,8 +395,8 @@ pub(crate) struct At {
 #[expect(dead_code, reason = "describes events that the engine writes")]
 pub(crate) struct ChangeData {
     /// What happened: `injection.requested`, `injection.approved`, `injection.started`, `injection.resumed`,
-    /// `injection.guarded`, `injection.ended`, `injection.recovered`, `schedule.added`, `schedule.removed`,
-    /// `schedule.skipped`.
+    /// `injection.guarded`, `injection.warned`, `injection.ended`, `injection.recovered`, `schedule.added`,
+    /// `schedule.removed`, `schedule.skipped`.
     action: Option<String>,
     /// The injection that it is about.
     id: Option<String>,

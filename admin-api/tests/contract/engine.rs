@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sabot_admin_api::ApiOptions;
-use sabot_injections::engine::Settings;
+use sabot_injections::engine::{Limits, Settings};
 use sabot_injections::journal::FILE;
 use sabot_injections::rules::{Closed, Rules, Span};
 use serde_json::json;
@@ -109,6 +109,20 @@ fn the_default_duration_is_that_of_the_server() {
     assert_eq!(begun.status, 201, "{}", begun.body);
     let id = begun.json()["id"].as_str().unwrap().to_owned();
     api.until(&format!("GET /injections/{id}"), |it| it.contains(r#""state":"completed""#));
+}
+
+#[test]
+fn limits_that_guard_nothing_are_told_in_every_answer() {
+    let limits = Limits { error_rate: Some(0.05), ..Limits::default() };
+    let api = Api::with_engine(Settings { limits, ..Settings::default() }, None, ApiOptions::default());
+    assert_eq!(api.call("POST /v1/proxies", PROXY).status, 201);
+    let begun = api.call("POST /chaos/inject", r#"{"type":"refuse","target":"payments"}"#);
+    let id = begun.json()["id"].as_str().unwrap().to_owned();
+    let told = api.call(&format!("GET /injections/{id}"), "");
+    for answer in [begun.json(), told.json()] {
+        let warning = answer["warnings"][0].as_str().unwrap();
+        assert!(warning.starts_with("the server's limits guard nothing: no HTTP proxy"), "{answer}");
+    }
 }
 
 #[test]

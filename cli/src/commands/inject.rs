@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
-use crate::injection::{Parts, kind, sentence};
+use crate::injection::{Parts, kind, sentence, warning, warnings};
 
 /// Break something for a while, with all that makes it safe to try
 #[derive(Args)]
@@ -39,7 +39,10 @@ impl Run for Inject {
             let asked = client.inject(&injection).await;
             let injection = asked.map_err(|error| Failure::from(error).about_kind(kind(&injection)))?;
             if !self.wait {
-                return cx.output.answer(&injection, |out| writeln!(out, "{}", sentence(&injection)));
+                return cx.output.answer(&injection, |out| {
+                    writeln!(out, "{}", sentence(&injection))?;
+                    warnings(&injection, out)
+                });
             }
             let over = follow(cx, &client, events, injection).await?;
             if cx.output.is_json() {
@@ -72,7 +75,15 @@ async fn follow(
         // What ends otherwise is an error, and told as one.
         let tell = !injection.is_over() || injection.state == "completed";
         if tell && injection.state != told && !cx.output.is_json() {
-            cx.output.line(&injection, |out| write!(out, "{}", sentence(&injection)))?;
+            cx.output.line(&injection, |out| {
+                write!(out, "{}", sentence(&injection))?;
+                match &*injection.state {
+                    "running" => {
+                        injection.warnings.iter().try_for_each(|it| write!(out, "\n{}", warning(it)))
+                    }
+                    _ => Ok(()),
+                }
+            })?;
         }
         told.clone_from(&injection.state);
         if injection.is_over() {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Run, block_on};
 use crate::context::{Api, Context};
 use crate::failure::Failure;
-use crate::injection::{ends_in, fault, sentence, targets, tone};
+use crate::injection::{ends_in, fault, sentence, targets, tone, warnings};
 use crate::table::Tone;
 use crate::words;
 
@@ -125,7 +125,7 @@ fn one(injection: &Injection, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "{} {value}", format!("{name:<13}").dimmed())?;
         }
     }
-    Ok(())
+    warnings(injection, out)
 }
 
 /// Tells what is on and then what happens, to one of them until it is over.

@@ -131,6 +131,9 @@ pub struct Injection {
     pub breach: Option<Breach>,
     /// How long after the fault was off all was as before.
     pub recovered_after_seconds: Option<f64>,
+    /// What is amiss with what watches it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Injection {

@@ -163,6 +163,9 @@ impl Book {
             Event::Guarded { id, p99_ms } => self.change(id, |live| {
                 live.injection.p99_before_ms = Some(*p99_ms);
             }),
+            Event::Warned { id, warning } => self.change(id, |live| {
+                live.injection.warnings.push(warning.clone());
+            }),
             Event::Recovered { id, seconds } => {
                 if let Some(it) = self.over.iter_mut().rev().find(|it| it.id == *id) {
                     it.recovered_after_seconds = *seconds;
@@ -290,6 +293,7 @@ fn requested(record: &Record) -> Option<Injection> {
         breach: None,
         recovered_after_seconds: None,
         p99_before_ms: None,
+        warnings: Vec::new(),
         scope: scope.clone(),
     })
 }

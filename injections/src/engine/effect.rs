@@ -240,6 +240,7 @@ pub(super) fn has_happened(event: &Event) -> bool {
         Event::Ended { .. }
             | Event::Recovered { .. }
             | Event::Guarded { .. }
+            | Event::Warned { .. }
             | Event::ScheduleRemoved { .. }
             | Event::ScheduleSkipped { .. }
             | Event::ServerStarted { .. }

@@ -432,6 +432,13 @@ impl Engine {
         self.inner.book().rules = settings.rules.clone();
         *self.inner.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
         self.inner.sooner.notify_one();
+        self.warn_of_idle_limits();
+    }
+
+    fn warn_of_idle_limits(&self) {
+        if let Some(warning) = self.idle_limits() {
+            tracing::warn!("{warning}");
+        }
     }
 
     /// The settings in force.

@@ -127,6 +127,7 @@ impl Unstarted {
     /// Has what was running go on, or end.
     pub async fn start(self) -> Engine {
         let Self { engine, events, lost } = self;
+        engine.warn_of_idle_limits();
         engine.go_on(events).await;
         tokio::spawn(run::run(Arc::downgrade(&engine.inner), lost));
         tokio::spawn(look(Arc::downgrade(&engine.inner)));

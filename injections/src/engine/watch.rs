@@ -12,7 +12,7 @@ use super::{Engine, Indicator, Slo};
 use crate::book::Guard;
 use crate::event::{Actor, Event};
 use crate::injection::Injection;
-use crate::request::{Labels, SteadyState};
+use crate::request::{Labels, Selector, SteadyState};
 
 /// How often indicators are read; and the most that one may take.
 const EVERY: Duration = Duration::from_secs(1);
@@ -129,14 +129,10 @@ impl Engine {
         if limits.error_rate.is_none() && limits.p99_factor.is_none() {
             return guards;
         }
-        let speaks_http = self.inner.controller.totals().into_iter().filter(|it| it.http.is_some());
-        let speaks_http: HashSet<_> = speaks_http.map(|it| it.name).collect();
-        let outside = |name: &str, labels: &Labels| {
-            speaks_http.contains(name)
-                && limits.watch.meets(labels)
-                && injection.targets.iter().all(|target| target != name)
-        };
-        let watched = self.labelled(outside);
+        let watched = self.watched(&limits.watch, &injection.targets);
+        if watched.is_empty() {
+            self.warn(injection, unguarded(&limits.watch, "but its targets "));
+        }
         let mut limit = |slo: &str, min, max, source| {
             let abort_after = limits.grace.as_secs_f64();
             // Where no requests come there is nothing to suffer.
@@ -160,8 +156,9 @@ impl Engine {
                 let source = Source::Spared { proxies: watched.clone(), value: Figure::P99 };
                 limit("p99 in ms", None, Some(before * factor), source);
             }
+            None if watched.is_empty() => {}
             None => {
-                tracing::warn!(injection = injection.id, "no requests came before it: its p99 has no limit");
+                self.warn(injection, "no requests came before it: its p99 has no limit".to_owned());
             }
         }
         guards
@@ -169,12 +166,40 @@ impl Engine {
 
     /// Keeps what was before a fault.
     pub(super) fn note_before(&self, id: &str, p99_ms: f64) {
-        let event = Event::Guarded { id: id.to_owned(), p99_ms };
+        self.note_of_one(Event::Guarded { id: id.to_owned(), p99_ms });
+    }
+
+    /// Says what is amiss with an injection where people look; once, however often it is resumed.
+    fn warn(&self, injection: &Injection, warning: String) {
+        tracing::warn!(injection = injection.id, "{warning}");
+        if !injection.warnings.contains(&warning) {
+            self.note_of_one(Event::Warned { id: injection.id.clone(), warning });
+        }
+    }
+
+    fn note_of_one(&self, event: Event) {
         let records = {
             let mut book = self.inner.book();
             self.inner.happened(&mut book, &Actor::server(), vec![event])
         };
         self.keep(records);
+    }
+
+    /// What the limits would guard nothing by, as proxies are now: labels that none has.
+    pub(super) fn idle_limits(&self) -> Option<String> {
+        let limits = &self.settings().limits;
+        let any = limits.error_rate.is_some() || limits.p99_factor.is_some();
+        let idle = any && !limits.watch.is_empty() && self.watched(&limits.watch, &[]).is_empty();
+        idle.then(|| unguarded(&limits.watch, ""))
+    }
+
+    /// The HTTP proxies that the limits look at, but for targets.
+    fn watched(&self, watch: &Selector, targets: &[String]) -> Vec<String> {
+        let speaks_http = self.inner.controller.totals().into_iter().filter(|it| it.http.is_some());
+        let speaks_http: HashSet<_> = speaks_http.map(|it| it.name).collect();
+        self.labelled(|name, labels| {
+            speaks_http.contains(name) && watch.meets(labels) && targets.iter().all(|target| target != name)
+        })
     }
 
     /// The names of the proxies that are meant.
@@ -248,6 +273,15 @@ impl Engine {
     fn is_unwatched(&self, injection: &Injection) {
         let event = Event::Recovered { id: injection.id.clone(), seconds: None };
         self.inner.tell(&self.inner.book(), &event);
+    }
+}
+
+fn unguarded(watch: &Selector, but: &str) -> String {
+    let no = format!("the server's limits guard nothing: no HTTP proxy {but}");
+    if watch.is_empty() {
+        format!("{no}is there; put one before what may suffer")
+    } else {
+        format!("{no}meets `limits.watch` ({watch}); correct it, or label a proxy so")
     }
 }
 

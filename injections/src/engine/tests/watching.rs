@@ -163,3 +163,56 @@ async fn who_waits_for_a_recovery_that_nobody_watches_is_told_at_once() {
         assert!(!kept.iter().any(|it| matches!(it.event, Event::Recovered { .. })), "nothing came of it");
     }
 }
+
+#[tokio::test]
+async fn limits_that_have_nothing_to_look_at_say_so_once() {
+    let limits =
+        |watch: &str| Limits { error_rate: Some(0.05), watch: watch.parse().unwrap(), ..Limits::default() };
+    for (watch, service, warned, expected) in [
+        ("", "a", vec![], None),
+        (
+            "",
+            "all",
+            vec![
+                "the server's limits guard nothing: no HTTP proxy but its targets is there; \
+                          put one before what may suffer",
+            ],
+            None,
+        ),
+        (
+            "tier=edgy",
+            "a",
+            vec![
+                "the server's limits guard nothing: no HTTP proxy but its targets meets `limits.watch` \
+                  (tier=edgy); correct it, or label a proxy so",
+            ],
+            Some(
+                "the server's limits guard nothing: no HTTP proxy meets `limits.watch` (tier=edgy); \
+                  correct it, or label a proxy so",
+            ),
+        ),
+    ] {
+        let bench = Watched::new(limits(watch)).await;
+        assert_eq!(bench.engine.idle_limits().as_deref(), expected, "{watch}");
+        if service == "all" {
+            bench.controller.delete("b").await.unwrap();
+            bench.controller.delete("edge").await.unwrap();
+        }
+        let injection = bench.inject("a").await;
+        assert_eq!(injection.warnings, warned, "{watch}");
+        // It is looked at once more, as after a restart.
+        bench.limits(&injection).await;
+        let kept = bench.engine.revert(&injection.id, &ann()).await.unwrap();
+        assert_eq!(kept.warnings, warned, "said once");
+        assert_eq!(bench.engine.injection(&injection.id).unwrap().warnings, warned);
+        let audit =
+            bench.engine.audit(&Filter { action: Some("injection.warned".into()), ..Filter::default() });
+        assert_eq!(audit.unwrap().len(), warned.len());
+    }
+}
+
+#[tokio::test]
+async fn a_p99_of_before_that_nobody_knows_is_told() {
+    let bench = Watched::new(Limits { p99_factor: Some(2.0), ..Limits::default() }).await;
+    assert_eq!(bench.inject("a").await.warnings, ["no requests came before it: its p99 has no limit"]);
+}

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::Moment;
+use super::{Moment, what};
 use crate::event::Event;
 use crate::injection::Injection;
 
@@ -12,7 +12,7 @@ pub(super) fn message(moment: Moment, _: &Event, injection: &Injection) -> Optio
     let kind = injection.request.fault.kind().name;
     let mut tags = vec!["sabot".to_owned(), "fault_event".to_owned(), kind.to_owned(), injection.id.clone()];
     tags.extend(injection.targets.iter().cloned());
-    let text = format!("{kind} on {}: {}", injection.targets.join(", "), injection.request.hypothesis);
+    let text = format!("{}: {}", what(injection), injection.request.hypothesis);
     match (moment, injection.ended_at_ms) {
         (Moment::Pending, _) => None,
         (Moment::Started, _) => Some(json!({"time": began, "tags": tags, "text": text})),

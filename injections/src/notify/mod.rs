@@ -302,6 +302,16 @@ fn listed(mut names: Vec<String>) -> String {
     }
 }
 
+/// `http_abort (status=503) on pay-1, pay-2`.
+fn what(injection: &Injection) -> String {
+    let fault = &injection.request.fault;
+    let (kind, targets) = (fault.kind().name, injection.targets.join(", "));
+    match fault.told() {
+        params if params.is_empty() => format!("{kind} on {targets}"),
+        params => format!("{kind} ({params}) on {targets}"),
+    }
+}
+
 fn failed(webhook: &Webhook, about: &str, reason: &str) -> Event {
     let (webhook, about, reason) = (webhook.name(), about.to_owned(), reason.to_owned());
     tracing::warn!(webhook, about, reason, "a webhook could not be told");

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::Moment;
+use super::{Moment, what};
 use crate::event::Event;
 use crate::injection::Injection;
 use crate::rules::moment as time;
@@ -11,13 +11,7 @@ use crate::rules::moment as time;
 #[expect(clippy::unnecessary_wraps, reason = "every format may have nothing to say")]
 pub(super) fn message(moment: Moment, _: &Event, injection: &Injection) -> Option<Value> {
     let request = &injection.request;
-    let what = format!(
-        "{} on {} ({}, {})",
-        request.fault.kind().name,
-        injection.targets.join(", "),
-        injection.id,
-        request.owner
-    );
+    let what = format!("{} ({}, {})", what(injection), injection.id, request.owner);
     let text = match moment {
         Moment::Pending => {
             let why = injection.needs_approval.as_deref().unwrap_or_default();

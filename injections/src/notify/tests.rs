@@ -88,7 +88,7 @@ impl Bench {
     async fn inject(&self, service: &str) -> Injection {
         let request = Request::read(json!({
             "target": {"service": service, "max_targets": 1},
-            "fault": {"type": "latency", "latency": 200},
+            "fault": {"type": "latency", "p50_ms": 200, "p99_ms": 500},
             "duration_seconds": 240,
             "steady_state": {"slo": "<writes>", "min": 0.995, "abort_after": 60},
             "hypothesis": "p99 < 1 s & nobody notices", "owner": "ann@example.com",
@@ -143,6 +143,10 @@ async fn each_format_tells_of_the_start_and_the_end() {
         match format {
             "json" => {
                 assert_eq!(messages[0]["moment"], "started");
+                assert_eq!(
+                    messages[0]["injection"]["fault"],
+                    json!({"type": "latency", "p50_ms": 200, "p99_ms": 500})
+                );
                 assert_eq!(last["injection"]["id"], injection.id);
                 assert_eq!(last["injection"]["state"], "reverted");
                 assert!(last["injection"]["ended_at"].as_str().unwrap().ends_with('Z'), "{last}");
@@ -150,7 +154,7 @@ async fn each_format_tells_of_the_start_and_the_end() {
             }
             "slack" => {
                 let text = messages[0]["text"].as_str().unwrap();
-                let expected = "latency on payments (";
+                let expected = "latency (p50_ms=200 p99_ms=500) on payments (";
                 assert!(text.contains(expected) && text.contains("p99 &lt; 1 s &amp; nobody"), "{text}");
                 assert!(last["text"].as_str().unwrap().contains("is reverted: taken back by ann"), "{last}");
             }
@@ -158,6 +162,8 @@ async fn each_format_tells_of_the_start_and_the_end() {
                 assert_eq!(last["time"], injection.started_at_ms.unwrap());
                 assert_eq!(last["timeEnd"], injection.ended_at_ms.unwrap());
                 assert!(messages[0]["timeEnd"].is_null());
+                let text = messages[0]["text"].as_str().unwrap();
+                assert!(text.starts_with("latency (p50_ms=200 p99_ms=500) on payments: p99 < 1 s"), "{text}");
                 assert!(last["tags"].as_array().unwrap().contains(&json!("payments")));
             }
             _ => {

@@ -60,6 +60,21 @@ impl Fault {
         self.asked.iter().filter(|(name, _)| *name != "type")
     }
 
+    /// Its parameters in short, for people: `status=503`, `p50_ms=200 p99_ms=500`; cut off where that gets long.
+    /// Empty without any.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let params = self.params().map(|(name, value)| {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            format!("{name}={value}")
+        });
+        let told = params.collect::<Vec<_>>().join(" ");
+        match told.char_indices().nth(TOLD) {
+            None => told,
+            Some((end, _)) => format!("{}…", &told[..end]),
+        }
+    }
+
     /// The toxic that does it.
     ///
     /// # Errors
@@ -136,6 +151,9 @@ impl Fault {
 
 /// Any time: whether a kind has a delay with percentiles does not depend on it.
 const SOME: Duration = Duration::from_millis(1);
+
+/// So many characters of parameters are told: a body to answer with may have thousands.
+const TOLD: usize = 120;
 
 const LONGEST_MS: f64 = 3_600_000.0;
 

@@ -181,3 +181,13 @@ fn a_fault_that_the_journal_could_not_read_again_is_refused() {
     let event = json!({"action": "injection.requested", "request": null}).to_string().replace("null", &text);
     serde_json::from_str::<Value>(&event).unwrap();
 }
+
+#[test]
+fn parameters_are_told_in_short() {
+    let told = |fault: Value| Request::read(changed("/fault", fault)).unwrap().fault.told();
+    assert_eq!(told(json!({"type": "latency", "p50_ms": 200, "p99_ms": 500})), "p50_ms=200 p99_ms=500");
+    assert_eq!(told(json!({"type": "refuse"})), "");
+    let long = told(json!({"type": "http_abort", "status": 503, "body": "é".repeat(1000)}));
+    assert!(long.starts_with("status=503 body=é") && long.ends_with("é…"), "{long}");
+    assert_eq!(long.chars().count(), 121);
+}

@@ -1,15 +1,20 @@
 //! What the engine counts: faults that come on, go off and are on, injections, and the journal.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use metrics::{counter, describe_counter, describe_gauge, gauge};
 use sabot_injections::engine::Engine;
-use sabot_injections::injection::State;
+use sabot_injections::injection::{Injection, State};
+
+use super::escaped;
 
 /// Faults of injections that came on or went off, by kind and proxy.
 pub const FAULT_EVENTS: &str = "sabot_fault_events_total";
 /// Faults of injections that are on, by kind and proxy.
 pub const FAULTS_ACTIVE: &str = "sabot_faults_active";
+/// What the faults that are on are: the value is always 1.
+const FAULT_INFO: &str = "sabot_fault_info";
 /// Injections that are not over, by state.
 pub const INJECTIONS: &str = "sabot_injections";
 /// Injections that are over, by how they ended.
@@ -33,7 +38,7 @@ pub(super) fn describe() {
 
 /// Hands on what the engine has counted. Its labels are bounded as the engine's count is; every series is touched, so
 /// that none is forgotten while it may grow.
-pub(super) fn publish(engine: &Engine) {
+pub(super) fn publish(engine: &Engine, live: &[Injection]) {
     let tally = engine.tally();
     // What was once on is 0 when it is off.
     let mut active: BTreeMap<(&str, String), u32> = BTreeMap::new();
@@ -47,14 +52,15 @@ pub(super) fn publish(engine: &Engine) {
         counter!(FAULT_EVENTS, &labels).absolute(count);
         active.entry((it.kind, it.target)).or_default();
     }
-    let mut live: BTreeMap<&str, u32> = LIVE.map(|state| (state.as_str(), 0)).into();
-    for (state, kind, targets) in engine.live() {
-        *live.entry(state.as_str()).or_default() += 1;
-        if state != State::Running {
+    let mut states: BTreeMap<&str, u32> = LIVE.map(|state| (state.as_str(), 0)).into();
+    for it in live {
+        *states.entry(it.state.as_str()).or_default() += 1;
+        if it.state != State::Running {
             continue;
         }
-        for target in targets {
-            let key = (kind, target);
+        let kind = it.request.fault.kind().name;
+        for target in &it.targets {
+            let key = (kind, target.clone());
             // One that is new to a count that is full is among the others there.
             let key = if active.contains_key(&key) { key } else { (kind, "other".to_owned()) };
             *active.entry(key).or_default() += 1;
@@ -63,7 +69,7 @@ pub(super) fn publish(engine: &Engine) {
     for ((kind, target), count) in active {
         gauge!(FAULTS_ACTIVE, "type" => kind.to_owned(), "target" => target).set(count);
     }
-    for (state, count) in live {
+    for (state, count) in states {
         gauge!(INJECTIONS, "state" => state.to_owned()).set(count);
     }
     for state in OVER.map(State::as_str) {
@@ -72,4 +78,25 @@ pub(super) fn publish(engine: &Engine) {
     }
     gauge!(JOURNAL_WRITABLE).set(if engine.trouble().is_none() { 1.0 } else { 0.0 });
     counter!(AUDIT_EVENTS).absolute(engine.journalled());
+}
+
+/// Writes what is on, with its parameters. Not a series like the others: those of the exporter outlast what they
+/// tell of, and parameters are never the same again.
+pub(super) fn write_info(text: &mut String, live: &[Injection]) {
+    let mut running = live.iter().filter(|it| it.state == State::Running).peekable();
+    if running.peek().is_some() {
+        let _ =
+            write!(text, "# HELP {FAULT_INFO} What the faults that are on are.\n# TYPE {FAULT_INFO} gauge\n");
+    }
+    for it in running {
+        let fault = &it.request.fault;
+        let (kind, params) = (fault.kind().name, escaped(&fault.told()));
+        for target in it.targets.iter().map(|it| escaped(it)) {
+            let _ = writeln!(
+                text,
+                "{FAULT_INFO}{{injection=\"{}\",type=\"{kind}\",target=\"{target}\",params=\"{params}\"}} 1",
+                it.id
+            );
+        }
+    }
 }

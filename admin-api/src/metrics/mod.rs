@@ -84,8 +84,10 @@ pub(crate) fn router() -> OpenApiRouter<App> {
     responses((status = 200, content_type = "text/plain", body = String)))]
 async fn scrape(State(app): State<App>) -> Response {
     app.controller.publish();
-    injections::publish(&app.engine);
+    let live = app.engine.live();
+    injections::publish(&app.engine, &live);
     let mut text = HANDLE.get().map(PrometheusHandle::render).unwrap_or_default();
+    injections::write_info(&mut text, &live);
     let lateness = app.controller.timer_lateness();
     histogram(&mut text, LATENESS, "How late timers fired.", [(String::new(), lateness)]);
     let http = || app.controller.totals().into_iter().filter_map(|it| Some((of_proxy(&it.name), it.http?)));
@@ -99,8 +101,12 @@ async fn scrape(State(app): State<App>) -> Response {
 }
 
 fn of_proxy(name: &str) -> String {
-    let name = name.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n");
-    format!("proxy=\"{name}\"")
+    format!("proxy=\"{}\"", escaped(name))
+}
+
+/// As the value of a label.
+fn escaped(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
 /// Timers and requests count into buckets of their own, without a lock or a queue: the

@@ -72,7 +72,13 @@ fn faults_are_counted_and_those_that_are_on_are_shown() {
     let running = r#"sabot_injections{state="running"}"#;
     has(&[(on, 1), (started, 1), (running, 1), (r#"sabot_injections{state="approved"}"#, 1)]);
     has(&[("sabot_journal_writable", 1), (r#"sabot_injections_ended_total{state="reverted"}"#, 0)]);
+    // With what it does, as long as it does it.
+    let info = format!(
+        r#"sabot_fault_info{{injection="{id}",type="latency",target="pay-1",params="p50_ms=200 p99_ms=500"}}"#
+    );
+    has(&[(&info, 1)]);
     assert_eq!(api.call("POST /injections/halt", "").status, 200);
+    assert!(!api.call("GET /metrics", "").body.contains("sabot_fault_info"));
     let stopped =
         r#"sabot_fault_events_total{event="stop",type="latency",target="pay-1",outcome="reverted"}"#;
     has(&[(on, 0), (stopped, 1), (running, 0), (r#"sabot_injections_ended_total{state="reverted"}"#, 2)]);

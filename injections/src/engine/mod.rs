@@ -39,7 +39,7 @@ use crate::access::Access;
 use crate::book::{Book, Candidate, Draft, Record, Refusal, meant};
 use crate::clock::{Clock, Moment};
 use crate::event::{Actor, Event};
-use crate::injection::{Injection, State};
+use crate::injection::Injection;
 use crate::journal::{Filter, Journal, JournalError, Stored, Verified, Writer};
 use crate::request::{Labels, Request, Selector};
 use crate::rules::Rules;
@@ -343,12 +343,10 @@ impl Engine {
         self.inner.book().injections().cloned().collect()
     }
 
-    /// How many there are of those that are not over, by state and kind.
+    /// Those that are not over.
     #[must_use]
-    pub fn live(&self) -> Vec<(State, &'static str, Vec<String>)> {
-        let book = self.inner.book();
-        let live = book.injections().take_while(|it| !it.state.is_over());
-        live.map(|it| (it.state, it.request.fault.kind().name, it.targets.clone())).collect()
+    pub fn live(&self) -> Vec<Injection> {
+        self.inner.book().injections().take_while(|it| !it.state.is_over()).cloned().collect()
     }
 
     /// What happens from now on. A receiver that lags misses some and is told how many.

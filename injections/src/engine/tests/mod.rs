@@ -18,6 +18,7 @@ use super::view::OwnView;
 use super::*;
 use crate::book::OnRestart;
 use crate::clock::Clock;
+use crate::injection::State;
 use crate::journal::FILE;
 use crate::rules::Rules;
 

@@ -5,9 +5,12 @@
 //! | [`Engine`] | what people ask for |
 //! | `settings` | what the server is told, and what a request has to keep to by that |
 //! | `start` | what the journal says is to go on |
+//! | [`EngineError`] | why something was not done |
+//! | `schedules` | what comes again |
 //! | `effect` | events into effect: kept first, then on; off first, then kept |
 //! | `history` | which faults were on at a moment |
 //! | `tally` | how many came on and went off |
+//! | `kept` | the journal, to write and to read |
 //! | `unread` | what is answered while the journal cannot be read |
 //! | `run` | what time brings, and what proxies tell |
 //! | `watch` | what guards a fault, and whether all recovers after it |
@@ -16,8 +19,11 @@
 //! The book is locked whenever a fault is put on or taken off, so what is on is what is running.
 
 mod effect;
+mod error;
 mod history;
+mod kept;
 mod run;
+mod schedules;
 mod settings;
 mod start;
 mod tally;
@@ -29,59 +35,27 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use sabot_proxy::{Controller, ProxyTotals};
-use sabot_toxics::Invalid;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::access::Access;
-use crate::book::{Book, Candidate, Draft, Record, Refusal, meant};
+use crate::book::{Book, Candidate, Draft, Refusal};
 use crate::clock::{Clock, Moment};
 use crate::event::{Actor, Event};
 use crate::injection::Injection;
-use crate::journal::{Filter, Journal, JournalError, Stored, Verified, Writer};
+use crate::journal::Filter;
 use crate::request::{Labels, Request, Selector};
 use crate::rules::Rules;
-use crate::schedule::{Recurrence, Schedule};
+pub use error::EngineError;
+use kept::Kept;
 pub use settings::{Indicator, Limits, Settings, Slo};
 pub use start::Unstarted;
 pub use tally::{FaultEvent, Tally};
 use unread::Unread;
 use view::Views;
 use watch::Watches;
-
-/// Why something was not done.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// It may not be done.
-    #[error(transparent)]
-    Refused(#[from] Refusal),
-    /// It could not be written down, so it was not done.
-    #[error("it could not be journalled, so it was not done: {0}")]
-    Unjournalled(String),
-    /// What is kept cannot be read.
-    #[error("{0}")]
-    NoJournal(String),
-    /// Somebody else does so now.
-    #[error("the journal is being verified already: wait for that, and ask again")]
-    Verifying,
-    /// It was done, and could not be written down yet.
-    #[error("it is done, but could not be journalled yet: {0}")]
-    NotYetJournalled(String),
-    /// It could not be put on.
-    #[error("the fault could not be put on: {0}")]
-    NotApplied(String),
-    /// The journal cannot be read.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-}
-
-impl From<Invalid> for EngineError {
-    fn from(invalid: Invalid) -> Self {
-        Self::Refused(invalid.into())
-    }
-}
 
 /// A change of an injection, for those who listen.
 #[derive(Clone, Debug)]
@@ -126,20 +100,6 @@ struct Inner {
     recoveries: Semaphore,
     /// Whom schedules inject for, where there are tokens.
     access: OnceLock<Access>,
-}
-
-/// The journal: to write, and to read.
-enum Kept {
-    Open {
-        writer: Writer,
-        reader: Arc<Mutex<Journal>>,
-        /// A handle of its own where there is a file, since it reads all of it.
-        verifier: Arc<Mutex<Journal>>,
-        /// Held by who verifies.
-        verifying: Mutex<()>,
-    },
-    /// Nothing is injected.
-    Broken(Unread),
 }
 
 /// What a halt came to.
@@ -249,67 +209,6 @@ impl Engine {
         self.known(id)
     }
 
-    /// Adds a schedule; why its injections would be left out as the proxies are now, if so.
-    ///
-    /// # Errors
-    /// There is one of this name, or its injections could never run.
-    pub async fn add_schedule(
-        &self,
-        name: String,
-        when: Recurrence,
-        asked: Asked,
-    ) -> Result<Option<String>, EngineError> {
-        let Asked { request, actor, scope } = asked;
-        request.check()?;
-        self.settings().knows(&request).map_err(|error| error.within("injection"))?;
-        let warning = self.misses(&request)?;
-        let schedule = Schedule { name, when, injection: request, by: actor.clone(), scope };
-        self.commit(&actor, |book, now| Ok(book.add_schedule(schedule, now)?)).await?;
-        Ok(warning)
-    }
-
-    /// Why what comes later would miss the proxies that there are now: others may come until then, and those that
-    /// are there may get labels. A fault that none of those can have which are meant is refused.
-    fn misses(&self, request: &Request) -> Result<Option<String>, Refusal> {
-        let meant = match meant(request, &self.candidates()) {
-            Ok(meant) => meant,
-            Err(none) => return Ok(Some(format!("it would be left out now: {none}"))),
-        };
-        let spec = request.fault.spec().map_err(|error| error.within("injection.fault"))?;
-        let misfit = |target: &String| {
-            let error = self.inner.controller.check_fault(target, &spec).err()?;
-            Some(effect::misfit(target, &error))
-        };
-        let misfits: Vec<_> = meant.iter().filter_map(misfit).collect();
-        let all = misfits.len() == meant.len();
-        match misfits.into_iter().next() {
-            Some(Refusal::Invalid(invalid)) if all => Err(invalid.within("injection").into()),
-            Some(one) => Ok(Some(format!("it would be left out when such a proxy is drawn: {one}"))),
-            None => Ok(None),
-        }
-    }
-
-    /// From now on schedules inject only for those who have a token to do so.
-    pub fn ask_for_tokens(&self, access: Access) {
-        // Whoever serves the API twice has the same tokens.
-        let _ = self.inner.access.set(access);
-    }
-
-    /// Removes a schedule; what it has started goes on.
-    ///
-    /// # Errors
-    /// There is none.
-    pub async fn remove_schedule(&self, name: &str, actor: &Actor) -> Result<(), EngineError> {
-        self.inner.readable()?;
-        self.commit(actor, |book, _| Ok(book.remove_schedule(name)?)).await
-    }
-
-    /// All schedules, each with its next time in milliseconds since 1970.
-    #[must_use]
-    pub fn schedules(&self) -> Vec<(Schedule, Option<u64>)> {
-        self.inner.book().schedules().map(|(schedule, next)| (schedule.clone(), next)).collect()
-    }
-
     /// An injection that is not long over.
     ///
     /// # Errors
@@ -360,69 +259,10 @@ impl Engine {
         self.inner.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
-    /// Notes something that has happened elsewhere.
-    pub fn note(&self, actor: &Actor, event: Event) {
-        self.inner.note(actor, event);
-    }
-
-    /// Notes that the server stops, and waits until all that has happened is kept, if it can be.
-    pub async fn stop(&self) {
-        let record =
-            Record { at: self.inner.clock.now(), actor: Actor::server(), event: Event::ServerStopped {} };
-        if let Kept::Open { writer, .. } = &self.inner.journal
-            && let Err(error) = writer.kept(vec![record]).await
-        {
-            tracing::error!(%error, "events are missing from the journal");
-        }
-    }
-
-    /// What happened.
-    ///
-    /// # Errors
-    /// The journal cannot be read.
-    pub fn audit(&self, filter: &Filter) -> Result<Vec<Stored>, EngineError> {
-        Ok(self.inner.reader()?.query(filter)?)
-    }
-
-    /// Whether the journal is as it was written. Takes its time: one at a time, and nobody else waits for it.
-    ///
-    /// # Errors
-    /// It is not, cannot be read, or somebody else verifies it now.
-    pub fn verify(&self) -> Result<Verified, EngineError> {
-        match &self.inner.journal {
-            Kept::Open { verifier, verifying, .. } => {
-                let _verifying = match verifying.try_lock() {
-                    Err(TryLockError::WouldBlock) => return Err(EngineError::Verifying),
-                    one => one,
-                };
-                Ok(verifier.lock().unwrap_or_else(PoisonError::into_inner).verify()?)
-            }
-            Kept::Broken(unread) => Err(EngineError::NoJournal(unread.reason.clone())),
-        }
-    }
-
-    /// How many events were journalled since the start.
-    #[must_use]
-    pub fn journalled(&self) -> u64 {
-        match &self.inner.journal {
-            Kept::Open { writer, .. } => writer.written(),
-            Kept::Broken(_) => 0,
-        }
-    }
-
     /// How many faults came on and went off since the start.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.inner.tally.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What keeps the journal from being written now; nothing is injected then.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        match &self.inner.journal {
-            Kept::Open { writer, .. } => writer.trouble(),
-            Kept::Broken(unread) => Some(unread.reason.clone()),
-        }
     }
 
     /// Puts other settings in force. What is running is watched as it was.
@@ -477,24 +317,10 @@ impl Inner {
         listeners.iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn note(&self, actor: &Actor, event: Event) {
-        let record = Record { at: self.clock.now(), actor: actor.clone(), event };
-        if let Kept::Open { writer, .. } = &self.journal {
-            writer.after(vec![record]);
-        }
-    }
-
     /// Looks at what all proxies have counted until now.
     fn look(&self, totals: &[ProxyTotals]) {
         // Later than the counters: what goes off meanwhile is told to the views by itself.
         let running_on = self.book().running().flat_map(|it| it.targets.clone()).collect();
         self.views.look(totals, running_on);
-    }
-
-    fn reader(&self) -> Result<MutexGuard<'_, Journal>, EngineError> {
-        match &self.journal {
-            Kept::Open { reader, .. } => Ok(reader.lock().unwrap_or_else(PoisonError::into_inner)),
-            Kept::Broken(unread) => Err(EngineError::NoJournal(unread.reason.clone())),
-        }
     }
 }

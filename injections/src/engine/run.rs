@@ -6,11 +6,9 @@ use std::time::Duration;
 use sabot_proxy::{Lost, Why};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::{Asked, Engine, EngineError, Inner};
+use super::{Engine, Inner};
 use crate::event::{Actor, Event};
 use crate::injection::Ending;
-use crate::request::Selector;
-use crate::schedule::Schedule;
 
 /// The clock on the wall may be set, so what goes by it is looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -74,57 +72,6 @@ impl Engine {
                     tracing::error!(%error, "an injection whose turn had come did not begin");
                 }
             });
-        }
-    }
-
-    /// The time of a schedule has come.
-    fn fire(&self, name: &str) {
-        let schedule = {
-            let mut book = self.inner.book();
-            // Its next time is found now, whatever comes of this one, so that it is not fired twice.
-            book.replan(name, self.inner.clock.now());
-            book.schedule(name).cloned()
-        };
-        let Some(schedule) = schedule else { return };
-        let engine = self.clone();
-        tokio::spawn(async move {
-            let left_out = |reason: String| {
-                let records = {
-                    let mut book = engine.inner.book();
-                    let events = book.skip(&schedule.name, reason, engine.inner.clock.now());
-                    engine.inner.happened(&mut book, &Actor::server(), events)
-                };
-                if !records.is_empty() {
-                    tracing::warn!(schedule = schedule.name, "the time of a schedule was left out");
-                }
-                engine.keep(records);
-            };
-            if let Err(reason) = engine.may_still(&schedule.by.who, &schedule.scope).await {
-                return left_out(reason);
-            }
-            let Schedule { name, injection, by, scope, .. } = schedule.clone();
-            match engine.ask(Asked { request: injection, actor: by, scope }, Some(name)).await {
-                Ok(_) => {}
-                Err(EngineError::Unjournalled(reason)) => {
-                    tracing::error!(schedule = schedule.name, reason, "a schedule could not be journalled");
-                }
-                Err(error) => left_out(error.to_string()),
-            }
-        });
-    }
-
-    /// Whether somebody who asked for something once may still do so; else why not.
-    pub(super) async fn may_still(&self, who: &str, scope: &Selector) -> Result<(), String> {
-        let Some(access) = self.inner.access.get().cloned() else { return Ok(()) };
-        let (owner, scope) = (who.to_owned(), scope.clone());
-        let may = tokio::task::spawn_blocking(move || access.may_operate(&owner, &scope)).await;
-        match may {
-            Ok(Ok(true)) => Ok(()),
-            Ok(Ok(false)) => {
-                Err(format!("{who} has no token any more that is good for it: have somebody else ask for it"))
-            }
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(error) => Err(error.to_string()),
         }
     }
 

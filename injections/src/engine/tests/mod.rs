@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::injection::State;
 use crate::journal::FILE;
 use crate::rules::Rules;
+use crate::schedule::Recurrence;
 
 /// A clock that stands still until it is told.
 #[derive(Default)]
